@@ -1,0 +1,40 @@
+"""Group-relative advantages (arXiv 2402.03300): each completion against the others of its prompt."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sapo_viz.core.lazy import torch
+from sapo_viz.errors import TensorError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_EPS = 1e-6  # a group whose rewards are all equal has no spread: its advantages are 0, not 0/0
+
+
+def group_advantages(rewards: Tensor, *, normalize_std: bool = True) -> Tensor:
+    """A = (R − mean)/(std + 1e-6) over the G completions of each prompt. [P, G] -> [P, G]
+
+    The standard deviation is the sample one (G − 1), as in TRL and verl. With `normalize_std=False`
+    A = R − mean (Dr. GRPO, arXiv 2503.20783). A group of one has advantage 0.
+    """
+    if rewards.dim() != 2:
+        raise TensorError(f"rewards has shape {list(rewards.shape)}; it takes [prompts, completions].")
+    centred = rewards - rewards.mean(-1, keepdim=True)
+    if not normalize_std or rewards.shape[-1] < 2:
+        return centred
+    return centred / (rewards.std(-1, keepdim=True) + _EPS)
+
+
+def advantages_of(rewards: list[float], groups: list[object], *, normalize_std: bool = True) -> list[float]:
+    """The same for groups of any sizes: one reward and one group label a sequence. [N] -> [N]"""
+    members: dict[object, list[int]] = {}
+    for index, group in enumerate(groups):
+        members.setdefault(group, []).append(index)
+    out = [0.0] * len(rewards)
+    for indices in members.values():
+        group_rewards = torch.tensor([[rewards[i] for i in indices]], dtype=torch.float64)
+        for i, value in zip(indices, group_advantages(group_rewards, normalize_std=normalize_std)[0].tolist(), strict=True):
+            out[i] = value
+    return out

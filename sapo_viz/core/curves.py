@@ -1,0 +1,35 @@
+"""Surrogate, coefficient and weight as functions of the ratio: one-token sequences through the same path."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sapo_viz.core.lazy import torch
+from sapo_viz.core.losses import evaluate, token_view
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sapo_viz.core.objective import Objective
+
+
+@dataclass(frozen=True)
+class Curve:
+    """All [N], float64. With A = ±1 and π_old = 1, so that log π_θ = z."""
+
+    ratio: Tensor
+    surrogate: Tensor
+    coefficient: Tensor
+    weight: Tensor
+
+
+def curve(objective: Objective, ratio: Tensor, advantage: float) -> Curve:
+    """An objective's curves over `ratio` [N] (> 0) for one advantage (usually +1 or −1)."""
+    log_ratio = ratio.to(torch.float64).log()[:, None]
+    old = torch.zeros_like(log_ratio)
+    mask = torch.ones_like(log_ratio, dtype=torch.bool)
+    advantages = torch.full_like(log_ratio, advantage)
+    _, surrogate = evaluate(objective, log_ratio, old, advantages, mask)
+    view = token_view(objective, log_ratio, old, advantages, mask)
+    return Curve(ratio, surrogate[:, 0], view.coefficient[:, 0], view.gate_weight[:, 0])

@@ -1,0 +1,5 @@
+"""The catalogue. The order of these imports is the order on every page (and gives the colours)."""
+
+from sapo_viz.core.objectives import gates as gates  # isort: skip
+from sapo_viz.core.objectives import clipped as clipped  # isort: skip
+from sapo_viz.core.objectives import detached as detached  # isort: skip

@@ -1,0 +1,137 @@
+"""Hard clipping and its variants: full weight inside a band, none beyond it on the harmful side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sapo_viz.core.knobs import knob
+from sapo_viz.core.lazy import torch
+from sapo_viz.core.objective import Objective, by_sign, register
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def _eps_low(default: float, **more: Any) -> Any:
+    text = "How far below 1 the ratio may fall before tokens with negative advantage get no gradient."
+    return knob(default, lo=1e-5, hi=0.999, symbol="ε_low", latex=r"\varepsilon_{\text{low}}", help=text, **more)
+
+
+def _eps_high(default: float, **more: Any) -> Any:
+    text = "How far above 1 the ratio may rise before tokens with positive advantage get no gradient."
+    return knob(default, lo=1e-5, hi=10.0, symbol="ε_high", latex=r"\varepsilon_{\text{high}}", help=text, **more)
+
+
+def _clip(ratio: str) -> str:
+    band = r"1-\varepsilon_{\text{low}},\,1+\varepsilon_{\text{high}}"
+    return rf"\min\!\big({ratio}A,\ \operatorname{{clip}}({ratio},\,{band})\,A\big)"
+
+
+_TOKEN_BAND: dict[str, Any] = dict(ui=(0.01, 0.99))
+_SEQUENCE_BAND: dict[str, Any] = dict(ui=(1e-4, 0.9), scale="log", step=1e-5)
+
+
+@register
+@dataclass(frozen=True)
+class Grpo(Objective):
+    """GRPO (arXiv 2402.03300): PPO's clipped surrogate with a group-relative advantage.
+
+    J = min(rA, clip(r, 1−ε_low, 1+ε_high)·A). Corrective moves keep full weight, and for A < 0 nothing
+    bounds r from above.
+    """
+
+    name = "grpo"
+    label = "GRPO"
+    paper = "2402.03300"
+    formula = _clip("r")
+    idea = "A switch: full gradient until the ratio leaves the band on the harmful side, then none."
+
+    eps_low: float = _eps_low(0.2, **_TOKEN_BAND)
+    eps_high: float = _eps_high(0.2, **_TOKEN_BAND)
+
+    def surrogate(self, log_ratio: Tensor, advantages: Tensor, logprobs: Tensor) -> Tensor:
+        ratio = log_ratio.exp()
+        clipped = ratio.clamp(1 - self.eps_low, 1 + self.eps_high)
+        return torch.minimum(ratio * advantages, clipped * advantages)
+
+
+@register
+@dataclass(frozen=True)
+class Gspo(Grpo):
+    """GSPO (arXiv 2507.18071): GRPO's clip on the sequence ratio s = exp(mean z), all tokens in or out."""
+
+    name = "gspo"
+    label = "GSPO"
+    paper = "2507.18071"
+    formula = _clip("s")
+    idea = "One switch for the whole sequence: the mean log-ratio decides for all of its tokens."
+    ratio_level = "sequence"
+
+    eps_low: float = _eps_low(3e-4, **_SEQUENCE_BAND)
+    eps_high: float = _eps_high(4e-4, **_SEQUENCE_BAND)
+
+
+@register
+@dataclass(frozen=True)
+class Dapo(Grpo):
+    """DAPO (arXiv 2503.14476): GRPO with a higher upper bound and the mean taken over all tokens.
+
+    "Clip-higher" leaves unlikely tokens more room to grow; token-mean gives long sequences their share.
+    """
+
+    name = "dapo"
+    label = "DAPO"
+    paper = "2503.14476"
+    idea = "GRPO's switch with more room above 1, and every token of the batch weighs the same."
+    aggregation = "token-mean"
+
+    eps_high: float = _eps_high(0.28, **_TOKEN_BAND)
+
+
+@register
+@dataclass(frozen=True)
+class DrGrpo(Grpo):
+    """Dr. GRPO (arXiv 2503.20783): GRPO without its length and difficulty biases.
+
+    The token sum is divided by B·T_max instead of each sequence's own length, and the advantage is not
+    divided by the group's standard deviation.
+    """
+
+    name = "dr_grpo"
+    label = "Dr. GRPO"
+    paper = "2503.20783"
+    idea = "GRPO's switch; long answers are no longer diluted, easy and hard prompts no longer rescaled."
+    aggregation = "seq-mean-token-sum-norm"
+    normalize_advantage_std = False
+
+
+@register
+@dataclass(frozen=True)
+class DualClip(Grpo):
+    """Dual-clip PPO (arXiv 1912.09729): for A < 0 the surrogate does not fall below c·A.
+
+    That is the bound that GRPO lacks: beyond r = c a token with negative advantage gets no gradient.
+    """
+
+    name = "dual_clip"
+    label = "Dual clip"
+    paper = "1912.09729"
+    formula = r"A<0:\ \max\!\big(" + _clip("r") + r",\ cA\big);\qquad A>0:\ " + _clip("r")
+    idea = "GRPO's switch with a second one: a token with negative advantage is cut once r exceeds c."
+
+    dual_clip: float = knob(
+        3.0,
+        lo=1.0,
+        hi=100.0,
+        symbol="c",
+        latex="c",
+        ui=(1.0, 20.0),
+        step=0.1,
+        help="Ratio above which tokens with negative advantage get no gradient.",
+    )
+
+    def surrogate(self, log_ratio: Tensor, advantages: Tensor, logprobs: Tensor) -> Tensor:
+        clipped = super().surrogate(log_ratio, advantages, logprobs)
+        bounded = torch.maximum(clipped, advantages * self.dual_clip)
+        return torch.where(advantages < 0, bounded, clipped)

@@ -1,0 +1,49 @@
+"""Soft gates: the weight falls smoothly as the ratio leaves 1, and nothing is cut."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sapo_viz.core.knobs import knob
+from sapo_viz.core.lazy import torch
+from sapo_viz.core.objective import Objective, by_sign, register
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def _tau(default: float, sign: str, symbol: str, latex: str) -> Any:
+    return knob(
+        default,
+        lo=0.05,
+        hi=20.0,
+        symbol=symbol,
+        latex=latex,
+        scale="log",
+        ui=(0.1, 20.0),
+        help=f"Temperature of the gate for tokens with {sign} advantage: larger closes it sooner.",
+    )
+
+
+@register
+@dataclass(frozen=True)
+class Sapo(Objective):
+    """Soft Adaptive Policy Optimization (arXiv 2511.20347): a sigmoid in r in place of the clip.
+
+    J = (4/τ)·σ(τ(r−1))·A, so the weight is 4p(1−p) = sech²(τ(r−1)/2) with p = σ(τ(r−1)). Unlike the
+    clipped family the gate is two-sided: it damps corrective moves too.
+    """
+
+    name = "sapo"
+    label = "SAPO"
+    paper = "2511.20347"
+    formula = r"\frac{4}{\tau}\,\sigma\big(\tau\,(r-1)\big)\,A,\qquad \tau=\tau_+\ \text{if}\ A>0\ \text{else}\ \tau_-"
+    idea = "A dimmer: the further a token's ratio is from 1, the fainter its gradient; nothing is cut."
+
+    tau_pos: float = _tau(1.0, "positive", "τ₊", r"\tau_+")
+    tau_neg: float = _tau(1.05, "negative", "τ₋", r"\tau_-")
+
+    def surrogate(self, log_ratio: Tensor, advantages: Tensor, logprobs: Tensor) -> Tensor:
+        tau = by_sign(advantages, self.tau_pos, self.tau_neg)
+        return 4 / tau * torch.sigmoid(tau * torch.expm1(log_ratio)) * advantages  # expm1(z) = r − 1

@@ -1,0 +1,80 @@
+# One place for every command. `make app` and `make test` prepare what they need; nothing is done twice.
+#
+#   make app                     set up and open SAPO Viz on this machine (127.0.0.1:8501)
+#   make app HOST=0.0.0.0        … for everyone who can reach this machine: read the README first
+#   make app PORT=8600           … on another port
+#   make test                    set up with the tests' extras and run the tests
+#   make check                   format, lint, types, tests: what .ci/run calls
+#   make bench                   measure and refresh docs/benchmarks.md
+#   make policies samples formulas   make assets/ anew
+#   make clean                   remove the virtual environment and caches (runs/ stays)
+
+HOST ?= 127.0.0.1
+PORT ?= 8501
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+# The first of these that is Python 3.11 or newer makes the environment; `make PYTHON=…` chooses another.
+PYTHONS := $(or $(PYTHON),python3.11 python3 python3.12 python3.13 python3.14 python)
+
+.PHONY: app test check format bench policies samples formulas clean help
+.DEFAULT_GOAL := help
+
+help:
+	@sed -n '3,10s/^# *//p' Makefile
+
+app: $(VENV)/.app-ready
+	@$(BIN)/python -m streamlit run app.py --server.address $(HOST) --server.port $(PORT)
+
+test: $(VENV)/.dev-ready
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.dev-ready
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest $(ARGS)
+
+format: $(VENV)/.dev-ready
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.dev-ready
+	$(BIN)/python -m benchmarks
+
+policies: $(VENV)/.app-ready
+	$(BIN)/python scripts/make_policies.py
+
+samples: $(VENV)/.app-ready
+	$(BIN)/python scripts/make_samples.py
+
+formulas: $(VENV)/.app-ready
+	$(BIN)/python -m sapo_viz.core.browser
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamps are newer than the requirements they were made from, so a second `make app` installs nothing.
+$(VENV)/.app-ready: requirements.txt | $(BIN)/python
+	@echo "Installing what the app needs (once; torch is large) …"
+	@$(PIP) -r requirements.txt
+	@touch $@
+
+$(VENV)/.dev-ready: requirements-dev.txt requirements.txt | $(BIN)/python
+	@echo "Installing what the app and its tests need (once; torch is large) …"
+	@$(PIP) -r requirements-dev.txt
+	@touch $@ $(VENV)/.app-ready
+
+$(BIN)/python:
+	@for python in $(PYTHONS); do \
+	  if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
+	    $$python -m venv $(VENV) >/dev/null 2>&1 && exit 0; \
+	    rm -rf $(VENV); \
+	    echo "$$python is here but cannot make a virtual environment; install its venv module (Debian, Ubuntu: apt-get install python3-venv) and try again." >&2; \
+	    exit 1; \
+	  fi; \
+	done; \
+	echo "SAPO Viz needs Python 3.11 or newer and found none; install it, or name it: make $(MAKECMDGOALS) PYTHON=path/to/python3.11" >&2; \
+	exit 1

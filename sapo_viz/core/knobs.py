@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import numbers
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -37,9 +38,9 @@ class Knob:
         """The value as a float, or a KnobError that names knob, value and range."""
         takes = f"it takes values from {self.lo:g} to {self.hi:g}."
         name = f"{owner}: {self.name} ({self.symbol})"
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
+        if isinstance(value, bool) or not isinstance(value, numbers.Real):  # numpy's scalars are Real
             raise KnobError(f"{name} is {value!r}, which is not a number; {takes}")
-        if not math.isfinite(value) or not self.lo <= value <= self.hi:
+        if not self.lo <= value <= self.hi:  # false for NaN; isfinite() overflows for a huge int
             raise KnobError(f"{name} is {value}; {takes}")
         return float(value)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sapo_viz.core.knobs import knob
 from sapo_viz.core.lazy import torch
-from sapo_viz.core.objective import Objective, by_sign, register
+from sapo_viz.core.objective import Objective, register
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -117,16 +117,16 @@ class DualClip(Grpo):
     name = "dual_clip"
     label = "Dual clip"
     paper = "1912.09729"
-    formula = r"A<0:\ \max\!\big(" + _clip("r") + r",\ cA\big);\qquad A>0:\ " + _clip("r")
+    formula = r"\begin{cases}J^{\text{GRPO}}_t&A\ge 0\\ \max\big(J^{\text{GRPO}}_t,\ cA\big)&A<0\end{cases}"
     idea = "GRPO's switch with a second one: a token with negative advantage is cut once r exceeds c."
 
     dual_clip: float = knob(
         3.0,
-        lo=1.0,
+        lo=1.01,  # at 1 the bound would cut half of the gradient on-policy; verl asks for more than 1 too
         hi=100.0,
         symbol="c",
         latex="c",
-        ui=(1.0, 20.0),
+        ui=(1.1, 20.0),
         step=0.1,
         help="Ratio above which tokens with negative advantage get no gradient.",
     )

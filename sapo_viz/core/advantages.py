@@ -10,18 +10,28 @@ from sapo_viz.errors import TensorError
 if TYPE_CHECKING:
     from torch import Tensor
 
-_EPS = 1e-6  # a group whose rewards are all equal has no spread: its advantages are 0, not 0/0
+_EPS = 1e-6  # a group whose rewards are all equal has no spread: 0/1e-6, not 0/0
 
 
 def group_advantages(rewards: Tensor, *, normalize_std: bool = True) -> Tensor:
     """A = (R − mean)/(std + 1e-6) over the G completions of each prompt. [P, G] -> [P, G]
 
     The standard deviation is the sample one (G − 1), as in TRL and verl. With `normalize_std=False`
-    A = R − mean (Dr. GRPO, arXiv 2503.20783). A group of one has advantage 0.
+    A = R − mean (Dr. GRPO, arXiv 2503.20783). A group of one, or of equal rewards, has advantage 0.
     """
+    if not rewards.is_floating_point():
+        raise TensorError(f"rewards is {rewards.dtype}; it takes a floating-point tensor.")
     if rewards.dim() != 2:
         raise TensorError(f"rewards has shape {list(rewards.shape)}; it takes [prompts, completions].")
-    centred = rewards - rewards.mean(-1, keepdim=True)
+    bad = ~torch.isfinite(rewards)
+    if bool(bad.any()):
+        prompt, completion = bad.nonzero()[0].tolist()
+        value = rewards[prompt, completion].item()
+        raise TensorError(f"rewards[{prompt}, {completion}] is {value}; it takes finite numbers.")
+    # The mean of equal floats may be a rounding off (0.1 + 0.1 + 0.1), and the division below would make
+    # an advantage of order 1 of it: equal rewards are seen as such, exactly.
+    equal = (rewards == rewards[:, :1]).all(-1, keepdim=True)
+    centred = torch.where(equal, 0.0, rewards - rewards.mean(-1, keepdim=True))
     if not normalize_std or rewards.shape[-1] < 2:
         return centred
     return centred / (rewards.std(-1, keepdim=True) + _EPS)
@@ -35,6 +45,8 @@ def advantages_of(rewards: list[float], groups: list[object], *, normalize_std: 
     out = [0.0] * len(rewards)
     for indices in members.values():
         group_rewards = torch.tensor([[rewards[i] for i in indices]], dtype=torch.float64)
-        for i, value in zip(indices, group_advantages(group_rewards, normalize_std=normalize_std)[0].tolist(), strict=True):
+        for i, value in zip(
+            indices, group_advantages(group_rewards, normalize_std=normalize_std)[0].tolist(), strict=True
+        ):
             out[i] = value
     return out

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from sapo_viz.core.batch import check_batch, working_dtype
 from sapo_viz.core.lazy import torch
 from sapo_viz.core.objective import LOG_RATIO_LIMIT, Aggregation, Objective
-from sapo_viz.errors import TensorError
+from sapo_viz.errors import KnobError, TensorError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -76,8 +76,14 @@ def policy_loss(
         PolicyLoss; `.loss` is a scalar to minimise, float64 for float64 input and float32 for all else.
 
     Raises:
-        TensorError: shapes that do not fit, or NaN or Inf under the mask.
+        TensorError: shapes that do not fit, NaN or Inf where the mask is 1, or a max_length below 1.
+        KnobError: a class in place of an objective.
     """
+    if not isinstance(objective, Objective):
+        kind = f"the class {objective.__name__}" if isinstance(objective, type) else type(objective).__name__
+        raise KnobError(f'objective is {kind}; it takes an instance such as CATALOG["sapo"]().')
+    if max_length is not None and (not isinstance(max_length, int) or isinstance(max_length, bool) or max_length < 1):
+        raise TensorError(f"max_length is {max_length!r}; it takes a whole number from 1.")
     logprobs, old_logprobs, advantages, mask = check_batch(logprobs, old_logprobs, advantages, mask)
     _, surrogate = evaluate(objective, logprobs, old_logprobs, advantages, mask)
     loss = -aggregate(surrogate, mask, objective.aggregation, max_length=max_length)
@@ -124,7 +130,7 @@ def aggregate(values: Tensor, mask: Tensor, how: Aggregation, *, max_length: int
     if how == "seq-mean-token-mean":
         sums = sums / lengths.clamp(min=1)
     elif how == "seq-mean-token-sum-norm":
-        sums = sums / (max_length or values.shape[-1])
+        sums = sums / max(1, values.shape[-1] if max_length is None else max_length)
     elif how != "seq-mean-token-sum":
         raise TensorError(f"there is no aggregation {how!r}.")
     return sums.sum() / (lengths > 0).sum().clamp(min=1)
@@ -137,15 +143,27 @@ def token_view(
 
     c = ∂(Σ_t J)/∂log π / A. The sum runs over the sequence, so at sequence level, where each token's z
     moves every J, c is what the token really receives. Where A = 0 there is no gradient and c would be
-    0/0: the gate shown there is that of a small negative A, the side on which A = 0 lies.
+    0/0: the gate shown there is that of a negative A, the side on which A = 0 lies.
     """
-    dtype = working_dtype(logprobs)
-    side = torch.where(advantages == 0, -1.0, advantages.to(dtype))
-    new = logprobs.detach().to(dtype).requires_grad_(True)
+    advantages = torch.where(mask, advantages.to(working_dtype(logprobs)), 0.0)
+    ratio, gradient = _token_gradient(objective, logprobs, old_logprobs, advantages, mask)
+    coefficient = gradient / advantages
+    without_signal = mask & (advantages == 0)
+    if bool(without_signal.any()):
+        # A batch of its own: at sequence level a stand-in for A = 0 would move its neighbours' gradient.
+        _, gradient = _token_gradient(objective, logprobs, old_logprobs, -torch.ones_like(advantages), mask)
+        coefficient = torch.where(without_signal, -gradient, coefficient)
+    coefficient = torch.where(mask, coefficient, 0.0)
+    return TokenView(ratio, coefficient, coefficient / ratio, advantages, mask)
+
+
+def _token_gradient(
+    objective: Objective, logprobs: Tensor, old_logprobs: Tensor, advantages: Tensor, mask: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The ratio and ∂(Σ_t J)/∂log π, both [B, T]."""
+    new = logprobs.detach().to(advantages.dtype).requires_grad_(True)
     with torch.enable_grad():
-        ratio, surrogate = evaluate(objective, new, old_logprobs.detach(), side, mask)
+        ratio, surrogate = evaluate(objective, new, old_logprobs.detach(), advantages, mask)
         total = torch.where(mask, surrogate, 0.0).sum()
         (gradient,) = torch.autograd.grad(total, new)
-    coefficient = torch.where(mask, gradient / side, 0.0)
-    ratio = ratio.detach()
-    return TokenView(ratio, coefficient, coefficient / ratio, torch.where(mask, advantages.to(dtype), 0.0), mask)
+    return ratio.detach(), gradient

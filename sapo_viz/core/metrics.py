@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sapo_viz.core.kl import k3
 from sapo_viz.core.lazy import torch
+from sapo_viz.core.objective import LOG_RATIO_LIMIT
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -44,17 +45,16 @@ def batch_metrics(tokens: TokenView, logprobs: Tensor, old_logprobs: Tensor) -> 
     mask = tokens.mask
     weight = tokens.advantages.abs()[mask]
     if weight.numel() == 0:
-        return dict(gate_mean=1.0, clip_fraction=0.0, kl_old=0.0) | {
-            name: 1.0 for name in ("ratio_p01", "ratio_p50", "ratio_p99", "ratio_max")
-        }
+        return dict(gate_mean=1.0, clip_fraction=0.0, kl_old=0.0) | dict.fromkeys(("ratio_p01", "ratio_p50", "ratio_p99", "ratio_max"), 1.0)
     log_ratio = (logprobs.detach().to(weight.dtype) - old_logprobs.detach().to(weight.dtype))[mask]
     signal = weight > 0
     total = weight.sum()
     kept = (weight * tokens.gate_weight[mask]).sum() / total if bool(signal.any()) else torch.ones(())
     cut = (tokens.coefficient[mask][signal] == 0).to(weight.dtype).mean() if bool(signal.any()) else torch.zeros(())
     # quantile() refuses more than 16M values; sort does not.
-    ordered = log_ratio.sort().values.clamp(-20, 20).exp()
+    ordered = log_ratio.sort().values.clamp(-LOG_RATIO_LIMIT, LOG_RATIO_LIMIT).exp()
     pick = [ordered[round(q * (len(ordered) - 1))] for q in (0.01, 0.5, 0.99, 1.0)]
-    values = [kept, cut, k3(log_ratio.clamp(-20, 20)).mean(), *pick]
+    kl_old = k3(log_ratio.clamp(max=LOG_RATIO_LIMIT)).mean()  # only exp overflows: a token far down counts in full
+    values = [kept, cut, kl_old, *pick]
     names = ("gate_mean", "clip_fraction", "kl_old", "ratio_p01", "ratio_p50", "ratio_p99", "ratio_max")
     return dict(zip(names, (float(value) for value in values), strict=True))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sapo_viz.core.lazy import torch
 from sapo_viz.core.losses import evaluate, token_view
+from sapo_viz.errors import TensorError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,6 +27,10 @@ class Curve:
 
 def curve(objective: Objective, ratio: Tensor, advantage: float) -> Curve:
     """An objective's curves over `ratio` [N] (> 0) for one advantage (usually +1 or −1)."""
+    bad = ~(torch.isfinite(ratio) & (ratio > 0))
+    if bool(bad.any()):
+        index = int(bad.nonzero()[0])
+        raise TensorError(f"ratio[{index}] is {ratio[index].item()}; it takes finite numbers above 0.")
     log_ratio = ratio.to(torch.float64).log()[:, None]
     old = torch.zeros_like(log_ratio)
     mask = torch.ones_like(log_ratio, dtype=torch.bool)

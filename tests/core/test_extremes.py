@@ -1,0 +1,130 @@
+"""Far from the old policy, in low precision, in odd shapes: finite, and right.
+
+"Right" is the closed form of ∂J/∂log π (DESIGN's table) in Python floats, at the clamped log-ratio:
+a ratio is held within e^±20, as verl does, and outside that range it gets no gradient.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from sapo_viz import CATALOG, Objective, make_objective, policy_loss
+from sapo_viz.core.objective import LOG_RATIO_LIMIT
+
+LOG_RATIOS = [0.0] + [sign * z for z in (0.1, 0.25, 1.0, 3.0, 15.0, 19.5, 25.0, 88.8, 700.0) for sign in (1, -1)]
+
+
+def sech2(x: float) -> float:
+    return 4 * math.exp(-2 * abs(x)) / (1 + math.exp(-2 * abs(x))) ** 2
+
+
+def inside_band(r: float, a: float, low: float, high: float) -> bool:
+    return not (a > 0 and r > 1 + high) and not (a < 0 and r < 1 - low)
+
+
+def cut(z: float) -> float:
+    """What the clamp leaves of a gradient that flows through z."""
+    return 1.0 if abs(z) <= LOG_RATIO_LIMIT else 0.0
+
+
+# c(r, A, z) of DESIGN's table with the default knobs. GSPO: all tokens of the test's row share z, so s = r.
+COEFFICIENT: dict[str, Callable[[float, float, float], float]] = {
+    "sapo": lambda r, a, z: cut(z) * r * sech2((1.0 if a > 0 else 1.05) * (r - 1) / 2),
+    "grpo": lambda r, a, z: cut(z) * r * inside_band(r, a, 0.2, 0.2),
+    "gspo": lambda r, a, z: cut(z) * r * inside_band(r, a, 3e-4, 4e-4),
+    "dapo": lambda r, a, z: cut(z) * r * inside_band(r, a, 0.2, 0.28),
+    "dr_grpo": lambda r, a, z: cut(z) * r * inside_band(r, a, 0.2, 0.2),
+    "dual_clip": lambda r, a, z: cut(z) * r * (inside_band(r, a, 0.2, 0.2) and not (a < 0 and r > 3)),
+    "cispo": lambda r, a, z: min(r, 5.0),  # the ratio is a number there: clamped, never cut
+    "unclipped": lambda r, a, z: cut(z) * r,
+}
+
+
+def test_every_objective_has_its_closed_form_here() -> None:
+    assert set(COEFFICIENT) == set(CATALOG)
+
+
+def row(z: float, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
+    """Three tokens that share the log-ratio z, with log-probs ≤ 0. [1, 3]"""
+    new, old = (-1.0, -1.0 - z) if z > 0 else (-1.0 + z, -1.0)
+    return torch.full((1, 3), new, dtype=dtype), torch.full((1, 3), old, dtype=dtype)
+
+
+@pytest.mark.parametrize("advantage", [1.0, -1.0])
+@pytest.mark.parametrize("z", LOG_RATIOS)
+@pytest.mark.parametrize("name", COEFFICIENT)
+def test_coefficient_is_the_closed_form_from_near_to_700_away(name: str, z: float, advantage: float) -> None:
+    new, old = row(z, torch.float64)
+    out = policy_loss(make_objective(name), new.requires_grad_(True), old, torch.tensor([advantage]).double())
+    exact = (new[0, 0] - old[0, 0]).item()  # 1 + z − 1 in floats
+    expected = COEFFICIENT[name](math.exp(max(-20.0, min(20.0, exact))), advantage, exact)
+    got = out.tokens.coefficient[0]
+    # float64 loses 1e-16·e^20 where σ saturates, which is 1e-8 of r = 5e8; elsewhere it is rounding.
+    assert got.tolist() == pytest.approx([expected] * 3, rel=1e-12, abs=1e-13)
+    assert math.isfinite(out.loss.item())
+
+
+@pytest.mark.parametrize("advantage", [1.0, -1.0, 0.0])
+@pytest.mark.parametrize("z", LOG_RATIOS)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16], ids=str)
+def test_loss_gradient_weights_and_metrics_are_finite(
+    objective: Objective, dtype: torch.dtype, z: float, advantage: float
+) -> None:
+    new, old = row(z, dtype)
+    new.requires_grad_(True)
+    out = policy_loss(objective, new, old, torch.tensor([advantage], dtype=dtype))
+    out.loss.backward()
+    assert new.grad is not None and new.grad.dtype == dtype
+    # A gradient of e^20 is 5e8, past float16's 65504: the loss itself is float32 and stays finite.
+    assert torch.isfinite(new.grad).all() or dtype == torch.float16
+    assert math.isfinite(out.loss.item())
+    assert all(torch.isfinite(value).all() for value in (out.tokens.ratio, out.tokens.gate_weight))
+    assert all(math.isfinite(value) for value in out.metrics.values())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
+def test_low_precision_is_worked_in_float32_and_exact_for_what_it_holds(
+    objective: Objective, batch: Any, dtype: torch.dtype
+) -> None:
+    """The same numbers, rounded to the low precision first, give float64's loss to float32 rounding."""
+    new, old, advantages = (x.to(dtype) for x in (batch.logprobs, batch.old_logprobs, batch.advantages))
+    low = policy_loss(objective, new, old, advantages, batch.mask)
+    high = policy_loss(objective, new.double(), old.double(), advantages.double(), batch.mask)
+    assert low.loss.dtype == torch.float32 and high.loss.dtype == torch.float64
+    assert low.loss.item() == pytest.approx(high.loss.item(), rel=1e-5, abs=1e-6)
+    assert (low.tokens.gate_weight.double() - high.tokens.gate_weight).abs().max().item() < 1e-5
+
+
+def test_one_token_rows_and_masked_rows_count_as_they_should(objective: Objective, batch: Any) -> None:
+    """A row of one token among masked rows is the batch: the others do not count."""
+    mask = torch.zeros_like(batch.mask)
+    mask[2, 4] = True
+    among = policy_loss(objective, batch.logprobs, batch.old_logprobs, batch.advantages, mask, max_length=4).loss
+    alone = policy_loss(
+        objective,
+        batch.logprobs[2:3, 4:5],
+        batch.old_logprobs[2:3, 4:5],
+        batch.advantages[2:3],
+        max_length=4,
+    ).loss
+    assert among.item() == alone.item()
+
+
+@pytest.mark.parametrize("shape", [(0, 4), (3, 0), (0, 0)])
+def test_an_empty_batch_has_loss_0(objective: Objective, shape: tuple[int, int]) -> None:
+    empty = torch.zeros(shape, requires_grad=True)
+    out = policy_loss(objective, empty, empty.detach(), torch.zeros(shape[0]))
+    out.loss.backward()
+    assert out.loss.item() == 0.0 and out.metrics["gate_mean"] == 1.0
+
+
+def test_kl_to_old_counts_a_forbidden_token_in_full() -> None:
+    """One token 700 nats down: r − 1 − log r = e^−700 − 1 + 700 = 699, not what the clamped ratio would give."""
+    new, old = row(-700.0, torch.float64)
+    out = policy_loss(make_objective("sapo"), new, old, torch.ones(1).double())
+    assert out.metrics["kl_old"] == pytest.approx(699.0, abs=1e-9)

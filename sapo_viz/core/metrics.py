@@ -45,7 +45,8 @@ def batch_metrics(tokens: TokenView, logprobs: Tensor, old_logprobs: Tensor) -> 
     mask = tokens.mask
     weight = tokens.advantages.abs()[mask]
     if weight.numel() == 0:
-        return dict(gate_mean=1.0, clip_fraction=0.0, kl_old=0.0) | dict.fromkeys(("ratio_p01", "ratio_p50", "ratio_p99", "ratio_max"), 1.0)
+        ratios = dict.fromkeys(("ratio_p01", "ratio_p50", "ratio_p99", "ratio_max"), 1.0)
+        return dict(gate_mean=1.0, clip_fraction=0.0, kl_old=0.0) | ratios
     log_ratio = (logprobs.detach().to(weight.dtype) - old_logprobs.detach().to(weight.dtype))[mask]
     signal = weight > 0
     total = weight.sum()

@@ -38,7 +38,7 @@ class Sapo(Objective):
     name = "sapo"
     label = "SAPO"
     paper = "2511.20347"
-    formula = r"\frac{4}{\tau}\,\sigma\big(\tau\,(r-1)\big)\,A,\qquad \tau=\tau_+\ \text{if}\ A>0\ \text{else}\ \tau_-"
+    formula = r"\tfrac{4}{\tau}\,\sigma\big(\tau(r-1)\big)A,\ \ \tau=\begin{cases}\tau_+&A>0\\ \tau_-&A\le 0\end{cases}"
     idea = "A dimmer: the further a token's ratio is from 1, the fainter its gradient; nothing is cut."
 
     tau_pos: float = _tau(1.0, "positive", "τ₊", r"\tau_+")

@@ -1,0 +1,11 @@
+"""The entry: `streamlit run app.py`.
+
+The script that Streamlit runs is sapo_viz/ui/shell.py, which does not lie beside pages/: so the legacy
+page scheme stays off and a first visit to a deep link on a fresh server opens rightly.
+"""
+
+from streamlit import App
+
+from sapo_viz.ui.routes import routes
+
+app = App("sapo_viz/ui/shell.py", routes=routes())

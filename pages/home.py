@@ -1,0 +1,60 @@
+"""Home: what this is, in one screen. The dimmer and the switch, live, and the three doors."""
+
+import streamlit as st
+
+from sapo_viz.figures.curves import RatioAxis
+from sapo_viz.ui.curves import curves
+from sapo_viz.ui.nav import page_file
+from sapo_viz.ui.words import _
+
+st.title(_("The dimmer and the switch"))
+st.markdown(
+    _(
+        "A language model learns from its own samples, and each token's gradient is scaled by how far the policy has "
+        "moved since it was sampled: the ratio r. **GRPO** switches a token off when r leaves a band. **SAPO** dims "
+        "it. Drag τ₊ and ε and watch what happens to the weight of a token with positive advantage."
+    )
+)
+curves(
+    "home",
+    ["sapo", "grpo"],
+    rows=["weight"],
+    signs=[1],
+    axis=RatioAxis(lo=0.0, hi=3.0),
+    alt=_("Gate weight against the ratio for positive advantage:"),
+    readout=False,
+    compact=True,
+    only_knobs={"sapo": ["tau_pos"], "grpo": ["eps_high"]},
+    height=270,
+)
+
+doors = [
+    (
+        "curves",
+        _("Curves"),
+        ":material/show_chart:",
+        _("Every objective under your hand: surrogate, weight and coefficient for both signs of the advantage."),
+    ),
+    (
+        "tokens",
+        _("Tokens"),
+        ":material/segment:",
+        _("Drop a rollout file of your own run and see which tokens each objective keeps, dims or cuts."),
+    ),
+    (
+        "train",
+        _("Training"),
+        ":material/play_circle:",
+        _("Start a small real fine-tuning run, watch it learn in seconds, and compare objectives over seeds."),
+    ),
+]
+for column, (page, name, icon, text) in zip(st.columns(3), doors, strict=True):
+    with column.container(border=True, height="stretch"):
+        st.page_link(page_file(page), label=f"**{name}**", icon=icon)
+        st.markdown(text)
+st.caption(
+    _(
+        "SAPO: Soft Adaptive Policy Optimization, [arXiv 2511.20347](https://arxiv.org/abs/2511.20347). This app does "
+        "not say that SAPO wins: it states what the paper claims, what was measured here, and where the two differ."
+    )
+)

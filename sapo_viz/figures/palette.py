@@ -1,0 +1,33 @@
+"""One colour and one line style for each objective, everywhere.
+
+They follow from the place in the catalogue, so a new objective has its own without a second list. The
+first three are SAPO blue, GRPO orange and GSPO green, as in figure 1 of arXiv 2511.20347; the colours
+are Okabe and Ito's (yellow left out: too faint on white), told apart by line style as well.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sapo_viz.core.objective import CATALOG
+
+_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D46", "#7F7F7F")
+_DASHES = ("solid", "dash", "dashdot", "dot", "longdash", "longdashdot")
+
+
+@dataclass(frozen=True)
+class LineStyle:
+    color: str  # hex
+    dash: str  # Plotly's name
+
+
+def style_of(name: str) -> LineStyle:
+    """The line of an objective of the catalogue."""
+    place = list(CATALOG).index(name)
+    return LineStyle(_COLORS[place % len(_COLORS)], _DASHES[place % len(_DASHES)])
+
+
+# Token weights: 0 pale to 1 deep on one perceptually even blue scale (single hue, so safe for every
+# reader), and above 1 an orange that no weight in [0, 1] has.
+WEIGHT_SCALE = ("#F4F6F8", "#D6E4F0", "#A9CBE4", "#74ABD4", "#3D86BD", "#0B5C94")
+ABOVE_ONE = "#E8A33D"

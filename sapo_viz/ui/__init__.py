@@ -1,0 +1,1 @@
+"""The screen: streamlit lives here and in pages/, and nowhere else."""

@@ -1,0 +1,78 @@
+"""The curves component on a page: choices in, figure on the screen, the knobs in the address."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import streamlit as st
+
+from sapo_viz.figures.assets import formulas_js, read
+from sapo_viz.figures.curves import RatioAxis, curves_data
+from sapo_viz.ui.state import read_values, write_values
+from sapo_viz.ui.words import _
+
+
+@lru_cache
+def _component(formulas: str) -> Any:
+    """Registered once; anew when an objective joins the catalogue."""
+    name = f"sapo_viz.curves_{hash(formulas) & 0xFFFFFFFF:x}"
+    js = "\n".join([formulas, read("plot.js"), read("curves.js")])
+    return st.components.v2.component(name, js=js, css=read("curves.css"), isolate_styles=False)
+
+
+def _labels() -> dict[str, str]:
+    return dict(
+        reset=_("Back to the usual values"),
+        no_knobs=_("No knobs."),
+        read_out=_("Read-out"),
+        read_at=_("at ratio"),
+        read_help=_("The ratio at which the table under the figure is read. A click on a curve sets it too."),
+        takes=_("It takes values from {lo} to {hi}."),
+        number=_("as a number"),
+        link=_("Copy link"),
+        copied=_("Copied"),
+        objective=_("Objective"),
+        at=_("Read at"),
+    )
+
+
+def curves(
+    key: str,
+    names: list[str],
+    *,
+    rows: list[str],
+    signs: list[int],
+    axis: RatioAxis,
+    alt: str,
+    readout: bool = True,
+    compact: bool = False,
+    only_knobs: dict[str, list[str]] | None = None,
+    height: int = 290,
+) -> dict[str, Any]:
+    """Draw the live curves of `names`; what the sliders are let go at is kept in the address.
+
+    Returns the values in force: objective -> knob -> number, and `read_at`.
+    """
+    values = read_values(names)
+
+    def released() -> None:
+        sent = st.session_state[key].get("values")
+        if sent:
+            write_values(sent)
+
+    data = curves_data(
+        names,
+        values,
+        rows=rows,
+        signs=signs,
+        axis=axis,
+        labels=_labels(),
+        alt=alt,
+        readout=readout,
+        compact=compact,
+        only_knobs=only_knobs,
+        height=height,
+    )
+    _component(formulas_js())(key=key, data=data, on_values_change=released)
+    return values

@@ -1,0 +1,12 @@
+"""Where the pages are: for the navigation, and for links from one page to another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sapo_viz.figures.assets import ROOT
+
+
+def page_file(name: str) -> Path:
+    """The script of a page: home, curves, tokens or train. `st.page_link` takes it as it is."""
+    return ROOT / "pages" / f"{name}.py"

@@ -1,0 +1,35 @@
+"""What Streamlit runs on every visit: page set-up, navigation, and the net under every page."""
+
+from __future__ import annotations
+
+import logging
+
+import streamlit as st
+
+from sapo_viz.errors import SapoVizError
+from sapo_viz.figures.assets import ASSETS
+from sapo_viz.ui.nav import page_file
+from sapo_viz.ui.text import plain
+from sapo_viz.ui.words import _
+
+st.set_page_config(page_title="SAPO Viz", page_icon=str(ASSETS / "icon.svg"), layout="wide")
+
+page = st.navigation(
+    [
+        st.Page(page_file("home"), title=_("Home"), icon=":material/home:", default=True),
+        st.Page(page_file("curves"), title=_("Curves"), icon=":material/show_chart:", url_path="curves"),
+        st.Page(page_file("tokens"), title=_("Tokens"), icon=":material/segment:", url_path="tokens"),
+        st.Page(page_file("train"), title=_("Training"), icon=":material/play_circle:", url_path="train"),
+    ],
+    position="top",
+)
+try:
+    page.run()
+except SapoVizError as error:
+    st.error(plain(str(error)), icon=":material/error:")
+except Exception:  # a fault of ours: the log gets the traceback, the reader a sentence
+    logging.getLogger("sapo_viz").exception("page %s failed", page.title)
+    st.error(
+        _("Something went wrong on our side; the details are in the server's log. Reload the page to go on."),
+        icon=":material/error:",
+    )

@@ -60,7 +60,7 @@ class Cispo(Objective):
 @register
 @dataclass(frozen=True)
 class Unclipped(Objective):
-    """Importance-weighted policy gradient, J = rA: the baseline that shows what clipping is for."""
+    """Importance-weighted policy gradient (arXiv 1707.06347), J = rA: the baseline that shows what clipping is for."""
 
     name = "unclipped"
     label = "Unclipped"

@@ -30,7 +30,6 @@ class CurveLab {
     this.onScheme = () => this.draw();
     this.scheme.addEventListener("change", this.onScheme);
     this.frame = 0;
-    this.repaints = 0;
   }
 
   close() {
@@ -86,7 +85,7 @@ class CurveLab {
     const get = () => this.values[objective.name][knob.name];
     const set = (value) => { this.values[objective.name][knob.name] = value; };
     const test = `knob-${objective.name}-${knob.name}`;
-    return this.sliderRow(`${knob.symbol}`, knob.name, `${objective.label} ${knob.name}`, knob.help, test, knob, get, set);
+    return this.sliderRow(`${knob.symbol}`, knob.name, `${objective.label} ${knob.name}`, knob.help, test, knob, get, set, objective);
   }
 
   readGroup() {
@@ -98,7 +97,7 @@ class CurveLab {
   }
 
   // One slider and one number box on the same value; the slider is even in log where the knob says so.
-  sliderRow(symbol, name, label, help, test, spec, get, set) {
+  sliderRow(symbol, name, label, help, test, spec, get, set, objective) {
     const log = spec.scale === "log";
     const to = log ? (v) => Math.log10(Math.max(v, 1e-12)) : (v) => v;
     const from = log ? (x) => 10 ** x : (x) => x;
@@ -114,7 +113,7 @@ class CurveLab {
     range.addEventListener("input", () => {
       set(Math.min(spec.hi, Math.max(spec.lo, neat(from(Number(range.value))))));
       sync();
-      this.schedule();
+      this.schedule(objective);
     });
     range.addEventListener("change", () => this.released());
     box.addEventListener("input", () => {
@@ -124,7 +123,7 @@ class CurveLab {
       if (!good) { box.reportValidity(); return; }
       set(value);
       sync();
-      this.schedule();
+      this.schedule(objective);
     });
     box.addEventListener("change", () => { box.setCustomValidity(""); box.value = String(neat(get())); this.released(); });
     this.inputs.push(sync);
@@ -139,7 +138,7 @@ class CurveLab {
       for (const knob of objective.knobs) this.values[objective.name][knob.name] = knob.default;
     }
     this.showValues();
-    this.schedule();
+    this.draw();
     this.released();
   }
 
@@ -162,9 +161,33 @@ class CurveLab {
   }
 
   // ── drawing ─────────────────────────────────────────────────────────────────────────────────
-  schedule() {
+  // A change under the hand: once a frame, the fast way; when it rests, the whole picture with its hover.
+  schedule(objective) {
     this.touched = performance.now();
-    if (!this.frame) this.frame = requestAnimationFrame(() => { this.frame = 0; this.draw(); });
+    (this.changed ||= new Set()).add(objective);
+    this.settle ||= debounce(200, () => this.draw());
+    this.settle();
+    if (!this.frame) this.frame = requestAnimationFrame(() => { this.frame = 0; this.follow() || this.draw(); });
+  }
+
+  follow() {
+    const changed = this.changed;
+    this.changed = null;
+    if (!this.traces || !changed) return false;
+    const grid = this.grid(), moved = [];
+    for (const item of this.sampled) {
+      if (!changed.has(item.objective)) continue;
+      item.points = this.sample(item.objective, item.sign, grid);
+      for (const row of this.data.rows) moved.push({ index: item.first + this.data.rows.indexOf(row), ...this.line(item, row) });
+    }
+    // A curve that leaves its panel needs a new axis; one that shrinks can wait until the hand rests.
+    for (const [axis, [low, high]] of Object.entries(this.extents())) {
+      const [bottom, top] = this.drawnRanges[axis];
+      if (low < bottom || high > top) return false;
+    }
+    if (!movePaths(this.figure, moved) || !moveShapes(this.figure, this.readShapes, this.readAt)) return false;
+    this.afterDrawing();
+    return true;
   }
 
   resized() {
@@ -213,36 +236,64 @@ class CurveLab {
     return points;
   }
 
+  line({ points }, row) {
+    const column = { surrogate: 1, weight: 2, coefficient: 3 }[row];
+    return { x: points.map((p) => p[0]), y: points.map((p) => p[column]) };
+  }
+
+  // The surrogate has no natural scale: what its curves span, axis -> [low, high].
+  extents() {
+    const spans = {};
+    if (!this.data.rows.includes("surrogate")) return spans;
+    for (const sign of this.data.signs) {
+      let low = Infinity, high = -Infinity;
+      for (const item of this.sampled) {
+        if (item.sign !== sign) continue;
+        for (const [r, J] of item.points) {
+          // log π → −∞ as r → 0 (CISPO): that end would flatten all other curves.
+          if (r < 0.05) continue;
+          if (J < low) low = J;
+          if (J > high) high = J;
+        }
+      }
+      spans[this.data.axes[`surrogate:${sign}`].y] = [low, high];
+    }
+    return spans;
+  }
+
   draw() {
     if (!this.Plotly || !this.data) return;
+    this.changed = null;
     const theme = themeOf(this.host);
+    const layout = applyTheme(structuredClone(this.layoutNow()), theme);
     const grid = this.grid();
-    const wide = structuredClone(this.layoutNow());
-    const column = { surrogate: 1, weight: 2, coefficient: 3 };
     this.sampled = [];
     this.traces = [];
     for (const objective of this.data.objectives) {
       for (const sign of this.data.signs) {
-        const points = this.sample(objective, sign, grid);
-        this.sampled.push({ objective, sign, points });
-        const x = points.map((p) => p[0]);
+        const item = { objective, sign, points: this.sample(objective, sign, grid), first: this.traces.length };
+        this.sampled.push(item);
         for (const row of this.data.rows) {
           const axis = this.data.axes[`${row}:${sign}`];
           this.traces.push({
             type: "scatter", mode: "lines", name: objective.label, legendgroup: objective.name,
             showlegend: row === this.data.rows[0] && sign === this.data.signs[0],
-            x, y: points.map((p) => p[column[row]]), xaxis: axis.x, yaxis: axis.y,
-            line: { color: objective.color, dash: objective.dash, width: 2.2 }, hovertemplate: "%{y:.4g}",
+            ...this.line(item, row), xaxis: axis.x, yaxis: axis.y,
+            line: { color: objective.color, dash: objective.dash, width: 2.2, simplify: false }, hovertemplate: "%{y:.4g}",
           });
         }
       }
     }
-    const layout = applyTheme(wide, theme);
+    this.drawnRanges = {};
+    for (const [axis, [low, high]] of Object.entries(this.extents())) {
+      this.drawnRanges[axis] = layout[axis.replace("y", "yaxis")].range = calmRange(low, high);
+    }
     layout.width = this.figure.clientWidth;
     layout.shapes = (layout.shapes || []).map((s) => ({ ...s, opacity: 0.35, line: { ...s.line, color: theme.text } }));
+    this.readShapes = [];
     if (this.data.readout) {
-      for (const key of Object.keys(this.data.axes)) {
-        const axis = this.data.axes[key];
+      for (const axis of Object.values(this.data.axes)) {
+        this.readShapes.push(layout.shapes.length);
         layout.shapes.push({ type: "line", xref: axis.x, yref: `${axis.y} domain`, x0: this.readAt, x1: this.readAt, y0: 0, y1: 1, line: { color: theme.text, width: 1, dash: "dot" } });
       }
     }
@@ -250,11 +301,16 @@ class CurveLab {
     layout.uirevision = this.range;
     this.layout = layout;
     this.drawnNarrow = this.isNarrow();
-    this.Plotly.react(this.figure, this.traces, layout, { displaylogo: false, responsive: false, displayModeBar: this.data.compact ? false : "hover", modeBarButtonsToRemove: ["select2d", "lasso2d", "toImage"], scrollZoom: false });
+    const bar = this.data.compact ? false : "hover";
+    this.Plotly.react(this.figure, this.traces, layout, { displaylogo: false, responsive: false, displayModeBar: bar, modeBarButtonsToRemove: ["select2d", "lasso2d", "toImage"] });
     if (!this.listening) { this.listen(); this.listening = true; }
+    this.afterDrawing();
+  }
+
+  afterDrawing() {
     this.describe();
     this.fillReadout();
-    this.repaints += 1;
+    this.repaints = (this.repaints || 0) + 1;
     this.host.dataset.repaints = this.repaints;
   }
 

@@ -10,12 +10,12 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import plotly
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from sapo_viz.core.objective import CATALOG, Objective
 from sapo_viz.figures.palette import style_of
+from sapo_viz.figures.vendor import PLOTLY_VERSION
 
 Quantity = Literal["surrogate", "weight", "coefficient"]
 QUANTITIES: dict[str, str] = {"surrogate": "surrogate J", "weight": "weight w", "coefficient": "coefficient r·w"}
@@ -117,7 +117,7 @@ def curves_data(
         ]
 
     return dict(
-        plotly=plotly.__version__,
+        plotly=PLOTLY_VERSION,
         objectives=[
             dict(name=name, label=CATALOG[name].label, knobs=knobs(name), level=CATALOG[name].ratio_level)
             | dict(color=style_of(name).color, dash=style_of(name).dash)

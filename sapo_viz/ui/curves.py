@@ -17,7 +17,7 @@ from sapo_viz.ui.words import _
 def _component(formulas: str) -> Any:
     """Registered once; anew when an objective joins the catalogue."""
     name = f"sapo_viz.curves_{hash(formulas) & 0xFFFFFFFF:x}"
-    js = "\n".join([formulas, read("plot.js"), read("curves.js")])
+    js = "\n".join([formulas, read("plot.js"), read("paths.js"), read("curves.js")])
     return st.components.v2.component(name, js=js, css=read("curves.css"), isolate_styles=False)
 
 

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import gzip
 from functools import lru_cache
-from pathlib import Path
 
-import plotly
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-_PLOTLY_JS = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
+from sapo_viz.figures.vendor import PLOTLY_JS
+from sapo_viz.ui.run_routes import run_routes
 
 
 @lru_cache
 def _plotly_js(compressed: bool) -> bytes:
-    text = _PLOTLY_JS.read_bytes()
+    text = PLOTLY_JS.read_bytes()
     return gzip.compress(text, compresslevel=6) if compressed else text
 
 
@@ -32,4 +31,4 @@ def _serve_plotly(request: Request) -> Response:
 
 def routes() -> list[BaseRoute]:
     """All of them; the address of plotly.js carries its version, so that it may be cached for good."""
-    return [Route("/vendor/plotly-{version}.min.js", _serve_plotly)]
+    return [Route("/vendor/plotly-{version}.min.js", _serve_plotly), *run_routes()]

@@ -1,0 +1,106 @@
+"""Read a rollout file of any of the four formats, told apart by what is in it and not by its name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sapo_viz.errors import RolloutError
+from sapo_viz.rollouts.build import build
+from sapo_viz.rollouts.schema import MAX_BYTES, Rollouts
+
+_FORMATS = "JSON, JSONL, CSV or Parquet"
+# Magic bytes of what people have at hand beside rollouts -> what it is.
+_OTHERS = {
+    b"\x1f\x8b": "gzip, which has to be unpacked first",
+    b"\x28\xb5\x2f\xfd": "zstd, which has to be unpacked first",
+    b"BZh": "bzip2, which has to be unpacked first",
+    b"\xfd7zXZ": "xz, which has to be unpacked first",
+    b"PK\x03\x04": "a zip archive (as .pt, .npz and .xlsx are)",
+    b"\x80\x02": "a Python pickle, which could run code when opened",
+    b"\x80\x03": "a Python pickle, which could run code when opened",
+    b"\x80\x04": "a Python pickle, which could run code when opened",
+    b"\x80\x05": "a Python pickle, which could run code when opened",
+    b"\x93NUMPY": "a NumPy array",
+    b"ARROW1": "an Arrow file",
+    b"SQLite": "a database",
+    b"%PDF": "a PDF",
+    b"\x89PNG": "an image",
+    b"\xff\xfe": "UTF-16 text",
+    b"\xfe\xff": "UTF-16 text",
+}
+
+
+def read_rollouts(path: Path | str) -> Rollouts:
+    """The sequences of a file on disk.
+
+    Raises:
+        RolloutError: it cannot be read; one sentence with file, place, field, value and remedy.
+    """
+    path = Path(path)
+    try:
+        if path.is_dir():
+            raise RolloutError(f"{path}: this is a folder; give a {_FORMATS} file.")
+        _check_bytes(path.name, path.stat().st_size)
+        data = path.read_bytes()
+    except OSError as error:
+        raise RolloutError(f"{path}: it cannot be opened ({error.strerror}); check name and rights.") from None
+    return parse_rollouts(data, path.name)
+
+
+def parse_rollouts(data: bytes, name: str) -> Rollouts:
+    """The sequences in `data`, as uploaded under `name`, which is used in messages only."""
+    _check_bytes(name, len(data))
+    if data.startswith(b"PAR1"):
+        from sapo_viz.rollouts import parquet_file
+
+        return build(name, parquet_file.records(name, data))
+    for magic, what in _OTHERS.items():
+        if data.startswith(magic):
+            raise RolloutError(f"{name}: this is {what}; save the sequences as {_FORMATS}.")
+    if data.startswith(b"\xef\xbb\xbf"):
+        data = data[3:]
+    if b"\x00" in data[:4096]:
+        raise RolloutError(f"{name}: this is binary and not {_FORMATS}; save the sequences in one of these.")
+    head = data.lstrip()[:1]
+    if not head:
+        raise RolloutError(f"{name}: the file is empty; give at least one sequence.")
+    if head == b"{" and _one_object_a_line(data):
+        from sapo_viz.rollouts import jsonl_file
+
+        return build(name, jsonl_file.records(name, data))
+    text = _decode(name, data)
+    del data
+    if head in b"[{":
+        from sapo_viz.rollouts import json_file
+
+        return build(name, json_file.records(name, text))
+    if head in b"\"'-0123456789tfnN" and "," not in text[:4096].split("\n", 1)[0]:
+        # A lone JSON value or one column of something: the CSV reader's message would not help.
+        raise RolloutError(
+            f"{name}: this is not {_FORMATS} with sequences in it; the schema says which fields they have."
+        )
+    from sapo_viz.rollouts import csv_file
+
+    return build(name, csv_file.records(name, text))
+
+
+def _check_bytes(name: str, size: int) -> None:
+    if size > MAX_BYTES:
+        limit = MAX_BYTES // 1024**2
+        raise RolloutError(f"{name}: the file has {size / 1024**2:,.0f} MB; the limit is {limit} MB, so split it.")
+    if size == 0:
+        raise RolloutError(f"{name}: the file is empty; give at least one sequence.")
+
+
+def _one_object_a_line(data: bytes) -> bool:
+    """Whether a text that begins with { is JSONL, and not one JSON object written over several lines."""
+    first, _, rest = data.lstrip().partition(b"\n")
+    return first.rstrip().endswith(b"}") or not rest.strip() or rest.lstrip()[:1] == b"{"
+
+
+def _decode(name: str, data: bytes) -> str:
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise RolloutError(f"{name}, line {line:,}: a byte there is not UTF-8; save the file as UTF-8.") from None

@@ -1,0 +1,156 @@
+"""The rollout schema: the fields of a file, declared once, and the frozen values that a file becomes.
+
+Readers, validation, the page's explanation and docs/rollout-files.md follow from `FIELDS`. A set of
+sequences is kept flat (all tokens of all sequences in one array, `offsets` says where each begins), so
+that a million tokens cost tens of megabytes and no Python object a number.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+
+MAX_BYTES = 200 * 1024 * 1024  # what is accepted in one file; the page's upload limit is the same
+MAX_TOKENS = 10_000_000  # a small compressed Parquet file can unpack to far more than its size
+ROUNDING = 1e-3  # bf16 and top-p renormalisation leave log-probs a hair above 0: taken as 0, and said
+
+Kind = Literal["texts", "numbers", "flags", "ids", "text", "number", "integer", "label"]
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of a sequence: its name in JSON and Parquet, its column in CSV, what it holds."""
+
+    name: str
+    column: str | None  # None: CSV has no such column
+    kind: Kind
+    need: str
+    text: str
+
+    @property
+    def per_token(self) -> bool:
+        return self.kind in ("texts", "numbers", "flags", "ids")
+
+
+FIELDS: dict[str, Field] = {
+    field.name: field
+    for field in (
+        Field("tokens", "token", "texts", "required", "the tokens as text, in order"),
+        Field("logprobs", "logprob", "numbers", "required", "log π_θ, natural log: the policy being trained, now"),
+        Field("old_logprobs", "old_logprob", "numbers", "required", "log π_old: the policy that sampled the tokens"),
+        Field("advantage", None, "number", "one of these three", "one number for the whole sequence"),
+        Field("advantages", "advantage", "numbers", "one of these three", "one number a token"),
+        Field("reward", "reward", "number", "one of these three", "with `group`: A = (R − mean) / std in the group"),
+        Field("group", "group", "label", "with `reward`", "which prompt's completions belong together"),
+        Field("mask", "mask", "flags", "optional", "1 on response tokens, 0 on those that get no gradient"),
+        Field("token_ids", "token_id", "ids", "optional", "the tokenizer's numbers"),
+        Field("ref_logprobs", "ref_logprob", "numbers", "optional", "log-probs under the start policy"),
+        Field("prompt", None, "text", "optional", "the prompt as text"),
+        Field("id", "sequence", "label", "optional (required in CSV)", "a name for the sequence"),
+        Field("step", "step", "integer", "optional", "the training step that it comes from"),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """One completion. Arrays are [T] and read-only; log-probs may be NaN where the mask is False."""
+
+    id: str
+    tokens: tuple[str, ...]
+    logprobs: np.ndarray
+    old_logprobs: np.ndarray
+    advantages: np.ndarray
+    mask: np.ndarray
+    token_ids: np.ndarray | None
+    ref_logprobs: np.ndarray | None
+    prompt: str | None
+    reward: float | None
+    group: str | None
+    step: int | None
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+
+@dataclass(frozen=True)
+class Rollouts:
+    """N sequences with M tokens in all. What a reader returns and an analysis takes."""
+
+    name: str  # of the file, for messages and downloads
+    offsets: np.ndarray  # [N+1] int64: sequence i has the tokens offsets[i]:offsets[i+1]
+    tokens: tuple[str, ...]  # [M]
+    logprobs: np.ndarray  # [M] float64
+    old_logprobs: np.ndarray  # [M] float64
+    advantages: np.ndarray  # [M] float64
+    mask: np.ndarray  # [M] bool
+    ids: tuple[str, ...]  # [N]
+    prompts: tuple[str | None, ...]
+    rewards: tuple[float | None, ...]
+    groups: tuple[str | None, ...]
+    steps: tuple[int | None, ...]
+    token_ids: np.ndarray | None = None  # [M] int64; −1 in sequences without
+    ref_logprobs: np.ndarray | None = None  # [M] float64; NaN in sequences without
+    notes: tuple[str, ...] = ()  # what was taken otherwise than written, one sentence each
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, index: int) -> Sequence:
+        index = range(len(self))[index]
+        part = slice(int(self.offsets[index]), int(self.offsets[index + 1]))
+
+        def cut(values: Any) -> Any:
+            return None if values is None else values[part]
+
+        def missing(values: Any, filler: float) -> bool:
+            return values is None or np.array_equal(values[part], np.full(part.stop - part.start, filler), True)
+
+        return Sequence(
+            id=self.ids[index],
+            tokens=self.tokens[part],
+            logprobs=self.logprobs[part],
+            old_logprobs=self.old_logprobs[part],
+            advantages=self.advantages[part],
+            mask=self.mask[part],
+            token_ids=None if missing(self.token_ids, -1) else cut(self.token_ids),
+            ref_logprobs=None if missing(self.ref_logprobs, np.nan) else cut(self.ref_logprobs),
+            prompt=self.prompts[index],
+            reward=self.rewards[index],
+            group=self.groups[index],
+            step=self.steps[index],
+        )
+
+    @cached_property
+    def lengths(self) -> np.ndarray:
+        """[N] tokens a sequence, masked ones included."""
+        return np.diff(self.offsets)
+
+    @cached_property
+    def log_ratio(self) -> np.ndarray:
+        """[M] z = log π_θ − log π_old; 0 where the mask is False."""
+        return np.where(self.mask, self.logprobs, 0.0) - np.where(self.mask, self.old_logprobs, 0.0)
+
+    def select(self, index: int) -> Rollouts:
+        """The same with one sequence only; its advantage stays that of the whole file."""
+        part = slice(int(self.offsets[index]), int(self.offsets[index + 1]))
+        one = slice(index, index + 1)
+        return Rollouts(
+            name=self.name,
+            offsets=np.array([0, part.stop - part.start]),
+            tokens=self.tokens[part],
+            logprobs=self.logprobs[part],
+            old_logprobs=self.old_logprobs[part],
+            advantages=self.advantages[part],
+            mask=self.mask[part],
+            ids=self.ids[one],
+            prompts=self.prompts[one],
+            rewards=self.rewards[one],
+            groups=self.groups[one],
+            steps=self.steps[one],
+            token_ids=None if self.token_ids is None else self.token_ids[part],
+            ref_logprobs=None if self.ref_logprobs is None else self.ref_logprobs[part],
+        )

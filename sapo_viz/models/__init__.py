@@ -1,0 +1,1 @@
+"""Policies: tasks, tokenizer, loading, scoring, sampling. transformers is imported in this layer only, and late."""

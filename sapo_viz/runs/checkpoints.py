@@ -1,0 +1,33 @@
+"""checkpoint.pt: what a run needs to go on exactly. Randomness follows from (seed, step), so it is not in it."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sapo_viz.core.lazy import torch
+from sapo_viz.errors import RunError
+
+NAME = "checkpoint.pt"
+
+
+def save_checkpoint(folder: Path, state: Mapping[str, Any]) -> str:
+    """Written beside its place and renamed: no half checkpoint is ever taken for a whole one."""
+    part = folder / f".{NAME}.part"
+    torch.save(dict(state), part)
+    part.replace(folder / NAME)
+    return NAME
+
+
+def load_checkpoint(folder: Path) -> dict[str, Any] | None:
+    """The last checkpoint, or None if there is none. Only tensors and numbers are read, never code."""
+    path = folder / NAME
+    if not path.exists():
+        return None
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
+        raise RunError(f"{path.name} cannot be read ({str(error).splitlines()[0]}); delete it to start over.") from None
+    return state

@@ -1,0 +1,202 @@
+"""RunConfig: everything that decides how a run goes. Frozen, complete, and the same in JSON.
+
+Two runs with equal configs on the same machine give the same numbers.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from sapo_viz.core.objective import CATALOG, Objective, make_objective
+from sapo_viz.errors import RunError
+from sapo_viz.models.tasks import TASKS
+from sapo_viz.runs.settings import Setting, setting, settings_of
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """One training run.
+
+    Args:
+        objective: a name of the catalogue.
+        knobs: the objective's knobs; those not given take their defaults, so that what is kept is complete.
+        the rest: see `SETTINGS`, where each has its default, range and help.
+
+    Raises:
+        RunError: a setting that is unknown or outside its range.
+        KnobError: an objective or a knob that there is not, or a knob outside its range.
+    """
+
+    objective: str = "sapo"
+    knobs: Mapping[str, float] = field(default_factory=dict, hash=False)
+
+    label: str = setting(
+        "text", "", "Label", "run", "A name to recognise the run by; the objective and its knobs if empty.", lo=0, hi=80
+    )
+    task: str = setting(
+        "choice", "addition", "Task", "task", "Where prompts and rewards come from.", choices=tuple(TASKS)
+    )
+    policy: str = setting(
+        "text", "addition-start", "Starting policy", "task",
+        "A bundled policy, a folder in Hugging Face format, or a model id of the Hugging Face Hub.", lo=1, hi=500,
+    )  # fmt: skip
+    seed: int = setting(
+        "int", 0, "Seed", "task",
+        "Decides prompts, samples and mini-batches. Equal seeds give two objectives the same prompts.",
+        lo=0, hi=2**31 - 1,
+    )  # fmt: skip
+    steps: int = setting(
+        "int", 60, "Steps", "task", "Rollouts, each followed by its updates.", lo=1, hi=100_000, ui_lo=10, ui_hi=300
+    )
+
+    lr: float = setting(
+        "float", 1e-4, "Learning rate", "update", "Step size of the optimiser.",
+        lo=1e-8, hi=10.0, scale="log", ui_lo=1e-5, ui_hi=1.0, step=1e-5,
+    )  # fmt: skip
+    minibatches: int = setting(
+        "int", 4, "Mini-batches", "update",
+        "Updates made from one rollout. Only the first is on-policy: more of them move the ratios further from 1.",
+        lo=1, hi=1024, ui_lo=1, ui_hi=16,
+    )  # fmt: skip
+    epochs: int = setting(
+        "int", 1, "Epochs", "update", "How often each rollout is gone through.", lo=1, hi=64, ui_lo=1, ui_hi=8
+    )
+    optimizer: str = setting(
+        "choice", "adamw", "Optimiser", "update",
+        "adamw: AdamW with β₁ 0.9, β₂ 0.95. sgd: plain gradient steps, which hide no outlier.",
+        choices=("adamw", "sgd"),
+    )  # fmt: skip
+    grad_clip: float = setting(
+        "float", 1.0, "Gradient clipping", "update",
+        "Norm to which larger gradients are scaled down; 0 switches it off.",
+        lo=0.0, hi=1e6, ui_lo=0.0, ui_hi=10.0, step=0.1,
+    )  # fmt: skip
+    warmup: int = setting(
+        "int", 8, "Warm-up", "update",
+        "Updates over which the learning rate rises from 0, while the optimiser's averages settle.",
+        lo=0, hi=100_000, ui_lo=0, ui_hi=100,
+    )  # fmt: skip
+    weight_decay: float = setting(
+        "float", 0.0, "Weight decay", "update", "Decoupled pull of the weights towards 0.",
+        lo=0.0, hi=10.0, ui_lo=0.0, ui_hi=0.1, step=0.001,
+    )  # fmt: skip
+    kl_coef: float = setting(
+        "float", 0.0, "KL penalty", "update",
+        "Weight of the KL to the starting policy in the loss; 0 leaves it out.",
+        symbol="β", lo=0.0, hi=100.0, ui_lo=0.0, ui_hi=1.0, step=0.001,
+    )  # fmt: skip
+    kl_estimator: str = setting(
+        "choice", "k3", "KL estimator", "update",
+        "How that KL is estimated from the samples: k3 is unbiased and never negative, k2 is half the squared "
+        "log-ratio, k1 the plain log-ratio, whose gradient vanishes on average.",
+        choices=("k1", "k2", "k3"),
+    )  # fmt: skip
+
+    prompts: int = setting("int", 16, "Prompts", "sampling", "Prompts in a rollout.", lo=1, hi=4096, ui_lo=2, ui_hi=64)
+    completions: int = setting(
+        "int", 16, "Completions", "sampling", "Completions of each prompt: the group that advantages compare.",
+        symbol="G", lo=2, hi=1024, ui_lo=2, ui_hi=64,
+    )  # fmt: skip
+    temperature: float = setting(
+        "float", 1.0, "Temperature", "sampling",
+        "Divides the logits, when sampling and in all log-probs alike.",
+        symbol="T", lo=0.05, hi=10.0, ui_lo=0.2, ui_hi=2.0, step=0.05,
+    )  # fmt: skip
+    sampler_noise: float = setting(
+        "float", 0.0, "Sampler noise", "sampling",
+        "A sampler that is not the trainer: normal noise of this spread on its logits, afresh for each token.",
+        symbol="σ", lo=0.0, hi=10.0, ui_lo=0.0, ui_hi=2.0, step=0.05,
+    )  # fmt: skip
+    old_logprobs: str = setting(
+        "choice", "sampler", "Old log-probs", "sampling",
+        "Whose log-probs the ratio is taken against: the sampler's, noise and all, or the trainer's, recomputed "
+        "before the first update.",
+        choices=("sampler", "trainer"),
+    )  # fmt: skip
+
+    snapshot_every: int = setting(
+        "int", 10, "Keep tokens every", "run",
+        "Steps between token snapshots; the first and the last step always have one. 0: only these two.",
+        lo=0, hi=100_000, ui_lo=0, ui_hi=50,
+    )  # fmt: skip
+    checkpoint_every: int = setting(
+        "int", 10, "Checkpoint every", "run", "Steps between checkpoints to resume from; 0: none.",
+        lo=0, hi=100_000, ui_lo=0, ui_hi=50,
+    )  # fmt: skip
+    device: str = setting(
+        "choice", "auto", "Device", "run", "auto takes a GPU (CUDA) where there is one.",
+        choices=("auto", "cpu", "cuda"),
+    )  # fmt: skip
+    dtype: str = setting(
+        "choice", "float32", "Precision", "run", "Of the weights; log-probs and losses are float32 always.",
+        choices=("float32", "bfloat16"),
+    )  # fmt: skip
+    threads: int = setting(
+        "int", 1, "Threads", "run", "Processor threads of one run. One is fastest for the bundled policies.",
+        lo=1, hi=256, ui_lo=1, ui_hi=8,
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        for name, spec in SETTINGS.items():
+            object.__setattr__(self, name, spec.check(getattr(self, name)))
+        if not isinstance(self.knobs, Mapping):
+            raise RunError(f"knobs is {self.knobs!r}; it takes names with numbers, such as {{'tau_neg': 1.05}}.")
+        objective = make_objective(self.objective, dict(self.knobs))
+        complete = {name: float(getattr(objective, name)) for name in objective.knobs()}
+        object.__setattr__(self, "knobs", MappingProxyType(complete))
+        if self.minibatches > self.prompts * self.completions:
+            raise RunError(
+                f"minibatches is {self.minibatches}; with {self.prompts} × {self.completions} completions it takes "
+                f"whole numbers from 1 to {self.prompts * self.completions}."
+            )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return RunConfig.from_dict, (self.to_dict(),)  # a mapping proxy can be neither copied nor pickled
+
+    @property
+    def title(self) -> str:
+        """The label, or what distinguishes the run: objective, knobs that are not at their default, seed."""
+        if self.label:
+            return self.label
+        specs = CATALOG[self.objective].knobs()
+        knobs = [
+            f"{specs[name].symbol} {value:g}" for name, value in self.knobs.items() if value != specs[name].default
+        ]
+        return ", ".join([CATALOG[self.objective].label, *knobs, f"seed {self.seed}"])
+
+    def make_objective(self) -> Objective:
+        return make_objective(self.objective, dict(self.knobs))
+
+    def to_dict(self) -> dict[str, Any]:
+        head = {"objective": self.objective, "knobs": dict(self.knobs)}
+        return head | {name: getattr(self, name) for name in SETTINGS}
+
+    def to_json(self) -> str:
+        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> RunConfig:
+        known = ("objective", "knobs", *SETTINGS)
+        for name in values:
+            if name not in known:
+                raise RunError(f"there is no setting {name!r}; a run has {', '.join(known)}.")
+        if not isinstance(values.get("objective", ""), str):
+            raise RunError(f"objective is {values['objective']!r}; it takes {' or '.join(CATALOG)}.")
+        return cls(**values)
+
+    @classmethod
+    def from_json(cls, text: str) -> RunConfig:
+        try:
+            values = json.loads(text)
+        except ValueError as error:
+            raise RunError(f"the config is not JSON ({error}).") from None
+        if not isinstance(values, dict):
+            raise RunError(f"the config is a JSON {type(values).__name__}; it takes an object with the settings.")
+        return cls.from_dict(values)
+
+
+SETTINGS: dict[str, Setting] = settings_of(RunConfig)

@@ -1,0 +1,218 @@
+"""The training loop, a generator of events: roll out, compare within groups, update, say what happened.
+
+Nothing here writes a file or looks at the clock for anything but speed. Step k's prompts, samples and
+mini-batches follow from (seed, k) alone, so a run resumed from a checkpoint goes on exactly as it would
+have, and two objectives with the same seed are given the same prompts.
+"""
+
+from __future__ import annotations
+
+import copy
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sapo_viz.core import kl
+from sapo_viz.core.advantages import group_advantages
+from sapo_viz.core.lazy import torch
+from sapo_viz.errors import RunError, TensorError
+from sapo_viz.models.policy import Policy, load_policy
+from sapo_viz.models.rollout import Rollout, completion_logprobs, decode, sample
+from sapo_viz.models.tasks import TASKS, Task
+from sapo_viz.runs.config import RunConfig
+from sapo_viz.runs.events import RunEvent
+from sapo_viz.runs.snapshots import KEPT, token_rows
+from sapo_viz.runs.update import Batch, Diverged, make_optimizer, update
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_KL_SAMPLES = 64  # sequences on which KL to the start is measured: all of them would cost a fifth of the step
+
+Never: Callable[[], bool] = lambda: False  # noqa: E731
+
+
+@dataclass(frozen=True)
+class _Rolled:
+    """One step's rollout and what it earned."""
+
+    rollout: Rollout
+    texts: list[str]
+    rewards: Tensor  # [B]
+    advantages: Tensor  # [B]
+    old_logprobs: Tensor  # [B, T]
+
+
+def train(
+    config: RunConfig, *, should_stop: Callable[[], bool] = Never, resume: Mapping[str, Any] | None = None
+) -> Iterator[RunEvent]:
+    """Run `config` and yield what happens, from `start` to `finished`, `stopped` or `failed`.
+
+    Args:
+        should_stop: asked between sampled tokens and between updates.
+        resume: the payload of a checkpoint event of the same config.
+
+    Payloads: `sample` carries token rows, `checkpoint` a state for `resume`, `finished` the Policy. The
+    last two share tensors with the live policy: save or copy them before asking for the next event.
+
+    Raises:
+        ModelError, RunError: the policy cannot be loaded, or the device is not there.
+    """
+    task, objective, device = TASKS[config.task], config.make_objective(), pick_device(config.device)
+    policy = load_policy(config.policy, device=device, dtype=config.dtype)
+    start_model = Policy("start", copy.deepcopy(policy.model).requires_grad_(False), policy.tokenizer)
+    optimizer = make_optimizer(config, policy)
+    done, tokens, seconds = 0, 0, 0.0
+    if resume is not None:
+        policy.model.load_state_dict(resume["model"])
+        optimizer.load_state_dict(resume["optimizer"])
+        done, tokens, seconds = resume["step"], resume["tokens"], resume["seconds"]
+    yield RunEvent("start", done, _about(config, policy, device, resumed=resume is not None))
+
+    updates_per_step = config.minibatches * config.epochs
+    for step in range(done + 1, config.steps + 1):
+        began = time.perf_counter()
+        generator = torch.Generator(device).manual_seed(config.seed * 1_000_003 + step)
+        try:
+            rolled = _roll_out(config, task, policy, objective.normalize_advantage_std, step, generator, should_stop)
+            if rolled is None:
+                yield RunEvent("stopped", step - 1)
+                return
+            kl_start, start_logprobs = _against_start(config, start_model, rolled)
+            updated = update(
+                config,
+                objective,
+                policy,
+                optimizer,
+                Batch(rolled.rollout, rolled.old_logprobs, rolled.advantages, start_logprobs),
+                updates_done=(step - 1) * updates_per_step,
+                max_length=task.completion_length,
+                generator=generator,
+                should_stop=should_stop,
+            )
+        except (Diverged, TensorError) as error:
+            yield RunEvent("failed", step - 1, {"message": _why_it_diverged(config, step, error)})
+            return
+        if updated is None:
+            yield RunEvent("stopped", step - 1)
+            return
+        mask = rolled.rollout.mask
+        tokens += int(mask.sum())
+        took = time.perf_counter() - began
+        seconds += took
+        metrics = {
+            "reward": float(rolled.rewards.mean()),
+            "entropy": rolled.rollout.entropy,
+            "kl_start": kl_start,
+            **updated,
+            "signal": float((rolled.advantages != 0).float().mean()),
+            "length": float(mask.sum(1).float().mean()),
+            "completions_per_s": len(mask) / took,
+            "tokens": float(tokens),
+            "seconds": seconds,
+        }
+        yield RunEvent("step", step, {"metrics": metrics})
+        if _due(step, config.snapshot_every, config) or step == 1:
+            yield _sample_event(config, policy, rolled, step)
+        if _due(step, config.checkpoint_every, config) and config.checkpoint_every:
+            state = {"model": policy.model.state_dict(), "optimizer": optimizer.state_dict()}
+            progress = {"step": step, "tokens": tokens, "seconds": seconds}
+            yield RunEvent("checkpoint", step, payload=state | progress)
+    yield RunEvent("finished", config.steps, {"seconds": seconds}, payload=policy)
+
+
+def pick_device(name: str) -> str:
+    """`auto` takes CUDA where there is one."""
+    available = torch.cuda.is_available()
+    if name == "cuda" and not available:
+        raise RunError("device is 'cuda', and PyTorch finds no GPU on this machine; it takes auto or cpu here.")
+    return "cuda" if available and name != "cpu" else "cpu"
+
+
+def _roll_out(
+    config: RunConfig,
+    task: Task,
+    policy: Policy,
+    normalize_std: bool,
+    step: int,
+    generator: torch.Generator,
+    should_stop: Callable[[], bool],
+) -> _Rolled | None:
+    """Sample the step's prompts, reward the completions, and compare each with its group."""
+    prompts = task.sample_prompts(config.prompts, random.Random(f"{config.seed}/{step}"))
+    rollout = sample(
+        policy,
+        prompts,
+        config.completions,
+        max_length=task.completion_length,
+        temperature=config.temperature,
+        noise=config.sampler_noise,
+        generator=generator,
+        should_stop=should_stop,
+    )
+    if rollout is None:
+        return None
+    texts = decode(policy, rollout)
+    each = [prompt for prompt in prompts for _ in range(config.completions)]
+    rewards = torch.tensor(list(map(task.reward, each, texts)), device=rollout.ids.device)
+    grouped = rewards.view(config.prompts, config.completions)
+    advantages = group_advantages(grouped, normalize_std=normalize_std).flatten()
+    old_logprobs = rollout.logprobs
+    if config.old_logprobs == "trainer":
+        with torch.no_grad():
+            recomputed = completion_logprobs(policy, rollout, temperature=config.temperature)
+        old_logprobs = torch.where(rollout.mask, recomputed, 0.0)
+    return _Rolled(rollout, texts, rewards, advantages, old_logprobs)
+
+
+def _against_start(config: RunConfig, start: Policy, rolled: _Rolled) -> tuple[float, Tensor | None]:
+    """KL(π_old ‖ π_start) per token; and the start's log-probs of every token if the loss needs them."""
+    count = len(rolled.advantages)
+    every = 1 if config.kl_coef else max(1, count // _KL_SAMPLES)
+    index = torch.arange(0, count, every, device=rolled.advantages.device)
+    part = rolled.rollout.rows(index)
+    with torch.no_grad():
+        logprobs = completion_logprobs(start, part, temperature=config.temperature)
+    log_ratio = (logprobs - rolled.old_logprobs[index])[part.mask]
+    return float(kl.k3(log_ratio.clamp(-20, 20)).mean()), logprobs if config.kl_coef else None
+
+
+def _sample_event(config: RunConfig, policy: Policy, rolled: _Rolled, step: int) -> RunEvent:
+    """The step's tokens with their log-probs after the update: what the Tokens page opens."""
+    keep = torch.arange(min(KEPT, len(rolled.texts)), device=rolled.advantages.device)
+    part = rolled.rollout.rows(keep)
+    with torch.no_grad():
+        logprobs = completion_logprobs(policy, part, temperature=config.temperature)
+    rows = token_rows(
+        policy, part, logprobs, rolled.old_logprobs[keep], rolled.advantages[keep], rolled.rewards[keep], step
+    )
+    best = int(rolled.rewards.argmax())
+    example = {
+        "prompt": rolled.rollout.prompts[best // config.completions],
+        "completion": rolled.texts[best],
+        "reward": float(rolled.rewards[best]),
+    }
+    return RunEvent("sample", step, {"sequences": len(rows), **example}, payload=rows)
+
+
+def _due(step: int, every: int, config: RunConfig) -> bool:
+    return step == config.steps or (every > 0 and step % every == 0)
+
+
+def _about(config: RunConfig, policy: Policy, device: str, *, resumed: bool) -> dict[str, Any]:
+    return {
+        "config": config.to_dict(),
+        "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
+        "parameters": policy.parameters,
+        "resumed": resumed,
+    }
+
+
+def _why_it_diverged(config: RunConfig, step: int, error: Exception) -> str:
+    clipping = " or gradient clipping, which is off" if not config.grad_clip else ""
+    return (
+        f"At step {step} {str(error).rstrip('.')}: the weights have run away; a smaller learning rate "
+        f"than {config.lr:g}{clipping} would hold them."
+    )

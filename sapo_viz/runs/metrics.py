@@ -1,0 +1,39 @@
+"""Every number that a step logs: what it is, how it is computed, what is usual.
+
+Ratio and gate metrics come from `core.metrics`. They are taken on a step's last mini-batch, where the
+ratios have moved furthest (in the first they are all 1), over the sequences that carry signal;
+`ratio_max` and `grad_norm` over all of the step's updates, because one outlier is what matters.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sapo_viz.core.metrics import METRICS, Metric
+
+RUN_METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric("reward", "Reward", "mean R over the rollout", "rises; on addition 1 is all answers exact"),
+        METRICS["kl_old"],
+        Metric(
+            "kl_start", "KL to start", "mean(r − 1 − log r), r = π_start/π_old, from up to 64 samples",
+            "rises slowly; below 1 nat per token",
+        ),
+        Metric("entropy", "Entropy", "mean −Σ π log π per sampled token, nats", "falls as the policy becomes sure"),
+        replace(METRICS["gate_mean"], formula="Σ|A|·w / Σ|A|, last mini-batch"),
+        replace(METRICS["clip_fraction"], formula="share of tokens with A ≠ 0 and c = 0, last mini-batch"),
+        METRICS["ratio_p01"],
+        METRICS["ratio_p50"],
+        METRICS["ratio_p99"],
+        replace(METRICS["ratio_max"], formula="largest r of all of the step's updates"),
+        Metric("grad_norm", "Gradient norm", "largest ‖∇‖ of the step's updates, before clipping", "no lone spikes"),
+        Metric("loss", "Loss", "mean over updates of −aggregate(J) + β·KL", "near 0; its size says little"),
+        Metric("signal", "Signal", "share of sequences with A ≠ 0", "above 0.2; 0 means nothing to learn from"),
+        Metric("lr", "Learning rate", "of the step's last update", "reaches its setting after the warm-up"),
+        Metric("length", "Length", "mean tokens of a completion", "steady; 32 on addition"),
+        Metric("completions_per_s", "Completions/s", "completions / seconds of the step", "by machine"),
+        Metric("tokens", "Tokens", "sampled tokens since the start", "grows"),
+        Metric("seconds", "Seconds", "time spent in steps since the start", "grows"),
+    )
+}  # fmt: skip

@@ -1,0 +1,1 @@
+"""Things that people run: making assets, taking pictures. Nothing in the app imports from here."""

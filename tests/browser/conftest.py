@@ -1,0 +1,114 @@
+"""A real server and a real Chromium. Every page that a test opens is watched until the test ends:
+no exception on the page, no uncaught error in its scripts, no error in its console, no traceback in the server's log.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from scripts.browser import OUR_FAULT, WIDTHS, Server, chromium, chromium_path, serving, settle
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
+
+HERE = Path(__file__).parent
+
+# On a deep link Streamlit's own script asks /curves/_stcore/… before it finds /_stcore/…: a 404 by design.
+STREAMLIT_PROBES = re.compile(r"/[\w-]+/_stcore/(health|host-config)$")
+NO_SUCH_PAGE = "The page that you have requested does not seem to exist."  # said on the page as well
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker("browser")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    if chromium_path() is None:
+        reason = "no Chromium on PATH (chromium, chromium-browser, google-chrome) and CHROMIUM is not set"
+        if os.environ.get("SAPO_VIZ_BROWSER_REQUIRED"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="session")
+def server(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server for all tests, with a runs folder of its own."""
+    with serving(tmp_path_factory.mktemp("server")) as server:
+        yield server
+        assert "Traceback" not in server.log(), server.log()
+
+
+@pytest.fixture
+def fresh_server(browser: Browser, tmp_path: Path) -> Iterator[Server]:
+    """A server that nobody has visited: what a first visitor to a deep link meets."""
+    with serving(tmp_path / "fresh") as server:
+        yield server
+        assert "Traceback" not in server.log(), server.log()
+
+
+class Watch:
+    """What must not happen on any page."""
+
+    def __init__(self) -> None:
+        self.pages: list[Page] = []
+        self.errors: list[str] = []
+
+    def follow(self, page: Page) -> None:
+        self.pages.append(page)
+        page.on("pageerror", lambda error: self.errors.append(f"uncaught: {error}"))
+        page.on("console", self._console)
+
+    def _console(self, message: ConsoleMessage) -> None:
+        url = message.location.get("url", "")
+        streamlits_own = STREAMLIT_PROBES.search(url) or message.text.startswith(NO_SUCH_PAGE)
+        if message.type == "error" and not streamlits_own:
+            self.errors.append(f"console: {message.text} ({url})")
+
+    def check(self) -> None:
+        for page in self.pages:
+            if not page.is_closed():
+                assert page.locator(".stException").count() == 0, page.locator(".stException").first.inner_text()
+                assert page.get_by_text(OUR_FAULT).count() == 0, f"{page.url} shows: {OUR_FAULT}"
+        assert self.errors == []
+
+
+Visit = Callable[..., "Page"]
+
+
+@pytest.fixture
+def visit(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Visit]:
+    """visit(path, width=1440, scheme="light", server=…) -> a page that has settled."""
+    contexts: list[BrowserContext] = []
+    watch = Watch()
+
+    def visit(path: str = "/", *, width: int = 1440, scheme: str = "light", server: Server | None = None) -> Page:
+        server = server or request.getfixturevalue("server")
+        context = browser.new_context(
+            viewport={"width": width, "height": WIDTHS[width]},
+            color_scheme=scheme,  # type: ignore[arg-type]
+            accept_downloads=True,
+        )
+        contexts.append(context)
+        page = context.new_page()
+        watch.follow(page)
+        page.goto(server.url + path)
+        settle(page)
+        return page
+
+    yield visit
+    try:
+        watch.check()
+    finally:
+        for context in contexts:
+            context.close()

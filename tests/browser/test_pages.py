@@ -1,0 +1,63 @@
+"""Every page, on a laptop and on a phone, by day and by night; and the deep link."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from scripts.browser import PAGES, WIDTHS, Server, settle
+
+Visit = Callable[..., Page]
+MENU = ["Home", "Curves", "Tokens", "Training"]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("path", PAGES.values(), ids=list(PAGES))
+def test_a_page_opens_and_nothing_sticks_out(visit: Visit, path: str, width: int, scheme: str) -> None:
+    page = visit(path, width=width, scheme=scheme)
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    # What sticks out to the right of the window can be reached by scrolling sideways only.
+    for element in ("document.documentElement", "document.querySelector('[data-testid=stMain]')"):
+        wide, seen = page.evaluate(f"(() => {{ const e = {element}; return [e.scrollWidth, e.clientWidth]; }})()")
+        assert wide <= seen, f"{element} is {wide} px wide in a window of {seen}"
+
+
+@pytest.mark.parametrize("path", PAGES.values(), ids=list(PAGES))
+def test_the_page_follows_the_systems_dark_setting(visit: Visit, path: str) -> None:
+    """Mean of the background's three channels: above 200 is light, below 60 dark."""
+
+    def brightness(scheme: str) -> float:
+        page = visit(path, scheme=scheme)
+        colour = page.evaluate("getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor")
+        return sum(map(int, colour.removeprefix("rgb(").removesuffix(")").split(","))) / 3
+
+    assert brightness("light") > 200 and brightness("dark") < 60
+
+
+@pytest.mark.parametrize(("path", "name"), [("/train", "Training"), ("/curves", "Curves")])
+def test_a_first_visit_to_a_deep_link_on_a_fresh_server_opens_that_page(
+    visit: Visit, fresh_server: Server, path: str, name: str
+) -> None:
+    """With the script beside pages/ the raw file names are the menu and app.py is bypassed: see STYLE, traps."""
+    page = visit(path, server=fresh_server)
+    assert page.url.split("?")[0].endswith(path)
+    expect(page.locator('[data-testid="stTopNavLink"] p')).to_have_text(MENU)
+    expect(page.locator('[data-testid="stTopNavLink"][aria-current="page"] p')).to_have_text(name)
+    expect(page.get_by_role("heading", level=1)).not_to_have_text("The dimmer and the switch")  # that is home
+
+
+def test_the_menu_leads_to_every_page(visit: Visit) -> None:
+    page = visit("/")
+    for name, path in zip(MENU[1:], list(PAGES.values())[1:], strict=True):
+        page.get_by_test_id("stTopNavLink").filter(has_text=name).click()
+        expect(page).to_have_url(re.compile(rf"{path}(\?|$)"))
+        settle(page)
+
+
+def test_an_address_that_is_no_page_says_so_and_shows_home(visit: Visit) -> None:
+    page = visit("/no-such-page")
+    expect(page.get_by_text("Page not found").first).to_be_visible()

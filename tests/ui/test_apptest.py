@@ -1,0 +1,93 @@
+"""Every page runs from its first line to its last in Streamlit's AppTest, through the shell as in the app."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from scripts.browser import OUR_FAULT
+
+ROOT = Path(__file__).parents[2]
+SHELL = ROOT / "sapo_viz" / "ui" / "shell.py"
+NAMES = sorted(page.stem for page in (ROOT / "pages").glob("*.py"))
+SECONDS = 60  # the first page that needs torch imports it
+
+
+@pytest.fixture(autouse=True)
+def runs_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SAPO_VIZ_RUNS_DIR", str(tmp_path / "runs"))
+
+
+def open_page(name: str, query: dict[str, str] | None = None) -> AppTest:
+    """A page as the shell shows it, with what the address says."""
+    app = AppTest.from_file(str(SHELL), default_timeout=SECONDS).run()
+    for key, value in (query or {}).items():
+        app.query_params[key] = value
+    if name != "home":
+        app.switch_page(f"../../pages/{name}.py")
+    return app.run()
+
+
+def assert_no_fault(app: AppTest) -> None:
+    assert [exception.value for exception in app.exception] == []
+    assert [error.value for error in app.error if OUR_FAULT in error.value] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_page_runs_to_its_end_and_opens_with_a_title(name: str) -> None:
+    app = open_page(name)
+    assert_no_fault(app)
+    assert len(app.title) == 1
+    assert len(app.error) == 0, "a first visit has nothing to complain about"
+
+
+def test_each_page_has_a_title_of_its_own() -> None:
+    titles = {open_page(name).title[0].value for name in NAMES}
+    assert len(titles) == len(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_page_runs_twice_in_one_session(name: str) -> None:
+    """What the first run left in the session's state must not break the second."""
+    assert_no_fault(open_page(name).run())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_page_bears_an_objective_that_joined_the_catalogue(name: str, toy_objective: type) -> None:
+    assert_no_fault(open_page(name))
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"objectives": "no_such_objective"},
+        {"objectives": ""},
+        {"axis": "sideways", "show": "everything"},
+        {"sapo.tau_pos": "-1"},
+        {"sapo.tau_pos": "NaN"},
+        {"read_at": "0"},
+        {"values": "{{{"},
+        {"run": "../../etc/passwd"},
+        {"step": "minus one"},
+    ],
+    ids=lambda query: "&".join(f"{name}={value}" for name, value in query.items()),
+)
+@pytest.mark.parametrize("name", NAMES)
+def test_an_address_with_nonsense_in_it_does_not_break_a_page(name: str, query: dict[str, str]) -> None:
+    assert_no_fault(open_page(name, query))
+
+
+def test_pages_that_show_only_curves_and_text_do_not_import_torch() -> None:
+    """Importing torch costs 1–4 s, which the first content of these pages need not wait for."""
+    code = (
+        "import sys; from streamlit.testing.v1 import AppTest\n"
+        f"app = AppTest.from_file({str(SHELL)!r}, default_timeout={SECONDS}).run()\n"
+        "app.switch_page('../../pages/curves.py').run()\n"
+        "print(*sorted({'torch', 'transformers'} & set(sys.modules)))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert result.stdout.split() == []

@@ -34,7 +34,7 @@ def toy_objective() -> Iterator[type[Objective]]:
 
         kappa: float = knob(2.0, lo=0.1, hi=9.0, symbol="κ", latex=r"\kappa", help="Steepness of the toy gate.")
 
-        def surrogate(self, log_ratio: Tensor, advantages: Tensor, logprobs: Tensor) -> Tensor:
+        def surrogate(self, log_ratio: Tensor, advantages: Tensor, logprobs: Tensor, old_logprobs: Tensor) -> Tensor:
             return torch.tanh(self.kappa * torch.expm1(log_ratio)) / self.kappa * advantages
 
     try:

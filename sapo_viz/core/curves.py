@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Curve:
-    """All [N], float64. With A = ±1 and π_old = 1, so that log π_θ = z."""
+    """All [N], float64."""
 
     ratio: Tensor
     surrogate: Tensor
@@ -25,16 +25,20 @@ class Curve:
     weight: Tensor
 
 
-def curve(objective: Objective, ratio: Tensor, advantage: float) -> Curve:
-    """An objective's curves over `ratio` [N] (> 0) for one advantage (usually +1 or −1)."""
+def curve(objective: Objective, ratio: Tensor, advantage: float, *, old_logprob: float = 0.0) -> Curve:
+    """An objective's curves over `ratio` [N] (> 0) for one advantage (usually +1 or −1).
+
+    `old_logprob` is log π_old of the token, which only objectives that read log π look at.
+    """
     bad = ~(torch.isfinite(ratio) & (ratio > 0))
     if bool(bad.any()):
         index = int(bad.nonzero()[0])
         raise TensorError(f"ratio[{index}] is {ratio[index].item()}; it takes finite numbers above 0.")
     log_ratio = ratio.to(torch.float64).log()[:, None]
-    old = torch.zeros_like(log_ratio)
+    old = torch.full_like(log_ratio, old_logprob)
+    logprobs = old + log_ratio
     mask = torch.ones_like(log_ratio, dtype=torch.bool)
     advantages = torch.full_like(log_ratio, advantage)
-    _, surrogate = evaluate(objective, log_ratio, old, advantages, mask)
-    view = token_view(objective, log_ratio, old, advantages, mask)
+    _, surrogate = evaluate(objective, logprobs, old, advantages, mask)
+    view = token_view(objective, logprobs, old, advantages, mask)
     return Curve(ratio, surrogate[:, 0], view.coefficient[:, 0], view.gate_weight[:, 0])

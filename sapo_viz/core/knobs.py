@@ -38,7 +38,8 @@ class Knob:
         """The value as a float, or a KnobError that names knob, value and range."""
         takes = f"it takes values from {self.lo:g} to {self.hi:g}."
         name = f"{owner}: {self.name} ({self.symbol})"
-        if isinstance(value, bool) or not isinstance(value, numbers.Real):  # numpy's scalars are Real
+        is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)  # numpy's scalars are Real
+        if not is_number:
             raise KnobError(f"{name} is {value!r}, which is not a number; {takes}")
         if not self.lo <= value <= self.hi:  # false for NaN; isfinite() overflows for a huge int
             raise KnobError(f"{name} is {value}; {takes}")
@@ -67,6 +68,6 @@ def knobs_of(cls: type) -> dict[str, Knob]:
     """The knobs of an objective class, in the order in which they are declared."""
     return {
         field.name: Knob(name=field.name, default=field.default, **field.metadata["knob"])  # type: ignore[arg-type]
-        for field in dataclasses.fields(cls)  # type: ignore[arg-type]
+        for field in dataclasses.fields(cls)
         if "knob" in field.metadata
     }

@@ -97,13 +97,13 @@ def evaluate(
     dtype = working_dtype(logprobs)
     # What lies under the mask may be NaN: select before subtracting, or its gradient would be NaN too.
     new = torch.where(mask, logprobs.to(dtype), 0.0)
-    old = torch.where(mask, old_logprobs.to(dtype), 0.0)
+    old = torch.where(mask, old_logprobs.detach().to(dtype), 0.0)  # π_old is data, not a parameter
     advantages = torch.where(mask, advantages.to(dtype), 0.0)
-    log_ratio = objective.token_log_ratio(new - old.detach(), advantages)  # π_old is data, not a parameter
+    log_ratio = objective.token_log_ratio(new - old, advantages)
     if objective.ratio_level != "token":
         log_ratio = _over_sequence(log_ratio, mask, mean=objective.ratio_level == "sequence")
     log_ratio = log_ratio.clamp(-LOG_RATIO_LIMIT, LOG_RATIO_LIMIT)
-    return log_ratio.exp(), objective.surrogate(log_ratio, advantages, new)
+    return log_ratio.exp(), objective.surrogate(log_ratio, advantages, new, old)
 
 
 def _over_sequence(log_ratio: Tensor, mask: Tensor, *, mean: bool) -> Tensor:

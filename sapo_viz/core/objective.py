@@ -44,6 +44,7 @@ class Objective:
     ratio_level: ClassVar[RatioLevel] = "token"
     aggregation: ClassVar[Aggregation] = "seq-mean-token-mean"
     normalize_advantage_std: ClassVar[bool] = True
+    reads_logprobs: ClassVar[bool] = False  # J depends on log π_θ itself, not on the ratio alone
 
     def __post_init__(self) -> None:
         for name, spec in self.knobs().items():
@@ -75,13 +76,14 @@ class Objective:
         """What is done to each token's z before it is averaged (sequence levels). [B, T] -> [B, T]"""
         return log_ratio
 
-    def surrogate(self, log_ratio: Tensor, advantages: Tensor, logprobs: Tensor) -> Tensor:
+    def surrogate(self, log_ratio: Tensor, advantages: Tensor, logprobs: Tensor, old_logprobs: Tensor) -> Tensor:
         """J for each token, to be maximised.
 
         Args:
             log_ratio: [B, T], z at this objective's ratio level, clamped to ±20.
             advantages: [B, T], A of the token's sequence.
             logprobs: [B, T], log π_θ; only objectives with a stopped ratio look at it.
+            old_logprobs: [B, T], log π_old; only objectives that measure how far a probability moved do.
 
         Returns:
             [B, T]

@@ -18,13 +18,13 @@ def test_the_shipped_formulas_are_those_of_the_catalogue() -> None:
 def test_every_objective_has_a_formula_that_reads_only_its_own_knobs() -> None:
     for name, cls in CATALOG.items():
         text = javascript(cls)
-        assert text.startswith("function (z, A, k)")
+        assert text.startswith("function (z, A, k, old = 0)")
         for knob in cls.knobs():
             assert f"k.{knob}" in text, f"{name}: {knob} does not reach the browser"
 
 
 def test_the_pages_get_the_formula_of_an_objective_registered_later(toy_objective) -> None:
-    assert f"FORMULAS.{toy_objective.name} = function (z, A, k)" in formulas_js()
+    assert f"FORMULAS.{toy_objective.name} = function (z, A, k, old = 0)" in formulas_js()
 
 
 def test_serving_the_shipped_formulas_does_not_import_torch() -> None:

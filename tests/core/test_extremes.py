@@ -32,6 +32,24 @@ def cut(z: float) -> float:
     return 1.0 if abs(z) <= LOG_RATIO_LIMIT else 0.0
 
 
+def dppo(r: float, a: float, z: float, divergence: Callable[[float, float], float]) -> float:
+    """The rows below put the likelier of both policies at log-prob −1."""
+    old, new = (math.exp(-1 - z), math.exp(-1)) if z > 0 else (math.exp(-1), math.exp(-1 + z))
+    harmful = (a > 0 and z > 0) or (a < 0 and z < 0)
+    return 0.0 if harmful and divergence(new, old) > 0.2 else min(r, 20.0)
+
+
+def binary_kl(new: float, old: float) -> float:
+    mine = old * math.log(old / new) if old > 0 and new > 0 else (math.inf if old > 0 else 0.0)
+    return mine + (1 - old) * math.log((1 - old) / (1 - new))
+
+
+def vespo(a: float, z: float) -> float:
+    k, decay = (2.0, 3.0) if a > 0 else (3.0, 2.0)
+    log_w = max(-20.0, min(20.0, 3 * z))  # W multiplies the row's three tokens
+    return math.exp(k * log_w - decay * math.expm1(log_w))
+
+
 # c(r, A, z) of DESIGN's table with the default knobs. GSPO: all tokens of the test's row share z, so s = r.
 COEFFICIENT: dict[str, Callable[[float, float, float], float]] = {
     "sapo": lambda r, a, z: cut(z) * r * sech2((1.0 if a > 0 else 1.05) * (r - 1) / 2),
@@ -42,6 +60,14 @@ COEFFICIENT: dict[str, Callable[[float, float, float], float]] = {
     "dual_clip": lambda r, a, z: cut(z) * r * (inside_band(r, a, 0.2, 0.2) and not (a < 0 and r > 3)),
     "cispo": lambda r, a, z: min(r, 5.0),  # the ratio is a number there: clamped, never cut
     "unclipped": lambda r, a, z: cut(z) * r,
+    "luspo": lambda r, a, z: cut(z) * r * inside_band(r, a, 3e-4, 4e-4),
+    "gmpo": lambda r, a, z: r * (z <= 0.4 if a > 0 else z >= -0.4) * cut(z),
+    "dppo_tv": lambda r, a, z: dppo(r, a, z, lambda new, old: abs(new - old)),
+    "dppo_kl": lambda r, a, z: dppo(r, a, z, binary_kl),
+    "vespo": lambda r, a, z: vespo(a, z),
+    "erf": lambda r, a, z: cut(z) * r * math.exp(-50 * (r - 1) ** 2),
+    "arctan": lambda r, a, z: cut(z) * r / (1 + 100 * (r - 1) ** 2),
+    "softsign": lambda r, a, z: cut(z) * r * (1 + 100 * (r - 1) ** 2) ** -1.5,
 }
 
 

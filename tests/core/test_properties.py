@@ -54,7 +54,8 @@ def test_on_policy_the_gradient_is_reinforce_whatever_the_knobs(name: str, data:
     advantages = torch.tensor([advantage], dtype=torch.float64)
     policy_loss(cls(**knobs), logprobs, logprobs.detach(), advantages).loss.backward()
     assert logprobs.grad is not None
-    assert largest(-logprobs.grad - advantage / 3) < EXACT
+    share = token_share(torch.ones(1, 3, dtype=torch.bool), cls.aggregation)
+    assert largest(-logprobs.grad - advantage * share) < EXACT
 
 
 def test_weight_times_ratio_times_advantage_times_share_is_the_training_gradient(

@@ -3,3 +3,4 @@
 from sapo_viz.core.objectives import gates as gates  # isort: skip
 from sapo_viz.core.objectives import clipped as clipped  # isort: skip
 from sapo_viz.core.objectives import detached as detached  # isort: skip
+from sapo_viz.core.objectives import relatives as relatives  # isort: skip

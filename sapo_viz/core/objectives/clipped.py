@@ -50,7 +50,7 @@ class Grpo(Objective):
     eps_low: float = _eps_low(0.2, **_TOKEN_BAND)
     eps_high: float = _eps_high(0.2, **_TOKEN_BAND)
 
-    def surrogate(self, log_ratio: Tensor, advantages: Tensor, logprobs: Tensor) -> Tensor:
+    def surrogate(self, log_ratio: Tensor, advantages: Tensor, logprobs: Tensor, old_logprobs: Tensor) -> Tensor:
         ratio = log_ratio.exp()
         clipped = ratio.clamp(1 - self.eps_low, 1 + self.eps_high)
         return torch.minimum(ratio * advantages, clipped * advantages)
@@ -131,7 +131,55 @@ class DualClip(Grpo):
         help="Ratio above which tokens with negative advantage get no gradient.",
     )
 
-    def surrogate(self, log_ratio: Tensor, advantages: Tensor, logprobs: Tensor) -> Tensor:
-        clipped = super().surrogate(log_ratio, advantages, logprobs)
+    def surrogate(self, log_ratio: Tensor, advantages: Tensor, logprobs: Tensor, old_logprobs: Tensor) -> Tensor:
+        clipped = super().surrogate(log_ratio, advantages, logprobs, old_logprobs)
         bounded = torch.maximum(clipped, advantages * self.dual_clip)
         return torch.where(advantages < 0, bounded, clipped)
+
+
+@register
+@dataclass(frozen=True)
+class Luspo(Gspo):
+    """LUSPO (arXiv 2602.05261): GSPO's surrogate times the length |y|, so that long answers keep their share.
+
+    The factor is the aggregation here: token sums instead of token means.
+    """
+
+    name = "luspo"
+    label = "LUSPO"
+    paper = "2602.05261"
+    formula = (
+        r"|y|\,\min\!\big(sA,\ \operatorname{clip}(s,1-\varepsilon_{\text{low}},1+\varepsilon_{\text{high}})A\big)"
+    )
+    idea = "GSPO's switch for the whole sequence; each sequence counts by its length."
+    aggregation = "seq-mean-token-sum"
+
+
+@register
+@dataclass(frozen=True)
+class Gmpo(Objective):
+    """GMPO (arXiv 2507.20673): the geometric mean of ratios that are clipped in log space, sign-aware.
+
+    J = A·exp(mean_t z̃), z̃ = min(z, ε_high) if A > 0 else max(z, −ε_low): a clipped token drops out of the
+    gradient, the others keep the geometric mean as their coefficient.
+    """
+
+    name = "gmpo"
+    label = "GMPO"
+    paper = "2507.20673"
+    formula = (
+        r"A\prod_t \tilde r_t^{1/|y|},\ \ \log\tilde r_t=\begin{cases}\min(\log r_t,\varepsilon_{\text{high}})&A>0\\"
+        r"\max(\log r_t,-\varepsilon_{\text{low}})&A\le 0\end{cases}"
+    )
+    idea = "A switch a token, in log space; those left share the sequence's geometric mean as coefficient."
+    ratio_level = "sequence"
+
+    eps_low: float = _eps_low(0.4, **_TOKEN_BAND)
+    eps_high: float = _eps_high(0.4, **_TOKEN_BAND)
+
+    def token_log_ratio(self, log_ratio: Tensor, advantages: Tensor) -> Tensor:
+        clipped = log_ratio.clamp(-self.eps_low, self.eps_high)
+        return torch.where(advantages > 0, torch.minimum(log_ratio, clipped), torch.maximum(log_ratio, clipped))
+
+    def surrogate(self, log_ratio: Tensor, advantages: Tensor, logprobs: Tensor, old_logprobs: Tensor) -> Tensor:
+        return torch.exp(log_ratio) * advantages

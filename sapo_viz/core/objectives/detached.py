@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sapo_viz.core.knobs import knob
 from sapo_viz.core.lazy import torch
-from sapo_viz.core.objective import Objective, register
+from sapo_viz.core.objective import Objective, by_sign, register
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,6 +32,7 @@ class Cispo(Objective):
     )
     idea = "No token is cut: a large ratio is capped instead, so its gradient stays, at the cap."
     aggregation = "token-mean"
+    reads_logprobs = True
 
     eps_low: float = knob(
         1.0,
@@ -51,7 +52,7 @@ class Cispo(Objective):
         help="The ratio is not taken above 1 + ε_high.",
     )
 
-    def surrogate(self, log_ratio: Tensor, advantages: Tensor, logprobs: Tensor) -> Tensor:
+    def surrogate(self, log_ratio: Tensor, advantages: Tensor, logprobs: Tensor, old_logprobs: Tensor) -> Tensor:
         cap = log_ratio.exp().clamp(1 - self.eps_low, 1 + self.eps_high)
         cap = cap.detach()  # the weight is a number, not a path for gradient: that is the method
         return cap * advantages * logprobs
@@ -68,5 +69,127 @@ class Unclipped(Objective):
     formula = "rA"
     idea = "No gate: every token keeps full weight, however far its ratio has moved."
 
-    def surrogate(self, log_ratio: Tensor, advantages: Tensor, logprobs: Tensor) -> Tensor:
+    def surrogate(self, log_ratio: Tensor, advantages: Tensor, logprobs: Tensor, old_logprobs: Tensor) -> Tensor:
         return torch.exp(log_ratio) * advantages
+
+
+def _delta(side: str) -> Any:
+    return knob(
+        0.2,
+        lo=1e-4,
+        hi=1.0,
+        symbol="δ_" + side,
+        latex=rf"\delta_{{\text{{{side}}}}}",
+        ui=(0.01, 1.0),
+        help="How far the token's probability may move in the harmful direction before it gets no gradient.",
+    )
+
+
+@dataclass(frozen=True)
+class _Dppo(Objective):
+    """DPPO (arXiv 2602.04879): trust a token by how far its *probability* moved, not its ratio.
+
+    J = sg[min(r, cap)]·A·log π·1[divergence ≤ δ, or the move is corrective]. A rare token may double or triple
+    and stay; a common one may not. The divergence is that of "this token or another".
+    """
+
+    paper = "2602.04879"
+    reads_logprobs = True
+
+    delta_low: float = _delta("low")
+    delta_high: float = _delta("high")
+    ratio_cap: float = knob(
+        20.0,
+        lo=1.0,
+        hi=1000.0,
+        symbol="cap",
+        latex=r"\text{cap}",
+        ui=(1.0, 40.0),
+        step=0.5,
+        help="Upper cap of the ratio.",
+    )
+
+    def divergence(self, new: Tensor, old: Tensor) -> Tensor:
+        """How far the token's probability moved, from log-probs; ≥ 0. [B, T], [B, T] -> [B, T]"""
+        raise NotImplementedError
+
+    def surrogate(self, log_ratio: Tensor, advantages: Tensor, logprobs: Tensor, old_logprobs: Tensor) -> Tensor:
+        moved = self.divergence(logprobs.detach(), old_logprobs)  # a decision, not a path for gradient
+        up, down = log_ratio > 0, log_ratio < 0
+        harmful = torch.where(advantages > 0, up & (moved > self.delta_high), down & (moved > self.delta_low))
+        weight = log_ratio.exp().clamp(max=self.ratio_cap)
+        weight = weight.detach()  # as in CISPO
+        return torch.where(harmful, 0.0, weight * advantages * logprobs)
+
+
+@register
+@dataclass(frozen=True)
+class DppoTv(_Dppo):
+    """DPPO with total variation: |π_θ − π_old| of the token."""
+
+    name = "dppo_tv"
+    label = "DPPO-TV"
+    formula = (
+        r"\operatorname{sg}[\min(r,\text{cap})]\,A\log\pi_\theta\cdot"
+        r"\mathbf 1\big[|\pi_\theta-\pi_{\text{old}}|\le\delta\ \text{or corrective}\big]"
+    )
+    idea = "A switch on how far the token's probability moved (total variation), whatever its ratio."
+
+    def divergence(self, new: Tensor, old: Tensor) -> Tensor:
+        return (new.exp() - old.exp()).abs()
+
+
+@register
+@dataclass(frozen=True)
+class DppoKl(_Dppo):
+    """DPPO with the binary KL divergence from π_old to π_θ."""
+
+    name = "dppo_kl"
+    label = "DPPO-KL"
+    formula = (
+        r"\operatorname{sg}[\min(r,\text{cap})]\,A\log\pi_\theta\cdot"
+        r"\mathbf 1\big[\mathrm{KL}_2(\pi_{\text{old}}\|\pi_\theta)\le\delta\ \text{or corrective}\big]"
+    )
+    idea = "A switch on how far the token's probability moved (binary KL), whatever its ratio."
+
+    def divergence(self, new: Tensor, old: Tensor) -> Tensor:
+        rest_new, rest_old = -torch.expm1(new), -torch.expm1(old)  # 1 − p, exact near p = 1
+        return old.exp() * (old - new) + rest_old * (rest_old.log() - rest_new.log())
+
+
+def _shape(default: float, symbol: str, latex: str, meaning: str) -> Any:
+    return knob(default, lo=0.0, hi=20.0, symbol=symbol, latex=latex, ui=(0.0, 10.0), step=0.1, help=meaning)
+
+
+@register
+@dataclass(frozen=True)
+class Vespo(Objective):
+    """VESPO (arXiv 2602.10693): a smooth bell on the whole sequence's importance weight W = Π r.
+
+    J = sg[φ(W)]·A·log π with φ(W) = e^λ·W^k·e^(−λW), so φ(1) = 1. W multiplies over tokens, so a long sequence
+    is damped sooner than by GSPO's mean.
+    """
+
+    name = "vespo"
+    label = "VESPO"
+    paper = "2602.10693"
+    formula = (
+        r"\operatorname{sg}[\varphi(W)]\,A\log\pi_\theta,"
+        r"\ \ \varphi(W)=e^{\lambda}W^{k}e^{-\lambda W},\ \ W=\prod_t r_t"
+    )
+    idea = "One dimmer for the whole sequence, on the product of its ratios."
+    ratio_level = "sequence-product"
+    aggregation = "token-mean"
+    reads_logprobs = True
+
+    k_pos: float = _shape(2.0, "k₊", "k_+", "Power of W for positive advantage.")
+    lambda_pos: float = _shape(3.0, "λ₊", r"\lambda_+", "Decay in W for positive advantage.")
+    k_neg: float = _shape(3.0, "k₋", "k_-", "Power of W for negative advantage.")
+    lambda_neg: float = _shape(2.0, "λ₋", r"\lambda_-", "Decay in W for negative advantage.")
+
+    def surrogate(self, log_ratio: Tensor, advantages: Tensor, logprobs: Tensor, old_logprobs: Tensor) -> Tensor:
+        k = by_sign(advantages, self.k_pos, self.k_neg)
+        decay = by_sign(advantages, self.lambda_pos, self.lambda_neg)
+        weight = torch.exp(k * log_ratio - decay * torch.expm1(log_ratio))
+        weight = weight.detach()  # as in CISPO
+        return weight * advantages * logprobs

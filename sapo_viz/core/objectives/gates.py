@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def _tau(default: float, sign: str, symbol: str, latex: str) -> Any:
+def tau(default: float, symbol: str = "τ", latex: str = r"\tau", tokens: str = "all tokens") -> Any:
+    """The knob of a gate's temperature."""
     return knob(
         default,
         lo=0.05,
@@ -22,7 +23,7 @@ def _tau(default: float, sign: str, symbol: str, latex: str) -> Any:
         latex=latex,
         scale="log",
         ui=(0.1, 20.0),
-        help=f"Temperature of the gate for tokens with {sign} advantage: larger closes it sooner.",
+        help=f"Temperature of the gate for {tokens}: larger closes it sooner.",
     )
 
 
@@ -41,9 +42,9 @@ class Sapo(Objective):
     formula = r"\tfrac{4}{\tau}\,\sigma\big(\tau(r-1)\big)A,\ \ \tau=\begin{cases}\tau_+&A>0\\ \tau_-&A\le 0\end{cases}"
     idea = "A dimmer: the further a token's ratio is from 1, the fainter its gradient; nothing is cut."
 
-    tau_pos: float = _tau(1.0, "positive", "τ₊", r"\tau_+")
-    tau_neg: float = _tau(1.05, "negative", "τ₋", r"\tau_-")
+    tau_pos: float = tau(1.0, "τ₊", r"\tau_+", "tokens with positive advantage")
+    tau_neg: float = tau(1.05, "τ₋", r"\tau_-", "tokens with negative advantage")
 
-    def surrogate(self, log_ratio: Tensor, advantages: Tensor, logprobs: Tensor) -> Tensor:
+    def surrogate(self, log_ratio: Tensor, advantages: Tensor, logprobs: Tensor, old_logprobs: Tensor) -> Tensor:
         tau = by_sign(advantages, self.tau_pos, self.tau_neg)
         return 4 / tau * torch.sigmoid(tau * torch.expm1(log_ratio)) * advantages  # expm1(z) = r − 1

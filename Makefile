@@ -50,7 +50,7 @@ samples: $(VENV)/.app-ready
 	$(BIN)/python scripts/make_samples.py
 
 formulas: $(VENV)/.app-ready
-	$(BIN)/python -m sapo_viz.core.browser
+	@$(BIN)/python -m sapo_viz.core.browser > assets/formulas.js.new && mv assets/formulas.js.new assets/formulas.js
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

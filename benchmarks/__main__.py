@@ -1,0 +1,19 @@
+"""`make bench`: measure everything and refresh docs/benchmarks.md. Do not use the machine meanwhile."""
+
+from __future__ import annotations
+
+from benchmarks import drag, report, start, training
+
+
+def main() -> None:
+    where = report.machine()
+    sections = []
+    for benchmark in (start, drag, training):
+        section = benchmark.measure()
+        print(section.markdown(), flush=True)
+        sections.append(section)
+    report.write(where, sections)
+
+
+if __name__ == "__main__":
+    main()

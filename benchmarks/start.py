@@ -1,0 +1,59 @@
+"""How long from starting the server to something to see? Beside an empty Streamlit page in the same rounds."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+
+from benchmarks.report import Row, Section
+from scripts.browser import Server, chromium, launch
+
+ROUNDS = 7
+EMPTY = 'import streamlit as st\n\nst.title("empty")\n'
+TEXT = '[data-testid="stMain"] h1'
+FIGURE = '.lab[data-ready="true"] .main-svg path.js-line'
+
+
+def measure() -> Section:
+    samples: dict[str, list[float]] = {}
+    with tempfile.TemporaryDirectory() as folder, chromium() as browser:
+        empty = Path(folder) / "empty_page.py"
+        empty.write_text(EMPTY)
+        targets = [
+            ("empty Streamlit page: text", str(empty), "/", TEXT),
+            ("home: text", "app.py", "/", TEXT),
+            ("home: figure drawn", "app.py", "/", FIGURE),
+            ("curves: text", "app.py", "/curves", TEXT),
+            ("curves: figure drawn", "app.py", "/curves", FIGURE),
+        ]
+        for _ in range(ROUNDS):
+            for name, script, path, selector in targets:
+                page = browser.new_page(viewport={"width": 1440, "height": 900})
+                began = time.perf_counter()
+                server = launch(Path(folder) / "run", script)
+                try:
+                    _wait(server)
+                    page.goto(server.url + path, wait_until="commit")
+                    page.wait_for_selector(selector, timeout=60_000)
+                    samples.setdefault(name, []).append(time.perf_counter() - began)
+                finally:
+                    page.close()
+                    server.stop()
+    return Section(
+        "Start → first content",
+        "From starting the server's process to the first content in Chromium (no GPU, empty cache, already open). "
+        "The kinds take turns, so that a slow moment of the machine meets all of them.",
+        [Row(name, "s", values, digits=2) for name, values in samples.items()],
+        ["Home and curves import neither torch nor transformers (a test says so); plotly.js is 4.8 MB to parse."],
+    )
+
+
+def _wait(server: Server) -> None:
+    while server.process.poll() is None:
+        with contextlib.suppress(OSError), urllib.request.urlopen(f"{server.url}/_stcore/health", timeout=1):
+            return
+        time.sleep(0.01)
+    raise RuntimeError(server.log())

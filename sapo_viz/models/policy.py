@@ -71,6 +71,8 @@ def load_policy(name: str, *, device: str = "cpu", dtype: str = "float32") -> Po
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     source = str(_ASSETS / name) if name in BUNDLED else name
+    if Path(source).is_dir() and not (Path(source) / "config.json").is_file():
+        raise ModelError(f"the folder {name!r} holds no policy: there is no config.json in it.")
     # Without a connection the library would try for most of a minute; what is in its cache still loads.
     local = Path(source).exists() or not _hub_answers()
     try:

@@ -103,9 +103,8 @@ def _sample(
             drawn_from = torch.log_softmax(clean + noise / temperature * normal, -1)
         if greedy:
             token = drawn_from.argmax(-1)
-        else:  # argmax of p/Exp(1) is a sample of p: one pass, no sorting
-            exponential = torch.empty_like(drawn_from).exponential_(generator=generator)
-            token = (drawn_from - exponential.log()).argmax(-1)
+        else:
+            token = _draw(drawn_from, generator)
         ids.append(token)
         masks.append(going)
         logprobs.append(drawn_from.gather(-1, token[:, None])[:, 0])
@@ -127,6 +126,19 @@ def _sample(
         logprobs=torch.where(mask, torch.stack(logprobs, 1), 0.0),
         entropy=float(torch.stack(entropies, 1)[mask].mean()),
     )
+
+
+def _draw(logprobs: Tensor, generator: torch.Generator | None) -> Tensor:
+    """One sample of each row, by inverting its distribution function. [B, V] -> [B]
+
+    One random number a row; drawing one for each symbol, as `torch.multinomial` does, took a tenth of the
+    rollout. float64, because 150,000 float32 probabilities do not add up.
+    """
+    cumulative = logprobs.exp().double().cumsum(-1)
+    shape, device = (len(logprobs), 1), logprobs.device
+    uniform = torch.rand(shape, generator=generator, dtype=torch.float64, device=device) * cumulative[:, -1:]
+    token = torch.searchsorted(cumulative, uniform, right=True)[:, 0]  # `right` skips symbols of probability 0
+    return token.clamp(max=logprobs.shape[-1] - 1)
 
 
 def completion_logprobs(policy: Policy, rollout: Rollout, *, temperature: float = 1.0) -> Tensor:

@@ -1,0 +1,236 @@
+// Runs as they happen: asks the server for new events while something runs, and tells panels and table.
+// Nothing here starts a rerun of the page except a button or a tick.
+
+const INSTANCES = new WeakMap();
+const LIVE = ["queued", "starting", "running"];
+const POLL_MS = 500;
+const RETRY_MS = 3000;
+
+export default function (component) {
+  const { parentElement, data, setStateValue, setTriggerValue } = component;
+  let lab = INSTANCES.get(parentElement);
+  if (!lab) {
+    lab = new LiveLab(parentElement);
+    INSTANCES.set(parentElement, lab);
+  }
+  lab.sendShown = debounce(250, (ids) => setStateValue("shown", ids));
+  lab.sendAction = (what, ids) => setTriggerValue("action", { what, ids });
+  lab.update(data);
+  return () => { lab.close(); INSTANCES.delete(parentElement); };
+}
+
+class LiveLab {
+  constructor(parent) {
+    this.host = el("div", { class: "live" });
+    this.panels = new LivePanels(this);
+    this.tools = el("div", { class: "live-tools" });
+    this.legend = new LiveLegend(this);
+    this.table = new RunTable(this);
+    this.host.append(this.tools, this.legend.host, this.panels.host, this.table.host);
+    this.frame = el("div", { class: "live-frame" }, this.host);
+    parent.appendChild(this.frame);
+    this.runs = new Map(); // id -> what is known of a run
+    this.shown = new Set();
+    this.wake = () => { if (!document.hidden) this.poll(); };
+    document.addEventListener("visibilitychange", this.wake);
+    this.scheme = matchMedia("(prefers-color-scheme: dark)");
+    this.redraw = () => this.draw();
+    this.scheme.addEventListener("change", this.redraw);
+    this.observer = new ResizeObserver(debounce(60, this.redraw));
+    this.observer.observe(this.host);
+  }
+
+  close() {
+    this.closed = true;
+    clearTimeout(this.timer);
+    this.observer.disconnect();
+    document.removeEventListener("visibilitychange", this.wake);
+    this.scheme.removeEventListener("change", this.redraw);
+    this.panels.close();
+    this.frame.remove();
+  }
+
+  // What the page knows: which runs there are, which are drawn, and the words.
+  async update(data) {
+    this.data = data;
+    this.words = data.labels;
+    const before = this.runs;
+    this.runs = new Map();
+    for (const about of data.runs) {
+      const run = before.get(about.id) ?? { id: about.id, offset: 0, events: [], steps: [], snapshots: about.snapshots, status: about.status };
+      // The server's word wins when a run has been resumed; otherwise what was polled is newer.
+      if (LIVE.includes(about.status) && !LIVE.includes(run.status)) { run.status = about.status; run.loaded = false; }
+      run.about = about;
+      this.runs.set(run.id, run);
+    }
+    const told = data.shown.join();
+    if (told !== this.told) {
+      this.shown = new Set(data.shown);
+      if (this.told !== undefined) this.bringIntoView(data.shown);
+      this.told = told;
+    }
+    this.shown = new Set([...this.shown].filter((id) => this.runs.has(id)));
+    this.panels.build(data.panels);
+    this.buildTools();
+    this.table.build();
+    this.Plotly ||= await loadPlotly(data.plotly);
+    this.draw();
+    this.host.dataset.ready = "true";
+    this.poll();
+  }
+
+  // On a phone the figure lies below the button that starts runs.
+  bringIntoView(ids) {
+    const isNew = ids.some((id) => this.isLive(this.runs.get(id) ?? {}));
+    if (isNew && this.host.getBoundingClientRect().top > 0.7 * innerHeight) this.host.scrollIntoView({ behavior: "smooth" });
+  }
+
+  isLive(run) { return LIVE.includes(run.status); }
+  shownRuns() { return [...this.runs.values()].filter((run) => this.shown.has(run.id)).reverse(); } // oldest first: it is drawn below
+  liveRuns() { return [...this.runs.values()].filter((run) => this.isLive(run)); }
+
+  // ── events ──────────────────────────────────────────────────────────────────────────────────
+  async poll() {
+    clearTimeout(this.timer);
+    if (this.closed || this.asking || document.hidden) return;
+    const wanted = [...this.runs.values()].filter((run) => this.isLive(run) || (this.shown.has(run.id) && !run.loaded)).slice(0, 100);
+    if (!wanted.length) return;
+    this.asking = true;
+    let pause = POLL_MS;
+    try {
+      const address = new URL("api/runs/events", document.baseURI);
+      for (const run of wanted) address.searchParams.append("from", `${run.id}:${run.offset}`);
+      const answer = await (await fetch(address)).json();
+      if (!answer.runs) throw new Error(answer.error);
+      for (const news of answer.runs) this.take(news);
+      this.lost = false;
+      const began = performance.now();
+      this.draw();
+      pause = Math.max(POLL_MS, 5 * (performance.now() - began)); // drawing never takes more than a fifth of the time
+    } catch (error) {
+      this.lost = true;
+      this.showNote();
+      pause = RETRY_MS;
+    }
+    this.asking = false;
+    if (!this.closed) this.timer = setTimeout(() => this.poll(), pause);
+  }
+
+  take(news) {
+    const run = this.runs.get(news.id);
+    if (!run) return;
+    if (news.error) { run.status = "gone"; run.message = news.error; run.loaded = true; return; }
+    Object.assign(run, { status: news.status, stopping: news.stopping, place: news.place, offset: news.next });
+    run.loaded = !this.isLive(run);
+    for (const event of news.events) {
+      run.events.push(event);
+      if (event.type === "step") run.steps.push(event);
+      if (event.type === "sample" && !run.snapshots.includes(event.step)) run.snapshots = [...run.snapshots, event.step];
+      run.message = event.type === "failed" ? event.message : undefined;
+    }
+  }
+
+  // ── what is derived from the events ─────────────────────────────────────────────────────────
+  step(run) { return run.steps.at(-1)?.step ?? run.about.step; }
+  value(run, metric) { return run.steps.at(-1)?.metrics[metric] ?? undefined; }
+
+  lastTen(run) {
+    const rewards = run.steps.slice(-10).map((event) => event.metrics.reward).filter((value) => value !== null);
+    return rewards.length ? rewards.reduce((a, b) => a + b) / rewards.length : run.about.reward;
+  }
+
+  secondsLeft(run) {
+    const recent = run.steps.slice(-10);
+    if (run.status !== "running" || recent.length < 3) return undefined;
+    return (run.about.total - this.step(run)) * (recent.at(-1).time - recent[0].time) / (recent.length - 1);
+  }
+
+  // The first step at which the mean reward over a window fell below a share of the best one before.
+  collapse(run) {
+    const { window, share, from_best: from } = this.data.collapse;
+    let best = 0;
+    for (let end = window; end <= run.steps.length; end++) {
+      const part = run.steps.slice(end - window, end);
+      const mean = part.reduce((sum, event) => sum + (event.metrics.reward ?? 0), 0) / window;
+      if (best >= from && mean < share * best) return part.at(-1);
+      best = Math.max(best, mean);
+    }
+    return undefined;
+  }
+
+  // ── what the reader asks for ────────────────────────────────────────────────────────────────
+  setShown(ids, on) {
+    for (const id of ids) if (on) this.shown.add(id); else this.shown.delete(id);
+    const order = [...this.runs.keys()].filter((id) => this.shown.has(id));
+    this.told = order.join();
+    this.sendShown(order);
+    this.draw();
+    this.poll();
+  }
+
+  ask(what, ids) {
+    if (what === "stop") for (const id of ids) this.runs.get(id).stopping = true;
+    this.sendAction(what, ids);
+    this.table.fill();
+  }
+
+  buildTools() {
+    const words = this.words;
+    const button = (text, action, test) => el("button", { class: "live-button", type: "button", onclick: action, "data-testid": test }, text);
+    const picture = (format) => () => this.panels.save(format);
+    const signature = JSON.stringify(words);
+    if (signature === this.toolWords) return;
+    this.toolWords = signature;
+    this.stopAll = button(words.stop_all, () => this.ask("stop", this.liveRuns().map((run) => run.id)), "stop-all");
+    this.note = el("span", { class: "live-note", role: "status", "data-testid": "live-note" });
+    this.savers = [
+      button("PNG", picture("png"), "save-png"), button("SVG", picture("svg"), "save-svg"),
+      button("CSV", () => saveText("sapo-viz-runs.csv", csvOf(this.rows()), "text/csv"), "save-csv"),
+      button("JSONL", () => saveText("sapo-viz-runs.jsonl", this.lines(), "application/x-ndjson"), "save-jsonl"),
+    ];
+    this.tools.replaceChildren(this.note, this.stopAll, ...this.savers);
+  }
+
+  rows() {
+    const rows = [["run", "objective", "seed", "settings", "step", ...this.data.metrics]];
+    for (const run of this.shownRuns()) {
+      for (const event of run.steps) {
+        rows.push([run.id, run.about.objective, run.about.seed, run.about.differs, event.step, ...this.data.metrics.map((name) => event.metrics[name] ?? "")]);
+      }
+    }
+    return rows;
+  }
+
+  lines() {
+    return this.shownRuns().flatMap((run) => run.events.map((event) => JSON.stringify({ run: run.id, ...event }) + "\n")).join("");
+  }
+
+  // ── on the screen ───────────────────────────────────────────────────────────────────────────
+  draw() {
+    if (!this.data || this.closed) return;
+    this.legend.fill();
+    this.panels.draw();
+    this.table.fill();
+    this.stopAll.disabled = !this.liveRuns().some((run) => !run.stopping);
+    for (const saver of this.savers) saver.disabled = !this.shownRuns().some((run) => run.steps.length);
+    this.showNote();
+  }
+
+  showNote() {
+    const live = this.liveRuns();
+    const left = Math.max(...live.map((run) => this.secondsLeft(run) ?? -1));
+    const count = (status) => live.filter((run) => run.status === status).length;
+    const parts = LIVE.filter((status) => count(status)).reverse().map((status) => `${count(status)} ${this.words.status[status]}`);
+    if (left >= 0 && !count("queued")) parts.push(this.timeLeft(left));
+    const text = this.lost ? this.words.lost : parts.join(", ");
+    if (this.note && this.note.textContent !== text) this.note.textContent = text;
+  }
+
+  timeLeft(seconds) { return this.words.left.replace("{time}", this.duration(seconds)); }
+
+  duration(seconds) {
+    if (!Number.isFinite(seconds)) return "–";
+    if (seconds < 99.5) return `${Math.round(seconds)} s`;
+    return seconds < 5940 ? `${Math.round(seconds / 60)} min` : `${(seconds / 3600).toFixed(1)} h`;
+  }
+}

@@ -1,0 +1,149 @@
+"""The live figure: one panel a metric, step on the x axis, all runs over one another.
+
+Python says which panels there are and what each run looks like; the browser (live.js) fetches the events
+and keeps the panels alive, so that a zoom survives and nothing is drawn twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import plotly.graph_objects as go
+
+from sapo_viz.core.objective import CATALOG
+from sapo_viz.figures.palette import style_of
+from sapo_viz.figures.vendor import PLOTLY_VERSION
+from sapo_viz.runs.config import SETTINGS, RunConfig
+from sapo_viz.runs.metrics import RUN_METRICS
+
+# A run is marked as collapsed at the first step where its mean reward over a window falls below this share
+# of the best such mean before it. A rule for the eye, not a test.
+COLLAPSE = dict(window=5, share=0.5, from_best=0.3)
+
+
+@dataclass(frozen=True)
+class Series:
+    """One metric in a panel. Colour and dash belong to the objective, so metrics differ by weight of line."""
+
+    metric: str
+    width: float = 2.0
+    dots: bool = False
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One small figure. `span` is its number of columns of three; `range` where its y axis stands at first."""
+
+    name: str
+    series: tuple[Series, ...]
+    span: int = 1
+    log: bool = False
+    range: tuple[float, float] | None = None
+    legend: str = ""  # which line is which, where there are several
+
+    @property
+    def label(self) -> str:
+        return RUN_METRICS[self.series[0].metric].label
+
+
+PANELS: tuple[Panel, ...] = (
+    Panel("reward", (Series("reward"),), span=2, range=(0.0, 1.02)),
+    Panel("kl_start", (Series("kl_start"),), range=(0.0, 0.1)),
+    Panel("kl_old", (Series("kl_old"),), range=(0.0, 0.005)),
+    Panel("entropy", (Series("entropy"),), range=(0.0, 0.25)),
+    Panel("gate_mean", (Series("gate_mean"),), range=(0.0, 1.05)),
+    Panel("clip_fraction", (Series("clip_fraction"),), range=(0.0, 0.3)),
+    Panel(
+        "ratio",
+        (Series("ratio_p50", 2.0), Series("ratio_p01", 1.0), Series("ratio_p99", 1.0), Series("ratio_max", dots=True)),
+        log=True,
+        range=(0.45, 6.0),
+        legend="median, 1 % to 99 %, dots: max",
+    ),
+    Panel("grad_norm", (Series("grad_norm"),), range=(0.0, 2.5)),
+)
+_LABELS = {"ratio": "Ratio quantiles"}
+
+
+def panel_label(panel: Panel) -> str:
+    return _LABELS.get(panel.name, panel.label)
+
+
+def _panel_data(panel: Panel, words: Any) -> dict[str, Any]:
+    metrics = [RUN_METRICS[series.metric] for series in panel.series]
+    about = [f"{words(m.label)}: {words(m.formula)}. {words('Healthy')}: {words(m.healthy)}." for m in metrics]
+    layout = go.Layout(
+        template="none",
+        margin=dict(l=42, r=8, t=6, b=24),
+        font=dict(size=12),
+        hovermode="x",
+        hoverdistance=-1,
+        showlegend=False,
+        xaxis=dict(showspikes=True, spikemode="across", spikethickness=1, spikedash="dot", spikesnap="hovered data"),
+        yaxis=dict(type="log" if panel.log else "linear", nticks=5, rangemode="tozero", zeroline=False),
+    )
+    if panel.log:
+        layout.yaxis.tickvals = [1e-3, 0.01, 0.1, 0.2, 0.5, 1, 2, 5, 10, 100, 1e3, 1e4, 1e6, 1e8]
+    return dict(
+        name=panel.name,
+        label=words(panel_label(panel)),
+        about=about,
+        legend=words(panel.legend) if panel.legend else "",
+        span=panel.span,
+        log=panel.log,
+        range=panel.range,
+        series=[
+            dict(metric=s.metric, label=words(RUN_METRICS[s.metric].label), width=s.width, dots=s.dots)
+            for s in panel.series
+        ],
+        layout=layout.to_plotly_json(),
+    )
+
+
+def run_line(config: RunConfig) -> dict[str, Any]:
+    """How a run is drawn. Runs with the same `group` differ by their seed alone: one mean line for them."""
+    style = style_of(config.objective)
+    group = {name: value for name, value in config.to_dict().items() if name not in ("seed", "label", "threads")}
+    return dict(
+        objective=config.objective,
+        objective_label=CATALOG[config.objective].label,
+        color=style.color,
+        dash=style.dash,
+        group=repr(group),
+        seed=config.seed,
+        total=config.steps,
+        differs=differing(config),
+    )
+
+
+def differing(config: RunConfig) -> str:
+    """Knobs and settings that are not at their default; seed and label stand elsewhere."""
+    knobs = CATALOG[config.objective].knobs()
+    parts = [f"{knobs[name].symbol} {value:g}" for name, value in config.knobs.items() if value != knobs[name].default]
+    for name, spec in SETTINGS.items():
+        value = getattr(config, name)
+        if value != spec.default and name not in ("seed", "label", "steps"):
+            parts.append(f"{spec.label} {value:g}" if isinstance(value, (int, float)) else f"{spec.label} {value}")
+    return ", ".join(parts)
+
+
+def live_data(runs: Sequence[Mapping[str, Any]], shown: Sequence[str], labels: Mapping[str, str], words: Any) -> dict:
+    """Everything that live.js draws from, as JSON.
+
+    Args:
+        runs: one mapping a run, newest first: id, title, status, … and what `run_line` says.
+        shown: the ids that are drawn.
+        labels: the words of the controls.
+        words: the translation of a text.
+    """
+    return dict(
+        plotly=PLOTLY_VERSION,
+        panels=[_panel_data(panel, words) for panel in PANELS],
+        runs=list(runs),
+        shown=list(shown),
+        labels=dict(labels),
+        collapse=COLLAPSE,
+        metrics=list(RUN_METRICS),
+    )

@@ -154,3 +154,14 @@ def test_kl_to_old_counts_a_forbidden_token_in_full() -> None:
     new, old = row(-700.0, torch.float64)
     out = policy_loss(make_objective("sapo"), new, old, torch.ones(1).double())
     assert out.metrics["kl_old"] == pytest.approx(699.0, abs=1e-9)
+
+
+@pytest.mark.parametrize("name", ["dppo_tv", "dppo_kl"])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
+def test_a_token_that_was_certain_is_cut_once_it_has_moved(name: str, dtype: torch.dtype) -> None:
+    """π_old = 1 (a log-prob of exactly 0 is common in real files), π_θ = 1/e, A < 0: both divergences are above
+    δ = 0.2 (|1/e − 1| = 0.63; KL = 1·log(1/(1/e)) + 0 = 1). With π_θ = π_old = 1 nothing has moved."""
+    old = torch.zeros(1, 2, dtype=dtype)
+    new = torch.tensor([[-1.0, 0.0]], dtype=dtype)
+    weight = policy_loss(make_objective(name), new, old, torch.tensor([-1.0], dtype=dtype)).tokens.gate_weight
+    assert weight.tolist() == [[0.0, 1.0]]

@@ -125,7 +125,7 @@ class _Dppo(Objective):
 @register
 @dataclass(frozen=True)
 class DppoTv(_Dppo):
-    """DPPO with total variation: |π_θ − π_old| of the token."""
+    """DPPO with total variation (arXiv 2602.04879): |π_θ − π_old| of the token."""
 
     name = "dppo_tv"
     label = "DPPO-TV"
@@ -142,7 +142,7 @@ class DppoTv(_Dppo):
 @register
 @dataclass(frozen=True)
 class DppoKl(_Dppo):
-    """DPPO with the binary KL divergence from π_old to π_θ."""
+    """DPPO with the binary KL divergence from π_old to π_θ (arXiv 2602.04879)."""
 
     name = "dppo_kl"
     label = "DPPO-KL"
@@ -154,7 +154,9 @@ class DppoKl(_Dppo):
 
     def divergence(self, new: Tensor, old: Tensor) -> Tensor:
         rest_new, rest_old = -torch.expm1(new), -torch.expm1(old)  # 1 − p, exact near p = 1
-        return old.exp() * (old - new) + rest_old * (rest_old.log() - rest_new.log())
+        of_rest = rest_old * (rest_old.log() - rest_new.log())
+        # π_old = 1 leaves no rest: 0·log 0 is 0 there, and the NaN it computes to would pass for "has not moved".
+        return old.exp() * (old - new) + torch.where(rest_old > 0, of_rest, 0.0)
 
 
 def _shape(default: float, symbol: str, latex: str, meaning: str) -> Any:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @register
 @dataclass(frozen=True)
 class ErfGate(Objective):
-    """f′ = exp(−τ²(r−1)²/2), a Gaussian: the thinnest tail of the four."""
+    """Erf gate (arXiv 2602.19345): f′ = exp(−τ²(r−1)²/2), a Gaussian, the thinnest tail of the four."""
 
     name = "erf"
     label = "Erf gate"
@@ -39,7 +39,7 @@ class ErfGate(Objective):
 @register
 @dataclass(frozen=True)
 class ArctanGate(Objective):
-    """f′ = 1/(1 + τ²(r−1)²), a Cauchy bell: the heaviest tail; r·f′ still falls as 1/r."""
+    """Arctan gate (arXiv 2602.19345): f′ = 1/(1 + τ²(r−1)²), a Cauchy bell, the heaviest tail; r·f′ still falls as 1/r."""
 
     name = "arctan"
     label = "Arctan gate"
@@ -56,7 +56,7 @@ class ArctanGate(Objective):
 @register
 @dataclass(frozen=True)
 class SoftsignGate(Objective):
-    """f′ = (1 + τ²(r−1)²)^(−3/2), between arctan's and SAPO's tail."""
+    """Softsign gate (arXiv 2602.19345): f′ = (1 + τ²(r−1)²)^(−3/2), between arctan's and SAPO's tail."""
 
     name = "softsign"
     label = "Softsign gate"

@@ -39,7 +39,7 @@ class ErfGate(Objective):
 @register
 @dataclass(frozen=True)
 class ArctanGate(Objective):
-    """Arctan gate (arXiv 2602.19345): f′ = 1/(1 + τ²(r−1)²), a Cauchy bell, the heaviest tail; r·f′ still falls as 1/r."""
+    """Arctan gate (arXiv 2602.19345): f′ = 1/(1 + τ²(r−1)²), a Cauchy bell, the heaviest tail."""
 
     name = "arctan"
     label = "Arctan gate"

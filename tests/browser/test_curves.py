@@ -1,0 +1,150 @@
+"""The curves page under a real hand: drag, release, zoom, link, downloads."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlparse
+
+import pytest
+import torch
+
+from sapo_viz import make_objective
+from sapo_viz.core.curves import curve
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from playwright.sync_api import Page
+
+
+def weight_line(page: Page) -> str:
+    """The path of SAPO's weight for A > 0 as it is drawn now."""
+    return str(page.locator(".lab .subplot.x3y3 path.js-line").first.get_attribute("d"))
+
+
+def drag(page: Page, knob: str, start: float, stop: float, *, release: bool = True) -> None:
+    box = page.get_by_test_id(knob).bounding_box()
+    assert box is not None
+    y = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + box["width"] * start, y)
+    page.mouse.down()
+    for step in range(1, 11):
+        page.mouse.move(box["x"] + box["width"] * (start + (stop - start) * step / 10), y)
+        page.wait_for_timeout(20)
+    if release:
+        page.mouse.up()
+
+
+def knob_value(page: Page, label: str) -> float:
+    return float(page.get_by_label(f"{label}, as a number").input_value())
+
+
+def test_curves_follow_the_drag_and_nothing_is_sent_until_release(visit: Any) -> None:
+    page = visit("/curves")
+    sent: list[Any] = []
+    page.on("request", lambda request: sent.append(request.url))
+    page.context.new_cdp_session(page)
+    session = page.context.new_cdp_session(page)
+    session.send("Network.enable")
+    session.on("Network.webSocketFrameSent", lambda frame: sent.append("frame"))
+    before = weight_line(page)
+
+    drag(page, "knob-sapo-tau_pos", 0.4, 0.8, release=False)
+
+    assert weight_line(page) != before
+    assert sent == []
+    page.mouse.up()
+    page.wait_for_url("**sapo.tau_pos=**")
+    assert "frame" in sent
+    in_url = float(parse_qs(urlparse(page.url).query)["sapo.tau_pos"][0])
+    assert in_url == knob_value(page, "SAPO tau_pos") != 1.0
+
+
+def test_a_link_opens_the_same_picture_elsewhere(visit: Any) -> None:
+    link = "/curves?objectives=sapo,gspo&show=weight,coefficient&axis=log&sapo.tau_pos=4&gspo.eps_high=0.02&r=1.5"
+    first = visit(link)
+    assert knob_value(first, "SAPO tau_pos") == 4.0
+    assert knob_value(first, "GSPO eps_high") == 0.02
+    assert first.get_by_test_id("readout").locator("caption").inner_text() == "Read at r = 1.5"
+    assert first.locator(".lab .xtick text").first.text_content() == "0.05"
+    second = visit("/curves" + first.url.split("/curves")[1])
+    lines = ".lab .subplot path.js-line"
+    drawn = first.locator(lines).evaluate_all("paths => paths.map(path => path.getAttribute('d'))")
+    again = second.locator(lines).evaluate_all("paths => paths.map(path => path.getAttribute('d'))")
+    assert drawn == again and len(drawn) == 8  # 2 objectives × 2 signs × 2 quantities
+
+
+def test_a_links_impossible_value_is_said_and_not_used(visit: Any) -> None:
+    page = visit("/curves?sapo.tau_pos=-3")
+    assert "SAPO: tau_pos (τ₊) is -3.0; it takes values from 0.05" in page.get_by_role("alert").inner_text()
+    assert knob_value(page, "SAPO tau_pos") == 1.0
+
+
+def test_zoom_survives_a_change_of_tau(visit: Any) -> None:
+    page = visit("/curves")
+    panel = page.locator(".lab .nsewdrag").nth(2).bounding_box()
+    page.mouse.move(panel["x"] + panel["width"] * 0.2, panel["y"] + panel["height"] * 0.2)
+    page.mouse.down()
+    page.mouse.move(panel["x"] + panel["width"] * 0.6, panel["y"] + panel["height"] * 0.8, steps=5)
+    page.mouse.up()
+    page.wait_for_timeout(400)
+    zoomed = "document.querySelector('.lab-figure')._fullLayout.xaxis.range.map(x => x.toFixed(3)).join()"
+    before = page.evaluate(zoomed)
+    assert before != "0.000,3.000"
+    drag(page, "knob-sapo-tau_pos", 0.4, 0.7)
+    page.wait_for_url("**sapo.tau_pos=**")
+    page.wait_for_timeout(600)
+    assert page.evaluate(zoomed) == before
+
+
+def test_the_keyboard_moves_a_knob(visit: Any) -> None:
+    page = visit("/curves")
+    page.get_by_test_id("knob-grpo-eps_high").focus()
+    page.keyboard.press("ArrowRight")
+    assert knob_value(page, "GRPO eps_high") == pytest.approx(0.21)
+    page.wait_for_url("**grpo.eps_high=0.21**")
+
+
+def test_a_number_out_of_range_is_refused_in_words(visit: Any) -> None:
+    page = visit("/curves")
+    box = page.get_by_label("SAPO tau_pos, as a number")
+    box.fill("99")
+    assert box.evaluate("box => box.validationMessage") == "It takes values from 0.05 to 20."
+    box.blur()
+    assert knob_value(page, "SAPO tau_pos") == 1.0
+
+
+def test_the_read_out_is_the_formula(visit: Any) -> None:
+    page = visit("/curves?objectives=sapo&r=1.2")
+    cells = page.get_by_test_id("readout").locator("tbody td").all_inner_texts()
+    assert cells[1] == f"{1 / math.cosh(0.1) ** 2:.4g}" == "0.9901"  # sech²(τ(r−1)/2) at τ = 1
+    assert cells[4] == f"{1 / math.cosh(0.105) ** 2:.4g}"  # τ₋ = 1.05
+
+
+def save(page: Page, button: str, folder: Path) -> Path:
+    with page.expect_download() as info:
+        page.get_by_test_id(button).click()
+    path = folder / info.value.suggested_filename
+    info.value.save_as(path)
+    return path
+
+
+def test_the_csv_holds_the_curves_that_python_computes(visit: Any, tmp_path: Path) -> None:
+    page = visit("/curves?objectives=sapo,grpo&sapo.tau_neg=3")
+    text = save(page, "save-csv", tmp_path).read_text(encoding="utf-8")
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert {row["objective"] for row in rows} == {"sapo", "grpo"}
+    mine = [row for row in rows if row["objective"] == "sapo" and row["advantage"] == "-1"]
+    ratios = torch.tensor([float(row["ratio"]) for row in mine], dtype=torch.float64)
+    python = curve(make_objective("sapo", {"tau_neg": 3.0}), ratios, -1.0)
+    for row, weight in zip(mine, python.weight.tolist(), strict=True):
+        assert float(row["weight"]) == pytest.approx(weight, abs=1e-9)
+
+
+def test_pictures_are_pictures(visit: Any, tmp_path: Path) -> None:
+    page = visit("/curves")
+    assert save(page, "save-png", tmp_path).read_bytes().startswith(b"\x89PNG")
+    assert save(page, "save-svg", tmp_path).read_text(encoding="utf-8").startswith("<svg")

@@ -102,11 +102,10 @@ class LiveLab {
       for (const run of wanted) address.searchParams.append("from", `${run.id}:${run.offset}`);
       const answer = await (await fetch(address)).json();
       if (!answer.runs) throw new Error(answer.error);
-      for (const news of answer.runs) this.take(news);
-      this.lost = false;
+      const changed = answer.runs.map((news) => this.take(news)).some(Boolean);
       const began = performance.now();
-      this.draw();
-      pause = Math.max(POLL_MS, 5 * (performance.now() - began)); // drawing never takes more than a fifth of the time
+      if (changed || this.lost) { this.lost = false; this.draw(); }
+      pause = Math.max(POLL_MS, 3 * (performance.now() - began)); // drawing takes a quarter of the time at most
     } catch (error) {
       this.lost = true;
       this.showNote();
@@ -116,10 +115,12 @@ class LiveLab {
     if (!this.closed) this.timer = setTimeout(() => this.poll(), pause);
   }
 
+  // True if there is anything new in it.
   take(news) {
     const run = this.runs.get(news.id);
-    if (!run) return;
-    if (news.error) { run.status = "gone"; run.message = news.error; run.loaded = true; return; }
+    if (!run) return false;
+    if (news.error) { Object.assign(run, { status: "gone", message: news.error, loaded: true }); return true; }
+    const same = run.status === news.status && run.stopping === news.stopping && run.place === news.place && !news.events.length;
     Object.assign(run, { status: news.status, stopping: news.stopping, place: news.place, offset: news.next });
     run.loaded = !this.isLive(run);
     for (const event of news.events) {
@@ -128,6 +129,7 @@ class LiveLab {
       if (event.type === "sample" && !run.snapshots.includes(event.step)) run.snapshots = [...run.snapshots, event.step];
       run.message = event.type === "failed" ? event.message : undefined;
     }
+    return !same || run.loaded;
   }
 
   // ── what is derived from the events ─────────────────────────────────────────────────────────

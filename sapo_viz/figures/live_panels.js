@@ -3,6 +3,7 @@
 
 const CONFIG = { displaylogo: false, responsive: false, displayModeBar: false, scrollZoom: false };
 const FADE = [1, 0.6, 0.4, 0.28]; // a second, third, … setting of one objective: same colour, paler
+const DECADES = [1e-8, 1e-6, 1e-4, 0.01, 0.1, 1, 10, 100, 1e3, 1e4, 1e6, 1e8];
 
 class LivePanels {
   constructor(lab) {
@@ -48,6 +49,7 @@ class LivePanels {
       Object.assign(panel.layout.xaxis, { range: this.zoom ?? [0, last], uirevision: String(this.zoom), spikecolor: theme.text });
       const range = this.yRange(panel);
       if (range) panel.layout.yaxis.range = range;
+      else if (panel.spec.log) panel.layout.yaxis.tickvals = DECADES;
       this.lab.Plotly.react(panel.plot, panel.traces, panel.layout, CONFIG);
       if (!panel.listening) { panel.listening = true; this.listen(panel); }
       panel.plot.setAttribute("aria-label", this.describe(panel.spec, groups));

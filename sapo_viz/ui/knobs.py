@@ -9,10 +9,11 @@ from sapo_viz.ui.state import read_values, write_values
 from sapo_viz.ui.words import _
 
 
-def knob_inputs(names: list[str]) -> dict[str, Objective]:
+def knob_inputs(names: list[str], *, narrow: bool = False) -> dict[str, Objective]:
     """A row of number boxes an objective, kept in the address; the objectives with the chosen knobs.
 
-    Knobs out of range cannot be typed: the boxes carry the catalogue's bounds.
+    `narrow` puts the objective's name above its boxes: for a column at the side. Knobs out of range cannot
+    be typed: the boxes carry the catalogue's bounds.
     """
     values = read_values(names)
     objectives: dict[str, Objective] = {}
@@ -21,10 +22,12 @@ def knob_inputs(names: list[str]) -> dict[str, Objective]:
         knobs = cls.knobs()
         chosen: dict[str, float] = {}
         if knobs:
-            columns = st.columns([1.2, *([1] * len(knobs)), 4 - min(3, len(knobs))], vertical_alignment="center")
-            columns[0].markdown(f"**{cls.label}**")
-            for column, spec in zip(columns[1:], knobs.values(), strict=False):
-                with column:
+            if narrow:
+                st.markdown(f"**{cls.label}**")
+            with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+                if not narrow:
+                    st.markdown(f"**{cls.label}**", width=84)
+                for spec in knobs.values():
                     chosen[spec.name] = _box(name, spec.name, values[name][spec.name])
         objectives[name] = cls(**chosen)
     write_values(
@@ -49,6 +52,7 @@ def _box(objective: str, knob: str, value: float) -> float:
         format="%.5g" if small else "%.4g",
         key=key,
         help=_(spec.help),
+        width=130,
     )
     st.session_state[seen] = None if number == spec.default else f"{number:.6g}"
     return float(number)

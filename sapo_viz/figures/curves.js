@@ -52,7 +52,7 @@ class CurveLab {
     this.readAt = this.values.read_at;
     const range = JSON.stringify(data.axis);
     if (range !== this.range) { this.range = range; this.visible = null; }
-    const shape = JSON.stringify([data.objectives, data.rows, data.labels]);
+    const shape = JSON.stringify([data.objectives, data.rows, data.labels, data.distribution?.label]);
     if (shape !== this.shape) { this.shape = shape; this.buildPanel(); this.buildTools(); }
     else this.showValues();
     this.figure.style.minHeight = `${this.layoutNow().height}px`;
@@ -75,60 +75,81 @@ class CurveLab {
       if (!objective.knobs.length) group.append(el("p", { class: "lab-note" }, this.data.labels.no_knobs));
       this.panel.append(group);
     }
+    this.showMatch = null;
     if (this.data.readout) this.panel.append(this.readGroup());
+    if (this.data.distribution) this.panel.append(this.tokensGroup());
     if (!this.data.compact) {
       this.panel.append(el("button", { class: "lab-button", type: "button", onclick: () => this.reset() }, this.data.labels.reset));
     }
   }
 
   knobRow(objective, knob) {
-    const get = () => this.values[objective.name][knob.name];
-    const set = (value) => { this.values[objective.name][knob.name] = value; };
-    const test = `knob-${objective.name}-${knob.name}`;
-    return this.sliderRow(`${knob.symbol}`, knob.name, `${objective.label} ${knob.name}`, knob.help, test, knob, get, set, objective);
+    return this.addRow(sliderRow({
+      symbol: knob.symbol, name: knob.name, label: `${objective.label} ${knob.name}`, help: knob.help,
+      test: `knob-${objective.name}-${knob.name}`, spec: knob, words: this.data.labels,
+      get: () => this.values[objective.name][knob.name],
+      set: (value) => { this.values[objective.name][knob.name] = value; },
+      moved: () => this.schedule(objective), released: () => this.released(),
+    }));
   }
+
+  addRow(row) { this.inputs.push(row.sync); return row.node; }
 
   readGroup() {
     const spec = { lo: 1e-3, hi: 1e3, ui_lo: this.data.axis.lo, ui_hi: this.data.axis.hi, scale: this.data.axis.kind, step: 0.01 };
     const group = el("fieldset", { class: "lab-group" }, el("legend", {}, this.data.labels.read_out));
-    const set = (value) => { this.readAt = value; this.values.read_at = value; };
-    group.append(this.sliderRow("r", this.data.labels.read_at, this.data.labels.read_at, this.data.labels.read_help, "read-at", spec, () => this.readAt, set));
+    group.append(this.addRow(sliderRow({
+      symbol: "r", name: this.data.labels.read_at, label: this.data.labels.read_at, help: this.data.labels.read_help,
+      test: "read-at", spec, words: this.data.labels, get: () => this.readAt,
+      set: (value) => { this.readAt = value; this.values.read_at = value; },
+      moved: () => this.schedule(), released: () => this.released(),
+    })));
+    if (this.data.objectives.some((objective) => objective.reads_logprobs)) {
+      group.append(this.extraRow("π", "p_old", { lo: 1e-4, hi: 0.9999, ui_lo: 0.01, ui_hi: 0.99, scale: "linear", step: 0.01 }, () => {
+        for (const objective of this.data.objectives) if (objective.reads_logprobs) this.schedule(objective);
+      }));
+    }
     return group;
   }
 
-  // One slider and one number box on the same value; the slider is even in log where the knob says so.
-  sliderRow(symbol, name, label, help, test, spec, get, set, objective) {
-    const log = spec.scale === "log";
-    const to = log ? (v) => Math.log10(Math.max(v, 1e-12)) : (v) => v;
-    const from = log ? (x) => 10 ** x : (x) => x;
-    const low = to(spec.ui_lo), high = to(spec.ui_hi);
-    const neat = (v) => Number(v.toPrecision(log ? 3 : 6));
-    const range = el("input", { type: "range", min: low, max: high, step: log ? (high - low) / 400 : spec.step, "aria-label": label, "data-testid": test });
-    const box = el("input", { type: "number", step: log ? "any" : spec.step, "aria-label": `${label}, ${this.data.labels.number}` });
-    const sync = () => {
-      range.value = to(get());
-      range.setAttribute("aria-valuetext", `${name} ${show(get())}`);
-      if (document.activeElement !== box) box.value = String(neat(get()));
+  extraRow(symbol, name, spec, moved) {
+    const words = this.data.labels;
+    return this.addRow(sliderRow({
+      symbol, name: words[name], label: words[name], help: words[`${name}_help`], test: name.replace("_", "-"), spec, words,
+      get: () => this.values[name], set: (value) => { this.values[name] = value; }, moved, released: () => this.released(),
+    }));
+  }
+
+  // Where the tokens are, and the τ that keeps as much of them as an ε does.
+  tokensGroup() {
+    const words = this.data.labels;
+    const group = el("fieldset", { class: "lab-group" }, el("legend", {}, words.tokens_here));
+    if (this.data.distribution.z) group.append(el("p", { class: "lab-note" }, this.data.distribution.label));
+    else group.append(this.extraRow("σ", "spread", { lo: 0.001, hi: 3, ui_lo: 0.01, ui_hi: 2, scale: "log", step: 0.01 }, () => this.schedule("tokens")));
+    const sapo = this.data.objectives.find((o) => o.name === "sapo"), grpo = this.data.objectives.find((o) => o.name === "grpo");
+    if (!sapo || !grpo) return group;
+    const note = el("p", { class: "lab-note", "data-testid": "match", "aria-live": "polite" });
+    this.showMatch = () => {
+      const kept = (objective) => [1, -1].map((sign) => `${(100 * this.facts(objective, sign).kept).toFixed(1)} %`).join(" / ");
+      note.textContent = words.match.replace("{sapo}", kept(sapo)).replace("{grpo}", kept(grpo));
     };
-    range.addEventListener("input", () => {
-      set(Math.min(spec.hi, Math.max(spec.lo, neat(from(Number(range.value))))));
-      sync();
-      this.schedule(objective);
-    });
-    range.addEventListener("change", () => this.released());
-    box.addEventListener("input", () => {
-      const value = Number(box.value);
-      const good = box.value !== "" && Number.isFinite(value) && value >= spec.lo && value <= spec.hi;
-      box.setCustomValidity(good ? "" : this.data.labels.takes.replace("{lo}", spec.lo).replace("{hi}", spec.hi));
-      if (!good) { box.reportValidity(); return; }
-      set(value);
-      sync();
-      this.schedule(objective);
-    });
-    box.addEventListener("change", () => { box.setCustomValidity(""); box.value = String(neat(get())); this.released(); });
-    this.inputs.push(sync);
-    sync();
-    return el("label", { class: "lab-row", title: help }, el("span", { class: "lab-name" }, el("b", {}, symbol), el("small", {}, name)), range, box);
+    const match = (to, from, names) => () => {
+      const failed = [];
+      for (const [sign, name] of names) {
+        const spec = to.knobs.find((knob) => knob.name === name);
+        const found = matchKnob(FORMULAS[to.name], this.values[to.name], name, spec, sign, this.tokens(), this.facts(from, sign).kept);
+        if (found === null) failed.push(spec.symbol); else this.values[to.name][name] = found;
+      }
+      this.showValues();
+      this.draw();
+      this.released();
+      if (failed.length) note.textContent = words.no_match.replace("{knobs}", failed.join(", "));
+    };
+    const button = (text, action, test) => el("button", { class: "lab-button", type: "button", onclick: action, "data-testid": test }, text);
+    group.append(note, el("div", { class: "lab-tools" },
+      button(words.tau_from_eps, match(sapo, grpo, [[1, "tau_pos"], [-1, "tau_neg"]]), "tau-from-eps"),
+      button(words.eps_from_tau, match(grpo, sapo, [[1, "eps_high"], [-1, "eps_low"]]), "eps-from-tau")));
+    return group;
   }
 
   showValues() { for (const sync of this.inputs) sync(); }
@@ -174,7 +195,7 @@ class CurveLab {
     const changed = this.changed;
     this.changed = null;
     if (!this.traces || !changed) return false;
-    const grid = this.grid(), moved = [];
+    const grid = ratioGrid(this.data.axis, this.visible), moved = [];
     for (const item of this.sampled) {
       if (!changed.has(item.objective)) continue;
       item.points = this.sample(item.objective, item.sign, grid);
@@ -185,6 +206,7 @@ class CurveLab {
       const [bottom, top] = this.drawnRanges[axis];
       if (low < bottom || high > top) return false;
     }
+    if (changed.has("tokens")) for (const index of this.densities) moved.push({ index, ...this.density() });
     if (!movePaths(this.figure, moved) || !moveShapes(this.figure, this.readShapes, this.readAt)) return false;
     this.afterDrawing();
     return true;
@@ -199,41 +221,26 @@ class CurveLab {
 
   layoutNow() { return this.isNarrow() ? this.data.layouts.narrow : this.data.layouts.wide; }
 
-  // Ratios at which curves are taken: the whole axis, and finely what the zoom shows.
-  grid() {
-    const { kind, lo, hi } = this.data.axis;
-    const ends = [[lo, hi]];
-    if (this.visible) ends.push([Math.max(this.visible[0], 1e-6), this.visible[1]]);
-    const grid = [];
-    for (const [a, b] of ends) {
-      for (let i = 0; i <= 120; i++) {
-        const t = i / 120;
-        grid.push(kind === "log" ? a * (b / a) ** t : a + (b - a) * t);
-      }
-    }
-    return grid.sort((x, y) => x - y);
+  sample(objective, sign, grid) {
+    return samplePoints(FORMULAS[objective.name], sign, this.values[objective.name], this.old(objective), grid);
   }
 
-  // [r, J, w, c] along the grid; a jump (a clip) is closed in on, so that it stands upright in the picture.
-  sample(objective, sign, grid) {
-    const f = FORMULAS[objective.name], knobs = this.values[objective.name];
-    const at = (r) => { const [J, c] = f(Math.log(r), sign, knobs); return [r, J, c / r, c]; };
-    const points = [];
-    let last;
-    for (const r of grid) {
-      const point = at(Math.max(r, 1e-6));
-      if (last && Math.abs(point[2] - last[2]) > 0.1) {
-        let [a, b] = [last, point];
-        for (let i = 0; i < 30 && b[0] - a[0] > 1e-9; i++) {
-          const middle = at((a[0] + b[0]) / 2);
-          if (Math.abs(middle[2] - a[2]) > Math.abs(middle[2] - b[2])) b = middle; else a = middle;
-        }
-        points.push(a, b);
-      }
-      points.push(point);
-      last = point;
+  // Objectives that read log π itself are drawn for a token of this old probability; the others never look.
+  old(objective) { return objective.reads_logprobs ? Math.log(this.values.p_old ?? 0.3) : 0; }
+
+  tokens() {
+    const spread = this.values.spread ?? 0.2, key = this.data.distribution.z ? "file" : spread;
+    if (this.tokensKey !== key || this.tokensOf !== this.data.distribution) {
+      this.tokensKey = key;
+      this.tokensOf = this.data.distribution;
+      this.tokensNow = tokensAt(this.data.distribution, spread);
     }
-    return points;
+    return this.tokensNow;
+  }
+
+  density() {
+    const line = densityLine(this.tokens(), 0.5);
+    return { x: line.map((p) => p[0]), y: line.map((p) => p[1]) };
   }
 
   line({ points }, row) {
@@ -266,7 +273,7 @@ class CurveLab {
     this.changed = null;
     const theme = themeOf(this.host);
     const layout = applyTheme(structuredClone(this.layoutNow()), theme);
-    const grid = this.grid();
+    const grid = ratioGrid(this.data.axis, this.visible);
     this.sampled = [];
     this.traces = [];
     for (const objective of this.data.objectives) {
@@ -282,6 +289,19 @@ class CurveLab {
             line: { color: objective.color, dash: objective.dash, width: 2.2, simplify: false }, hovertemplate: "%{y:.4g}",
           });
         }
+      }
+    }
+    this.densities = [];
+    if (this.data.distribution) {
+      const row = this.data.rows.includes("weight") ? "weight" : this.data.rows[0];
+      for (const sign of this.data.signs) {
+        const axis = this.data.axes[`${row}:${sign}`];
+        this.densities.push(this.traces.length);
+        this.traces.push({
+          type: "scatter", mode: "lines", name: this.data.labels.tokens_here, showlegend: sign === this.data.signs[0], legendgroup: "tokens",
+          ...this.density(), xaxis: axis.x, yaxis: axis.y, fill: "tozeroy", fillcolor: "rgba(127,127,127,0.16)",
+          line: { color: "rgba(127,127,127,0.75)", width: 1, simplify: false }, hoverinfo: "skip",
+        });
       }
     }
     this.drawnRanges = {};
@@ -344,24 +364,41 @@ class CurveLab {
     this.figure.setAttribute("aria-label", `${this.data.alt} ${who.join("; ")}.`);
   }
 
+  // Facts of one objective for one sign, kept until a knob of it moves.
+  facts(objective, sign) {
+    const f = FORMULAS[objective.name], knobs = this.values[objective.name], old = this.old(objective);
+    const key = JSON.stringify([knobs, old, sign]);
+    this.known ||= new Map();
+    let facts = this.known.get(objective.name + sign);
+    if (facts?.key !== key) this.known.set(objective.name + sign, facts = { key, ...gateFacts(f, knobs, old, sign) });
+    if (this.data.distribution && (facts.tokens !== this.tokens())) {
+      facts.tokens = this.tokens();
+      facts.kept = keptShare(f, knobs, old, sign, facts.tokens);
+    }
+    return facts;
+  }
+
   fillReadout() {
     if (!this.data.readout) return;
-    const words = this.data.labels;
-    const head = [words.objective];
-    for (const sign of this.data.signs) for (const name of ["J", "w", "r·w"]) head.push(`${name} (A${sign > 0 ? ">" : "<"}0)`);
+    const words = this.data.labels, span = ([low, high]) => `${show(low)} – ${show(high)}`;
+    const head = [[words.objective], ["A", words.sign_help], ["J"], ["w"], ["r·w"], [words.kept, words.kept_help], ["w ≥ 0.9", words.width_help], ["w ≥ 0.5", words.width_help], [words.peak, words.peak_help], [words.damps, words.damps_help]];
     const table = el("table", { "data-testid": "readout" }, el("caption", {}, `${words.at} r = ${show(this.readAt)}`));
-    table.append(el("thead", {}, el("tr", {}, ...head.map((text) => el("th", { scope: "col" }, text)))));
+    table.append(el("thead", {}, el("tr", {}, ...head.map(([text, title]) => el("th", { scope: "col", title }, text)))));
     const body = el("tbody");
     for (const objective of this.data.objectives) {
-      const row = el("tr", {}, el("th", { scope: "row" }, objective.label));
       for (const sign of this.data.signs) {
-        const [J, c] = FORMULAS[objective.name](Math.log(this.readAt), sign, this.values[objective.name]);
-        row.append(...[J, c / this.readAt, c].map((value) => el("td", {}, show(value))));
+        const facts = this.facts(objective, sign);
+        const [J, c] = FORMULAS[objective.name](Math.log(this.readAt), sign, this.values[objective.name], this.old(objective));
+        const damps = facts.harmful && facts.corrective ? words.both : facts.harmful ? words.harmful : facts.corrective ? words.corrective : words.neither;
+        const peak = Number.isFinite(facts.peak.r) ? `${show(facts.peak.value)} (r ${show(facts.peak.r)})` : words.unbounded;
+        const kept = facts.kept === undefined ? "–" : `${show(100 * facts.kept)} %`;
+        const cells = [sign > 0 ? "> 0" : "< 0", show(J), show(c / this.readAt), show(c), kept, span(facts.ninety), span(facts.half), peak, damps];
+        body.append(el("tr", {}, el("th", { scope: "row" }, objective.label), ...cells.map((text) => el("td", {}, text))));
       }
-      body.append(row);
     }
     table.append(body);
     this.readout.replaceChildren(table);
+    this.showMatch?.();
   }
 
   // One row a point: what the figure shows, with the knobs it was made with.
@@ -374,5 +411,3 @@ class CurveLab {
     return rows;
   }
 }
-
-function cssDash(dash) { return dash === "solid" ? "solid" : dash === "dot" ? "dotted" : "dashed"; }

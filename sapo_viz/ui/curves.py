@@ -17,8 +17,18 @@ from sapo_viz.ui.words import _
 def _component(formulas: str) -> Any:
     """Registered once; anew when an objective joins the catalogue."""
     name = f"sapo_viz.curves_{hash(formulas) & 0xFFFFFFFF:x}"
-    js = "\n".join([formulas, read("plot.js"), read("paths.js"), read("curves.js")])
-    return st.components.v2.component(name, js=js, css=read("curves.css"), isolate_styles=False)
+    js = "\n".join(
+        [
+            formulas,
+            read("plot.js"),
+            read("sliders.js"),
+            read("paths.js"),
+            read("curve_points.js"),
+            read("readouts.js"),
+            read("curves.js"),
+        ]
+    )
+    return st.components.v2.component(name, js=js, css=read("sliders.css") + read("curves.css"), isolate_styles=False)
 
 
 def _labels() -> dict[str, str]:
@@ -34,6 +44,28 @@ def _labels() -> dict[str, str]:
         copied=_("Copied"),
         objective=_("Objective"),
         at=_("Read at"),
+        sign_help=_("Sign of the advantage."),
+        kept=_("kept"),
+        kept_help=_("Mean weight over the tokens in grey: the share of the gradient that is kept."),
+        width_help=_("The ratios between which the weight stays above this."),
+        peak=_("peak of r·w"),
+        peak_help=_("The largest coefficient a token can have, and the ratio where it has it."),
+        damps=_("damps"),
+        damps_help=_("Harmful moves go further the way the advantage pushed; corrective ones come back towards r = 1."),
+        both=_("both sides"),
+        harmful=_("harmful moves"),
+        corrective=_("corrective moves"),
+        neither=_("nothing"),
+        unbounded=_("grows with r"),
+        tokens_here=_("where tokens are"),
+        spread=_("spread of log r"),
+        spread_help=_("Standard deviation of log r over the tokens, drawn in grey."),
+        p_old=_("old probability"),
+        p_old_help=_("π_old of the token, for objectives that read log π itself."),
+        match=_("Of the gradient for A > 0 / A < 0, SAPO keeps {sapo} and GRPO {grpo}."),
+        no_match=_("No value of {knobs} within its range keeps as much."),
+        tau_from_eps=_("τ to match ε"),
+        eps_from_tau=_("ε to match τ"),
     )
 
 
@@ -49,6 +81,7 @@ def curves(
     compact: bool = False,
     only_knobs: dict[str, list[str]] | None = None,
     height: int = 290,
+    distribution: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Draw the live curves of `names`; what the sliders are let go at is kept in the address.
 
@@ -73,6 +106,7 @@ def curves(
         compact=compact,
         only_knobs=only_knobs,
         height=height,
+        distribution=distribution,
     )
     _component(formulas_js())(key=key, data=data, on_values_change=released)
     return values

@@ -31,3 +31,5 @@ def style_of(name: str) -> LineStyle:
 # reader), and above 1 an orange that no weight in [0, 1] has.
 WEIGHT_SCALE = ("#F4F6F8", "#D6E4F0", "#A9CBE4", "#74ABD4", "#3D86BD", "#0B5C94")
 ABOVE_ONE = "#E8A33D"
+# The same on a dark page: weight 0 recedes into the background there too.
+WEIGHT_SCALE_DARK = ("#22282F", "#203A50", "#1F4E75", "#27679B", "#4389BF", "#86C1EC")

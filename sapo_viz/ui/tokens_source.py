@@ -1,0 +1,193 @@
+"""Where the Tokens page's sequences come from: a sample, a file, a typed text, or a step of a run.
+
+Whatever cannot be read is said in one sentence in its place, and the sequences shown before stay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from sapo_viz.errors import SapoVizError
+from sapo_viz.figures.assets import ASSETS
+from sapo_viz.rollouts.build import build
+from sapo_viz.rollouts.read import parse_rollouts, read_rollouts
+from sapo_viz.rollouts.record import Record
+from sapo_viz.rollouts.schema import Rollouts
+from sapo_viz.ui.state import url_choice
+from sapo_viz.ui.text import plain
+from sapo_viz.ui.words import _
+
+SOURCES = ("sample", "file", "text", "run")
+_KEPT = "tokens: shown"  # session: the Source that was shown last
+TEXT = ("^864+394=", "4+4+0=08,6+9+0=15,8+3+1=12;1258$")
+_POLICIES = ("addition-start", "addition-rl")  # π_old, π_θ
+
+
+@dataclass(frozen=True)
+class Source:
+    """Sequences and what they were taken from; `origin` is equal for equal content."""
+
+    origin: tuple[Any, ...]
+    rollouts: Rollouts
+
+
+def sample_files() -> list[Path]:
+    """The bundled rollout files, by name."""
+    kinds = (".jsonl", ".json", ".csv", ".parquet")
+    return sorted(path for path in (ASSETS / "samples").glob("*") if path.suffix in kinds)
+
+
+def choose_source() -> Source | None:
+    """The controls, and the sequences they lead to; None while there is nothing to show yet."""
+    labels = {
+        "sample": _("Sample"),
+        "file": _("Your file"),
+        "text": _("Type a text"),
+        "run": _("Training run"),
+    }
+    usual = "run" if "run" in st.query_params else "sample"
+    left, right = st.columns([2, 3], vertical_alignment="bottom")
+    with left:
+        url_choice("source", SOURCES, usual)
+        kind = st.segmented_control(
+            _("Tokens from"), SOURCES, format_func=lambda name: labels[name], required=True, key="source"
+        )
+    if kind != "run":
+        st.query_params.pop("run", None)
+        st.query_params.pop("step", None)
+    if kind != "text":
+        for name in ("prompt", "completion", "A"):
+            st.query_params.pop(name, None)
+    choose = {"sample": _sample, "file": _file, "text": _text, "run": _run}[kind]
+    with right:
+        found = choose()
+    return _read(*found) if found else st.session_state.get(_KEPT)
+
+
+def _read(origin: tuple[Any, ...], read: Callable[[], Rollouts]) -> Source | None:
+    """Read unless it is what is shown already; on a bad file the sentence, and what was shown before."""
+    shown: Source | None = st.session_state.get(_KEPT)
+    if shown is not None and shown.origin == origin:
+        return shown
+    try:
+        with st.spinner(_("Reading the tokens…"), show_time=False):
+            source = Source(origin, read())
+    except SapoVizError as error:
+        st.error(plain(str(error)), icon=":material/error:")
+        if shown is not None:
+            st.caption(_("Still shown: {name}.").format(name=plain(shown.rollouts.name)))
+        return shown
+    st.session_state[_KEPT] = source
+    return source
+
+
+Found = tuple[tuple[Any, ...], Callable[[], Rollouts]] | None
+
+
+def _sample() -> Found:
+    files = {path.name: path for path in sample_files()}
+    if not files:
+        st.info(_("There are no sample files in assets/samples; upload a file of your own."), icon=":material/info:")
+        return None
+    first = next(iter(files))
+    url_choice("sample", files, first)
+    name = st.selectbox(_("Sample file, from real runs"), list(files), key="sample")
+    return ("sample", name, files[name].stat().st_mtime_ns), lambda: read_rollouts(files[name])
+
+
+def _file() -> Found:
+    upload = st.file_uploader(
+        _("Rollout file: JSON, JSONL, CSV or Parquet, up to 200 MB"),
+        key="tokens: upload",
+        help=_("Read in memory and kept for this visit only; nothing in it is executed. The fields: end of the page."),
+    )
+    if upload is None:
+        st.caption(_("The file stays on this server for the visit only. Its fields are at the end of the page."))
+        return None
+    return ("file", upload.file_id), lambda: parse_rollouts(upload.getvalue(), upload.name)
+
+
+def _text() -> Found:
+    with st.form("tokens: text", border=False):
+        columns = st.columns([2, 4, 1.6, 1.4], vertical_alignment="bottom")
+        prompt = columns[0].text_input(_("Prompt"), st.query_params.get("prompt", TEXT[0]))
+        completion = columns[1].text_input(_("Completion"), st.query_params.get("completion", TEXT[1]))
+        sign = columns[2].segmented_control(
+            _("Advantage"), ["+1", "−1"], default="−1" if st.query_params.get("A") == "-1" else "+1", required=True
+        )
+        columns[3].form_submit_button(_("Score"), icon=":material/calculate:", width="stretch")
+    st.caption(
+        _(
+            "Three-digit addition, each column worked out. π_old is the bundled policy before reinforcement learning, "
+            "π_θ the one after: change a digit and see which tokens they disagree on."
+        )
+    )
+    advantage = -1.0 if sign == "−1" else 1.0
+    for name, value, usual in (("prompt", prompt, TEXT[0]), ("completion", completion, TEXT[1])):
+        st.query_params.pop(name, None) if value == usual else st.query_params.update({name: value})
+    st.query_params.pop("A", None) if advantage > 0 else st.query_params.update({"A": "-1"})
+    return ("text", prompt, completion, advantage), lambda: _score(prompt, completion, advantage)
+
+
+@lru_cache(maxsize=2)
+def _policy(name: str) -> Any:
+    from sapo_viz.models.policy import load_policy
+
+    return load_policy(name)
+
+
+def _score(prompt: str, completion: str, advantage: float) -> Rollouts:
+    from sapo_viz.models.scoring import score_pair
+
+    old, new = (_policy(name) for name in _POLICIES)
+    name = _("typed text")
+    return build(name, [Record(name, "text", score_pair(new, old, prompt, completion, advantage=advantage))])
+
+
+def _run() -> Found:
+    from sapo_viz.runs.store import RunStore
+
+    store = RunStore()
+    runs = [run.id for run in store.list() if store.snapshots(run.id)]
+    asked = st.query_params.get("run")
+    if asked is not None and asked not in runs:
+        st.error(
+            plain(_("There is no run {run!r} with tokens here; choose another.").format(run=asked)),
+            icon=":material/error:",
+        )
+        st.query_params.pop("run", None)
+    if not runs:
+        st.info(_("No run has kept tokens yet; start one on the Training page."), icon=":material/play_circle:")
+        return None
+    columns = st.columns([3, 2], vertical_alignment="bottom")
+    url_choice("run", runs, "")
+    if not st.session_state["run"]:
+        st.session_state["run"] = runs[0]
+    run = columns[0].selectbox(_("Run"), runs, key="run")
+    st.query_params["run"] = run
+    steps = store.snapshots(run)
+    step = _step(columns[1], steps)
+    path = store.snapshot_path(run, step)
+    return ("run", run, step, path.stat().st_mtime_ns), lambda: read_rollouts(path)
+
+
+def _step(place: Any, steps: list[int]) -> int:
+    """One of the run's steps, kept in the address; the last one at first."""
+    names = [str(step) for step in steps]
+    asked = st.query_params.get("step")
+    if asked is not None and asked not in names:
+        near = min(steps, key=lambda step: abs(step - int(asked))) if asked.isdecimal() else steps[-1]
+        st.query_params["step"] = str(near)
+    url_choice("step", names, names[-1])
+    with place:
+        if len(names) == 1:
+            st.selectbox(_("Step"), names, key="step")
+        else:
+            st.select_slider(_("Step"), names, key="step")
+    return int(st.session_state["step"])

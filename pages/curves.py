@@ -5,6 +5,7 @@ import streamlit as st
 from sapo_viz.core.objective import CATALOG
 from sapo_viz.figures.curves import QUANTITIES, RatioAxis
 from sapo_viz.ui.curves import curves
+from sapo_viz.ui.distribution import distribution_choice
 from sapo_viz.ui.formulas import formula_cards
 from sapo_viz.ui.state import url_choice
 from sapo_viz.ui.words import _
@@ -17,8 +18,8 @@ st.caption(
     )
 )
 
-left, middle, right = st.columns([5, 3, 2], vertical_alignment="bottom")
-with left:
+first, second, third, fourth = st.columns([5, 2.6, 1.6, 2.4])
+with first:
     url_choice("objectives", CATALOG, ["sapo", "grpo"])
     names = st.pills(
         _("Objectives"),
@@ -28,7 +29,7 @@ with left:
         format_func=lambda name: CATALOG[name].label,
         key="objectives",
     )
-with middle:
+with second:
     url_choice("show", QUANTITIES, ["surrogate", "weight"])
     rows = st.pills(
         _("Show"),
@@ -38,9 +39,12 @@ with middle:
         format_func=lambda row: _(QUANTITIES[row]),
         key="show",
     )
-with right:
+with third:
     url_choice("axis", ["linear", "log"], "linear")
     kind = st.segmented_control(_("Ratio axis"), ["linear", "log"], required=True, key="axis")
+
+with fourth:
+    distribution = distribution_choice()
 
 names = [name for name in CATALOG if name in names]
 rows = [row for row in QUANTITIES if row in rows] or ["weight"]
@@ -55,6 +59,7 @@ curves(
     signs=[1, -1],
     axis=RatioAxis.of(kind),
     alt=_("Curves against the ratio, for positive and negative advantage, of"),
+    distribution=distribution,
 )
 
 st.subheader(_("What to notice"))

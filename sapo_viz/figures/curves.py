@@ -95,6 +95,7 @@ def curves_data(
     compact: bool = False,
     only_knobs: dict[str, list[str]] | None = None,
     height: int = 290,
+    distribution: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Everything that curves.js draws from, as JSON.
 
@@ -102,6 +103,7 @@ def curves_data(
         names: objectives of the catalogue, in the order of the legend.
         values: objective -> knob -> number, and `read_at`.
         only_knobs: objective -> the knobs that get a slider; all of them if not given.
+        distribution: where the tokens are, `{"label": …, "z": […]}`; without `z` a Gaussian in log r.
     """
 
     def knobs(name: str) -> list[dict[str, Any]]:
@@ -120,7 +122,7 @@ def curves_data(
         plotly=PLOTLY_VERSION,
         objectives=[
             dict(name=name, label=CATALOG[name].label, knobs=knobs(name), level=CATALOG[name].ratio_level)
-            | dict(color=style_of(name).color, dash=style_of(name).dash)
+            | dict(color=style_of(name).color, dash=style_of(name).dash, reads_logprobs=CATALOG[name].reads_logprobs)
             for name in names
         ],
         values=values,
@@ -136,6 +138,7 @@ def curves_data(
         alt=alt,
         readout=readout,
         compact=compact,
+        distribution=distribution,
     )
 
 

@@ -12,11 +12,17 @@ from typing import Any
 
 import streamlit as st
 
+from sapo_viz.core.knobs import Knob
 from sapo_viz.core.objective import CATALOG
 from sapo_viz.errors import KnobError
 from sapo_viz.ui.text import plain
 
-READ_AT = 1.2  # where the read-out stands at first
+# What else a live figure keeps in the address: name -> (parameter, usual value, lowest, highest).
+EXTRAS = {
+    "read_at": ("r", 1.2, 1e-3, 1e3),  # where the read-out stands
+    "spread": ("spread", 0.2, 1e-3, 3.0),  # standard deviation of log r over the tokens drawn in grey
+    "p_old": ("p", 0.3, 1e-4, 0.9999),  # old probability of the token, for objectives that read log π
+}
 
 
 def url_choice(key: str, options: Iterable[str], usual: str | list[str]) -> None:
@@ -42,21 +48,25 @@ def url_choice(key: str, options: Iterable[str], usual: str | list[str]) -> None
 
 
 def read_values(names: list[str]) -> dict[str, Any]:
-    """objective -> knob -> number, and `read_at`, from the address; what cannot be used is said and left out."""
+    """objective -> knob -> number, and the EXTRAS, from the address; what cannot be used is said and left out."""
     values: dict[str, Any] = {}
     for name in names:
         values[name] = {knob.name: _read_knob(name, knob.name) for knob in CATALOG[name].knobs().values()}
-    values["read_at"] = READ_AT
-    with contextlib.suppress(ValueError):
-        at = float(st.query_params.get("r", READ_AT))
-        if 1e-3 <= at <= 1e3:
-            values["read_at"] = at
+    for name, (parameter, usual, low, high) in EXTRAS.items():
+        values[name] = usual
+        with contextlib.suppress(ValueError):
+            at = float(st.query_params.get(parameter, usual))
+            values[name] = at if low <= at <= high else usual
     return values
 
 
 def _read_knob(name: str, knob: str) -> float:
-    spec = CATALOG[name].knobs()[knob]
-    text = st.query_params.get(f"{name}.{knob}")
+    return read_number(f"{name}.{knob}", CATALOG[name].knobs()[knob], CATALOG[name].label)
+
+
+def read_number(key: str, spec: Knob, owner: str) -> float:
+    """A number from the address; one that cannot be used is said, in the name of `owner`, and left out."""
+    text = st.query_params.get(key)
     if text is None:
         return spec.default
     try:
@@ -64,22 +74,28 @@ def _read_knob(name: str, knob: str) -> float:
     except ValueError:
         value = text
     try:
-        return spec.check(CATALOG[name].label, value)
+        return spec.check(owner, value)
     except KnobError as error:
         st.warning(plain(f"{error} The link's value is not used; {spec.default:g} is."), icon=":material/link_off:")
         return spec.default
 
 
+def write_number(key: str, spec: Knob, owner: str, value: float) -> None:
+    """Put a number into the address; one that is out of range is not taken."""
+    with contextlib.suppress(KnobError):
+        _put(key, spec.check(owner, value), spec.default)
+
+
 def write_values(values: dict[str, Any]) -> None:
-    """Put knobs (and `read_at`) into the address; numbers that are out of range are not taken."""
+    """Put knobs (and the EXTRAS) into the address; numbers that are out of range are not taken."""
     for name, knobs in values.items():
-        if name == "read_at":
-            _put("r", float(knobs), READ_AT)
+        if name in EXTRAS:
+            parameter, usual, _low, _high = EXTRAS[name]
+            _put(parameter, float(knobs), usual)
         elif name in CATALOG:
             for knob, spec in CATALOG[name].knobs().items():
                 if knob in knobs:
-                    with contextlib.suppress(KnobError):
-                        _put(f"{name}.{knob}", spec.check(CATALOG[name].label, knobs[knob]), spec.default)
+                    write_number(f"{name}.{knob}", spec, CATALOG[name].label, knobs[knob])
 
 
 def _put(key: str, value: float, usual: float) -> None:

@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, urlparse
 
 import pytest
 import torch
+from playwright.sync_api import expect
 
 from sapo_viz import make_objective
 from sapo_viz.core.curves import curve
@@ -74,7 +75,8 @@ def test_a_link_opens_the_same_picture_elsewhere(visit: Any) -> None:
     lines = ".lab .subplot path.js-line"
     drawn = first.locator(lines).evaluate_all("paths => paths.map(path => path.getAttribute('d'))")
     again = second.locator(lines).evaluate_all("paths => paths.map(path => path.getAttribute('d'))")
-    assert drawn == again and len(drawn) == 8  # 2 objectives × 2 signs × 2 quantities
+    assert drawn == again
+    assert len(drawn) == 8 + 2  # 2 objectives × 2 signs × 2 quantities, and where the tokens are for each sign
 
 
 def test_a_links_impossible_value_is_said_and_not_used(visit: Any) -> None:
@@ -119,9 +121,41 @@ def test_a_number_out_of_range_is_refused_in_words(visit: Any) -> None:
 
 def test_the_read_out_is_the_formula(visit: Any) -> None:
     page = visit("/curves?objectives=sapo&r=1.2")
-    cells = page.get_by_test_id("readout").locator("tbody td").all_inner_texts()
-    assert cells[1] == f"{1 / math.cosh(0.1) ** 2:.4g}" == "0.9901"  # sech²(τ(r−1)/2) at τ = 1
-    assert cells[4] == f"{1 / math.cosh(0.105) ** 2:.4g}"  # τ₋ = 1.05
+    positive, negative = (
+        row.locator("td").all_inner_texts() for row in page.get_by_test_id("readout").locator("tr").all()[1:]
+    )
+    assert positive[2] == f"{1 / math.cosh(0.1) ** 2:.4g}" == "0.9901"  # sech²(τ(r−1)/2) at τ = 1
+    assert negative[2] == f"{1 / math.cosh(0.105) ** 2:.4g}"  # τ₋ = 1.05
+    # Half-width 1.763/τ, 90 %-width 0.655/τ, and the peak of r·w for τ = 1, as the design computes them.
+    assert positive[6] == "0 – 2.763" and negative[6] == f"0 – {1 + 1.7627 / 1.05:.4g}"
+    assert positive[5] == f"{1 - 0.6549:.4g} – {1 + 0.6549:.4g}"
+    assert positive[7] == "1.575 (r 2.06)"
+    assert positive[8] == "both sides"
+
+
+def test_grpo_damps_harmful_moves_only_and_is_unbounded_for_negative_advantage(visit: Any) -> None:
+    page = visit("/curves?objectives=grpo")
+    positive, negative = (
+        row.locator("td").all_inner_texts() for row in page.get_by_test_id("readout").locator("tr").all()[1:]
+    )
+    assert positive[6:] == ["0 – 1.2", "1.2 (r 1.2)", "harmful moves"]
+    assert negative[6:] == ["0.8 – ∞", "grows with r", "harmful moves"]
+
+
+def test_the_matcher_finds_the_tau_that_keeps_what_the_band_keeps(visit: Any) -> None:
+    """For a Gaussian of spread σ in log r, a clip at 1+ε keeps Φ(log(1+ε)/σ) for A > 0: Φ(0.9116) = 0.819."""
+    page = visit("/curves")
+    note = page.get_by_test_id("match")
+    expect(note).to_contain_text("GRPO 81.9 % / 86.8 %")
+    page.get_by_test_id("tau-from-eps").click()
+    page.wait_for_url("**sapo.tau_pos=**")
+    sapo, grpo = (part.split("and")[0] for part in note.inner_text().split("keeps ")[1].split(" and GRPO "))
+    assert sapo.strip(" .") == grpo.strip(" .")
+    tau = knob_value(page, "SAPO tau_pos")
+    page.get_by_test_id("eps-from-tau").click()
+    page.wait_for_timeout(300)
+    assert knob_value(page, "GRPO eps_high") == pytest.approx(0.2, abs=2e-3)
+    assert knob_value(page, "SAPO tau_pos") == tau
 
 
 def save(page: Page, button: str, folder: Path) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,7 @@ def load_checkpoint(folder: Path) -> dict[str, Any] | None:
         return None
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
-        raise RunError(f"{path.name} cannot be read ({str(error).splitlines()[0]}); delete it to start over.") from None
+    except Exception as error:  # junk raises whatever the unpickler stumbles over
+        reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
+        raise RunError(f"{path.name} cannot be read ({reason}); delete it to start over.") from None
     return state

@@ -14,24 +14,44 @@ from sapo_viz.core.metrics import METRICS, Metric
 RUN_METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("reward", "Reward", "mean R over the rollout", "rises; on addition 1 is all answers exact"),
+        Metric(
+            "reward", "Reward", "mean R over the rollout", "rises; on addition 1 is all answers exact",
+            {"TRL": "reward", "verl": "critic/rewards/mean"},
+        ),
         METRICS["kl_old"],
         Metric(
             "kl_start", "KL to start", "mean(r − 1 − log r), r = π_start/π_old, from up to 64 samples",
-            "rises slowly; below 1 nat per token",
+            "rises slowly; below 1 nat per token", {"TRL": "`kl`, where β > 0", "ms-swift": "`kl`, where β > 0"},
         ),
-        Metric("entropy", "Entropy", "mean −Σ π log π per sampled token, nats", "falls as the policy becomes sure"),
+        Metric(
+            "entropy", "Entropy", "mean −Σ π log π per sampled token, nats", "falls as the policy becomes sure",
+            {"TRL": "entropy", "verl": "actor/entropy", "torchforge": "loss/entropy/mean"},
+        ),
         replace(METRICS["gate_mean"], formula="Σ|A|·w / Σ|A|, last mini-batch"),
         replace(METRICS["clip_fraction"], formula="share of tokens with A ≠ 0 and c = 0, last mini-batch"),
         METRICS["ratio_p01"],
         METRICS["ratio_p50"],
         METRICS["ratio_p99"],
         replace(METRICS["ratio_max"], formula="largest r of all of the step's updates"),
-        Metric("grad_norm", "Gradient norm", "largest ‖∇‖ of the step's updates, before clipping", "no lone spikes"),
-        Metric("loss", "Loss", "mean over updates of −aggregate(J) + β·KL", "near 0; its size says little"),
-        Metric("signal", "Signal", "share of sequences with A ≠ 0", "above 0.2; 0 means nothing to learn from"),
-        Metric("lr", "Learning rate", "of the step's last update", "reaches its setting after the warm-up"),
-        Metric("length", "Length", "mean tokens of a completion", "steady; 32 on addition"),
+        Metric(
+            "grad_norm", "Gradient norm", "largest ‖∇‖ of the step's updates, before clipping", "no lone spikes",
+            {"TRL": "grad_norm", "verl": "actor/grad_norm"},
+        ),
+        replace(
+            METRICS["loss"], formula="mean over updates of −aggregate(J) + β·KL", healthy="near 0; its size says little"
+        ),
+        Metric(
+            "signal", "Signal", "share of sequences with A ≠ 0", "above 0.2; 0 means nothing to learn from",
+            {"TRL": "1 − `frac_reward_zero_std`"},
+        ),
+        Metric(
+            "lr", "Learning rate", "of the step's last update", "reaches its setting after the warm-up",
+            {"TRL": "learning_rate"},
+        ),
+        Metric(
+            "length", "Length", "mean tokens of a completion", "steady; 32 on addition",
+            {"TRL": "completions/mean_length", "verl": "response_length/mean", "ms-swift": "completions/mean_length"},
+        ),
         Metric("completions_per_s", "Completions/s", "completions / seconds of the step", "by machine"),
         Metric("tokens", "Tokens", "sampled tokens since the start", "grows"),
         Metric("seconds", "Seconds", "time spent in steps since the start", "grows"),

@@ -237,7 +237,7 @@ class RunStore:
         if not worker:
             young = time.time() - (folder / "config.json").stat().st_mtime < _GRACE
             return "starting" if young and not tail else _verdict(tail)
-        if not is_alive(worker["pid"], worker["mark"]):
+        if worker["state"] == "ended" or not is_alive(worker["pid"], worker["mark"]):
             return _verdict(self._tail(folder.name))  # read again: it may have ended since the first reading
         if worker["state"] == "running" and tail and tail[-1]["type"] in TERMINAL:
             return _verdict(tail)  # said its last word and is about to exit

@@ -78,8 +78,7 @@ def update(
             for group in optimizer.param_groups:
                 group["lr"] = rate
             out, penalty = _loss(config, objective, policy, batch, index, max_length)
-            # A mini-batch without signal has a gradient of zero, not none: momentum goes on as it would.
-            optimizer.zero_grad(set_to_none=False)
+            _zero_gradients(policy)
             loss = out.loss + penalty
             if loss.requires_grad:
                 loss.backward()  # type: ignore[no-untyped-call]
@@ -99,6 +98,15 @@ def update(
         "loss": sum(losses) / len(losses),
         "lr": rate,
     }
+
+
+def _zero_gradients(policy: Policy) -> None:
+    """Zeros, not None: a mini-batch without signal has a gradient of zero, and momentum goes on as it would."""
+    for parameter in policy.model.parameters():
+        if parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
+        else:
+            parameter.grad.zero_()
 
 
 def _loss(

@@ -37,57 +37,66 @@ def work(folder: Path, echo: Callable[[RunEvent], None] = lambda event: None) ->
         RunError: another process is doing this run already.
     """
     store, run_id = RunStore(folder.parent), folder.name
-    config = store.config(run_id)
     lock = try_lock(folder / ".lock")
     if lock is None:
         raise RunError(f"run {run_id} is being done by another process already.")
     with lock, _stop_signal(folder) as should_stop:
         logged = mend_events(folder)
-        write_worker(folder, "queued")
+        try:
+            return _record(folder, _in_turn(store, run_id, logged, should_stop, echo), echo)
+        finally:
+            write_worker(folder, "ended")
 
-        def pause() -> bool:
-            time.sleep(_LOOK)
-            return should_stop()
 
-        slot = wait_for_slot(store.root, lambda: store.queue()[:1] in ([], [run_id]), pause)
-        if slot is None:
-            return _record(folder, RunEvent("stopped", logged), echo)
-        with slot:
-            write_worker(folder, "starting")
-            try:
-                return _follow(folder, config, logged, should_stop, echo)
-            except SapoVizError as error:
-                message = str(error)
-            except Exception as error:  # the run must say that it ended; the log has the details
-                traceback.print_exc()
-                message = f"The worker failed with {type(error).__name__}: {error}; worker.log has the details."
-            return _record(folder, RunEvent("failed", logged, {"message": message}), echo)
+def _in_turn(
+    store: RunStore, run_id: str, logged: int, should_stop: Callable[[], bool], echo: Callable[[RunEvent], None]
+) -> RunEvent:
+    """Wait for a free core, do the run, and return its last event, which is yet to be recorded."""
+    folder = store.path(run_id)
+    write_worker(folder, "queued")
+
+    def pause() -> bool:
+        time.sleep(_LOOK)
+        return should_stop()
+
+    slot = wait_for_slot(store.root, lambda: store.queue()[:1] in ([], [run_id]), pause)
+    if slot is None:
+        return RunEvent("stopped", logged)
+    with slot:
+        write_worker(folder, "starting")
+        try:
+            return _follow(folder, store.config(run_id), logged, should_stop, echo)
+        except SapoVizError as error:
+            message = str(error)
+        except Exception as error:  # the run must say that it ended; the log has the details
+            traceback.print_exc()
+            message = f"The worker failed with {type(error).__name__}: {error}; worker.log has the details."
+        return RunEvent("failed", max(logged, store.summary(run_id).step), {"message": message})
 
 
 def _follow(
     folder: Path, config: RunConfig, logged: int, should_stop: Callable[[], bool], echo: Callable[[RunEvent], None]
 ) -> RunEvent:
-    """Write down everything that the engine says."""
+    """Write down everything that the engine says but its last word, which is returned."""
     import torch
 
     from sapo_viz.runs.engine import train
 
     torch.set_num_threads(config.threads)
-    event = RunEvent("failed", logged, {"message": "The engine said nothing."})
     for event in train(config, should_stop=should_stop, resume=load_checkpoint(folder)):
-        if event.type in TERMINAL and event.step < logged:  # stopped while catching up with the log
-            event = RunEvent(event.type, logged, event.data)
+        if event.type in TERMINAL:
+            if event.type == "finished":
+                _save_policy(folder, event.payload)
+            return RunEvent(event.type, max(event.step, logged), event.data)  # it may not have caught up with the log
         if event.type == "sample":
             event = _with_file(event, _write_snapshot(folder, event))
         elif event.type == "checkpoint":
             event = _with_file(event, save_checkpoint(folder, event.payload))
-        elif event.type == "finished":
-            _save_policy(folder, event.payload)
-        if event.step > logged or event.type == "start" or event.type in TERMINAL:
+        if event.step > logged or event.type == "start":
             _record(folder, event, echo)
         if event.type == "start":
             write_worker(folder, "running")
-    return event
+    raise RunError("the engine ended without a word.")
 
 
 def _record(folder: Path, event: RunEvent, echo: Callable[[RunEvent], None]) -> RunEvent:

@@ -13,7 +13,7 @@ from sapo_viz.runs.store import write_whole
 
 
 def write_worker(folder: Path, state: str, pid: int | None = None, *, only_if_missing: bool = False) -> None:
-    """State is queued, starting or running. The parent writes only if the process has not done so itself."""
+    """State is queued, starting, running or ended. The parent writes only if the process has not done so itself."""
     pid = pid or os.getpid()
     worker = {"pid": pid, "mark": start_mark(pid), "state": state, "since": time.time()}
     text = json.dumps(worker) + "\n"

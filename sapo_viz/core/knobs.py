@@ -8,7 +8,8 @@ from __future__ import annotations
 import dataclasses
 import math
 import numbers
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from sapo_viz.errors import KnobError
@@ -19,7 +20,7 @@ class Knob:
     """One hyperparameter of an objective.
 
     `lo` and `hi` bound what is accepted; `ui_lo` and `ui_hi` what a slider spans (they default to the
-    bounds). `scale="log"` spreads a slider evenly over decades.
+    bounds). `scale="log"` spreads a slider evenly over decades. `names` says what frameworks call it.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Knob:
     ui_lo: float = math.nan
     ui_hi: float = math.nan
     step: float = 0.01
+    names: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def check(self, owner: str, value: Any) -> float:
         """The value as a float, or a KnobError that names knob, value and range."""
@@ -57,10 +59,12 @@ def knob(
     scale: Literal["linear", "log"] = "linear",
     ui: tuple[float, float] | None = None,
     step: float = 0.01,
+    names: Mapping[str, str] | None = None,
 ) -> Any:
     """A dataclass field that carries its own declaration."""
     ui_lo, ui_hi = ui or (lo, hi)
     spec = dict(lo=lo, hi=hi, symbol=symbol, latex=latex, help=help, scale=scale, ui_lo=ui_lo, ui_hi=ui_hi, step=step)
+    spec["names"] = names or {}
     return dataclasses.field(default=default, metadata={"knob": spec})
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sapo_viz.core.kl import k3
@@ -23,21 +24,34 @@ class Metric:
     label: str
     formula: str
     healthy: str
+    frameworks: Mapping[str, str] = field(default_factory=dict, hash=False)  # framework -> what it logs this as
 
 
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("loss", "Loss", "−aggregate(J)", "near 0; its size says little, its jumps do"),
+        Metric(
+            "loss", "Loss", "−aggregate(J)", "near 0; its size says little, its jumps do",
+            {"TRL": "loss", "verl": "actor/pg_loss", "ms-swift": "loss"},
+        ),
         Metric("gate_mean", "Gradient kept", "Σ|A|·w / Σ|A|", "above 0.9 in calm runs; 1 on-policy"),
-        Metric("clip_fraction", "Clip fraction", "share of tokens with A ≠ 0 and c = 0", "below 0.2 for token clips"),
-        Metric("kl_old", "KL to old", "mean(r − 1 − log r), from old's samples", "below 0.01 per update"),
+        Metric(
+            "clip_fraction", "Clip fraction", "share of tokens with A ≠ 0 and c = 0", "below 0.2 for token clips",
+            {
+                "TRL": "clip_ratio/region_mean", "verl": "actor/pg_clipfrac", "ms-swift": "clip_ratio/region_mean",
+                "torchforge": "`loss/clip/low_fraction` + `loss/clip/high_fraction`",
+            },
+        ),
+        Metric(
+            "kl_old", "KL to old", "mean(r − 1 − log r), from old's samples", "below 0.01 per update",
+            {"verl": "`actor/ppo_kl`: mean(−log r)", "torchforge": "`loss/kl_policy/mean`: mean(−log r)"},
+        ),
         Metric("ratio_p01", "Ratio, 1 %", "1st percentile of r", "0.8 to 1"),
         Metric("ratio_p50", "Ratio, median", "median of r", "1"),
         Metric("ratio_p99", "Ratio, 99 %", "99th percentile of r", "1 to 1.3"),
         Metric("ratio_max", "Ratio, max", "largest r", "below 3; outliers drive collapses"),
     )
-}
+}  # fmt: skip
 
 
 def batch_metrics(tokens: TokenView, logprobs: Tensor, old_logprobs: Tensor) -> dict[str, float]:

@@ -45,6 +45,8 @@ class Objective:
     aggregation: ClassVar[Aggregation] = "seq-mean-token-mean"
     normalize_advantage_std: ClassVar[bool] = True
     reads_logprobs: ClassVar[bool] = False  # J depends on log π_θ itself, not on the ratio alone
+    frameworks: ClassVar[dict[str, str]] = {}  # framework -> how it is chosen there; not inherited
+    notes: ClassVar[tuple[str, ...]] = ()  # where implementations of the same name differ; not inherited
 
     def __post_init__(self) -> None:
         for name, spec in self.knobs().items():
@@ -77,7 +79,7 @@ class Objective:
         return log_ratio
 
     def surrogate(self, log_ratio: Tensor, advantages: Tensor, logprobs: Tensor, old_logprobs: Tensor) -> Tensor:
-        """J for each token, to be maximised.
+        """J for each token, to be maximised. [B, T] -> [B, T]
 
         Args:
             log_ratio: [B, T], z at this objective's ratio level, clamped to ±20.

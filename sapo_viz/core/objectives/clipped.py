@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from sapo_viz.core.knobs import knob
 from sapo_viz.core.lazy import torch
@@ -15,12 +15,16 @@ if TYPE_CHECKING:
 
 def _eps_low(default: float, **more: Any) -> Any:
     text = "How far below 1 the ratio may fall before tokens with negative advantage get no gradient."
-    return knob(default, lo=1e-5, hi=0.999, symbol="ε_low", latex=r"\varepsilon_{\text{low}}", help=text, **more)
+    names = {"TRL": "epsilon", "verl": "clip_ratio_low", "ms-swift": "epsilon", "torchforge": "clip_low"}
+    latex = r"\varepsilon_{\text{low}}"
+    return knob(default, lo=1e-5, hi=0.999, symbol="ε_low", latex=latex, help=text, names=names, **more)
 
 
 def _eps_high(default: float, **more: Any) -> Any:
     text = "How far above 1 the ratio may rise before tokens with positive advantage get no gradient."
-    return knob(default, lo=1e-5, hi=10.0, symbol="ε_high", latex=r"\varepsilon_{\text{high}}", help=text, **more)
+    names = {"TRL": "epsilon_high", "verl": "clip_ratio_high", "ms-swift": "epsilon_high", "torchforge": "clip_high"}
+    latex = r"\varepsilon_{\text{high}}"
+    return knob(default, lo=1e-5, hi=10.0, symbol="ε_high", latex=latex, help=text, names=names, **more)
 
 
 def _clip(ratio: str) -> str:
@@ -46,6 +50,18 @@ class Grpo(Objective):
     paper = "2402.03300"
     formula = _clip("r")
     idea = "A switch: full gradient until the ratio leaves the band on the harmful side, then none."
+    frameworks = {
+        "TRL": 'loss_type="grpo"',
+        "verl": "loss_mode=vanilla, loss_agg_mode=seq-mean-token-mean",
+        "ms-swift": "--loss_type grpo",
+        "torchforge": 'GRPOLoss(agg_type="sequence_mean", beta=0)',
+    }
+    notes: ClassVar[tuple[str, ...]] = (
+        "verl's vanilla always has a second clip at clip_ratio_c = 3 for A < 0 (here: Dual clip), and takes the "
+        "mean over all tokens unless told otherwise.",
+        'TRL\'s default is loss_type="dapo", the mean over all tokens.',
+        "torchforge's GRPOLoss is Dr. GRPO by default: divided by B·T, ε_high 0.28, and a KL term with β 0.1.",
+    )
 
     eps_low: float = _eps_low(0.2, **_TOKEN_BAND)
     eps_high: float = _eps_high(0.2, **_TOKEN_BAND)
@@ -67,6 +83,19 @@ class Gspo(Grpo):
     formula = _clip("s")
     idea = "One switch for the whole sequence: the mean log-ratio decides for all of its tokens."
     ratio_level = "sequence"
+    frameworks = {
+        "TRL": 'loss_type="grpo", importance_sampling_level="sequence"',
+        "verl": "loss_mode=gspo",
+        "ms-swift": "--loss_type grpo --importance_sampling_level sequence",
+        "torchforge": "GSPOLoss",
+    }
+    notes: ClassVar[tuple[str, ...]] = (
+        "verl and torchforge give every token sg[s]·π/sg[π], which is s with a gradient of its own (GSPO-token); "
+        "the gradient is the same as long as all tokens of a sequence share one advantage.",
+        "verl holds log s below 10, and not from below.",
+        "torchforge's default band is 0.2 / 0.2, some 500 times the paper's; TRL's is GRPO's 0.2 too.",
+        "verl always takes the mean over sequences of token means here; its loss_agg_mode is not looked at.",
+    )
 
     eps_low: float = _eps_low(3e-4, **_SEQUENCE_BAND)
     eps_high: float = _eps_high(4e-4, **_SEQUENCE_BAND)
@@ -85,6 +114,18 @@ class Dapo(Grpo):
     paper = "2503.14476"
     idea = "GRPO's switch with more room above 1, and every token of the batch weighs the same."
     aggregation = "token-mean"
+    frameworks = {
+        "TRL": 'loss_type="dapo", epsilon_high=0.28',
+        "verl": "loss_mode=vanilla, loss_agg_mode=token-mean, clip_ratio_high=0.28",
+        "ms-swift": "--loss_type dapo --epsilon_high 0.28",
+        "torchforge": "DAPOLoss",
+    }
+    notes = (
+        'In TRL and ms-swift loss_type="dapo" chooses the aggregation only; ε_high has to be set beside it.',
+        "TRL and ms-swift divide by the tokens of the whole optimiser step over all processes; here it is the "
+        "batch that is passed in.",
+        "verl's vanilla and torchforge's DAPOLoss have a second clip at c = 3 for A < 0.",
+    )
 
     eps_high: float = _eps_high(0.28, **_TOKEN_BAND)
 
@@ -104,6 +145,17 @@ class DrGrpo(Grpo):
     idea = "GRPO's switch; long answers are no longer diluted, easy and hard prompts no longer rescaled."
     aggregation = "seq-mean-token-sum-norm"
     normalize_advantage_std = False
+    frameworks = {
+        "TRL": 'loss_type="dr_grpo", scale_rewards="none"',
+        "verl": "loss_mode=vanilla, loss_agg_mode=seq-mean-token-sum-norm, norm_adv_by_std_in_grpo=False",
+        "ms-swift": "--loss_type dr_grpo",
+        "torchforge": "GRPOLoss(beta=0)",
+    }
+    notes = (
+        "The divisor T_max differs: max_completion_length in TRL and ms-swift, loss_scale_factor in verl (the padded "
+        "width where it is not set), the padded width in torchforge; here max_length, or the padded width.",
+        "The loss alone does not switch off the division of advantages by the group's standard deviation.",
+    )
 
 
 @register
@@ -119,6 +171,16 @@ class DualClip(Grpo):
     paper = "1912.09729"
     formula = r"\begin{cases}J^{\text{GRPO}}_t&A\ge 0\\ \max\big(J^{\text{GRPO}}_t,\ cA\big)&A<0\end{cases}"
     idea = "GRPO's switch with a second one: a token with negative advantage is cut once r exceeds c."
+    frameworks = {
+        "TRL": 'loss_type="grpo", delta=3.0',
+        "verl": "loss_mode=vanilla, loss_agg_mode=seq-mean-token-mean",
+        "ms-swift": "--loss_type grpo --delta 3.0",
+        "torchforge": 'DAPOLoss(agg_type="sequence_mean")',
+    }
+    notes = (
+        "TRL and ms-swift cap the ratio at delta for both signs (INTELLECT-2, arXiv 2505.07291); that is this "
+        "objective as long as delta is at least 1 + ε_high.",
+    )
 
     dual_clip: float = knob(
         3.0,
@@ -129,6 +191,7 @@ class DualClip(Grpo):
         ui=(1.1, 20.0),
         step=0.1,
         help="Ratio above which tokens with negative advantage get no gradient.",
+        names={"TRL": "delta", "verl": "clip_ratio_c", "ms-swift": "delta", "torchforge": "dual_clip_c"},
     )
 
     def surrogate(self, log_ratio: Tensor, advantages: Tensor, logprobs: Tensor, old_logprobs: Tensor) -> Tensor:
@@ -153,6 +216,8 @@ class Luspo(Gspo):
     )
     idea = "GSPO's switch for the whole sequence; each sequence counts by its length."
     aggregation = "seq-mean-token-sum"
+    frameworks = {"TRL": 'loss_type="luspo", importance_sampling_level="sequence"'}
+    notes = ("TRL's importance_sampling_level is token unless it is set, and then this is not LUSPO.",)
 
 
 @register
@@ -173,6 +238,11 @@ class Gmpo(Objective):
     )
     idea = "A switch a token, in log space; those left share the sequence's geometric mean as coefficient."
     ratio_level = "sequence"
+    frameworks = {"verl": "loss_mode=geo_mean"}
+    notes = (
+        "verl's mean runs over all sequences, those without a response token included, whatever its loss_agg_mode; "
+        "log r is not held within ±20 before it is clipped.",
+    )
 
     eps_low: float = _eps_low(0.4, **_TOKEN_BAND)
     eps_high: float = _eps_high(0.4, **_TOKEN_BAND)

@@ -31,6 +31,17 @@ class Cispo(Objective):
         r"1+\varepsilon_{\text{high}})\big]\,A\,\log\pi_\theta"
     )
     idea = "No token is cut: a large ratio is capped instead, so its gradient stays, at the cap."
+    frameworks = {
+        "TRL": 'loss_type="cispo", epsilon_high=5.0',
+        "verl": "loss_mode=cispo",
+        "ms-swift": "--loss_type cispo --epsilon_high 5.0",
+        "torchforge": "CISPOLoss",
+    }
+    notes = (
+        "TRL and ms-swift take epsilon_high as the cap itself (5.0 is 1 + ε_high = 5 here) and have no lower one; "
+        "not set, it is epsilon in TRL, and every weight is capped at 0.2. verl and torchforge clip to 1 ± ε.",
+        "TRL and ms-swift divide by the tokens of the whole optimiser step over all processes.",
+    )
     aggregation = "token-mean"
     reads_logprobs = True
 
@@ -41,6 +52,7 @@ class Cispo(Objective):
         symbol="ε_low",
         latex=r"\varepsilon_{\text{low}}",
         help="The ratio is not taken below 1 − ε_low; 1 means no lower cap.",
+        names={"verl": "clip_ratio_low", "torchforge": "clip_low"},
     )
     eps_high: float = knob(
         4.0,
@@ -50,6 +62,12 @@ class Cispo(Objective):
         latex=r"\varepsilon_{\text{high}}",
         ui=(0.0, 10.0),
         help="The ratio is not taken above 1 + ε_high.",
+        names={
+            "TRL": "epsilon_high = 1 + ε_high",
+            "verl": "clip_ratio_high",
+            "ms-swift": "epsilon_high = 1 + ε_high",
+            "torchforge": "clip_high",
+        },
     )
 
     def surrogate(self, log_ratio: Tensor, advantages: Tensor, logprobs: Tensor, old_logprobs: Tensor) -> Tensor:
@@ -73,6 +91,13 @@ class Unclipped(Objective):
         return torch.exp(log_ratio) * advantages
 
 
+_DPPO_ELSEWHERE = (
+    "verl gives the thresholds as clip_ratio_low and clip_ratio_high, TRL as epsilon and epsilon_high; neither is a "
+    "band of ratios here. TRL's cap is 10 unless it is set, and its aggregation the mean over all tokens.",
+    "TRL measures from the sampler's log-probs, so that the mismatch between engines counts as movement.",
+)
+
+
 def _delta(side: str) -> Any:
     return knob(
         0.2,
@@ -82,6 +107,7 @@ def _delta(side: str) -> Any:
         latex=rf"\delta_{{\text{{{side}}}}}",
         ui=(0.01, 1.0),
         help="How far the token's probability may move in the harmful direction before it gets no gradient.",
+        names={"TRL": "epsilon" if side == "low" else "epsilon_high", "verl": "clip_ratio_" + side},
     )
 
 
@@ -107,6 +133,7 @@ class _Dppo(Objective):
         ui=(1.0, 40.0),
         step=0.5,
         help="Upper cap of the ratio.",
+        names={"TRL": "clip_ratio_c", "verl": "clip_ratio_c"},
     )
 
     def divergence(self, new: Tensor, old: Tensor) -> Tensor:
@@ -134,6 +161,8 @@ class DppoTv(_Dppo):
         r"\mathbf 1\big[|\pi_\theta-\pi_{\text{old}}|\le\delta\ \text{or corrective}\big]"
     )
     idea = "A switch on how far the token's probability moved (total variation), whatever its ratio."
+    frameworks = {"TRL": 'DPPOConfig(divergence_type="binary_tv")', "verl": "loss_mode=dppo_tv"}
+    notes = _DPPO_ELSEWHERE
 
     def divergence(self, new: Tensor, old: Tensor) -> Tensor:
         return (new.exp() - old.exp()).abs()
@@ -151,6 +180,8 @@ class DppoKl(_Dppo):
         r"\mathbf 1\big[\mathrm{KL}_2(\pi_{\text{old}}\|\pi_\theta)\le\delta\ \text{or corrective}\big]"
     )
     idea = "A switch on how far the token's probability moved (binary KL), whatever its ratio."
+    frameworks = {"TRL": 'DPPOConfig(divergence_type="binary_kl")', "verl": "loss_mode=dppo_kl"}
+    notes = (*_DPPO_ELSEWHERE, "verl adds 1e-8 to the probabilities of the rest before it takes their logarithm.")
 
     def divergence(self, new: Tensor, old: Tensor) -> Tensor:
         rest_new, rest_old = -torch.expm1(new), -torch.expm1(old)  # 1 − p, exact near p = 1
@@ -159,8 +190,10 @@ class DppoKl(_Dppo):
         return old.exp() * (old - new) + torch.where(rest_old > 0, of_rest, 0.0)
 
 
-def _shape(default: float, symbol: str, latex: str, meaning: str) -> Any:
-    return knob(default, lo=0.0, hi=20.0, symbol=symbol, latex=latex, ui=(0.0, 10.0), step=0.1, help=meaning)
+def _shape(default: float, symbol: str, latex: str, name: str, meaning: str) -> Any:
+    names = {"TRL": "vespo_" + name}
+    more: dict[str, Any] = dict(ui=(0.0, 10.0), step=0.1, help=meaning, names=names)
+    return knob(default, lo=0.0, hi=20.0, symbol=symbol, latex=latex, **more)
 
 
 @register
@@ -180,14 +213,18 @@ class Vespo(Objective):
         r"\ \ \varphi(W)=e^{\lambda}W^{k}e^{-\lambda W},\ \ W=\prod_t r_t"
     )
     idea = "One dimmer for the whole sequence, on the product of its ratios."
+    frameworks = {"TRL": 'loss_type="vespo"'}
+    notes = (
+        "TRL clamps each token's log r to ±20 and then their sum to [log 1e-8, 20]; here the sum is held within ±20.",
+    )
     ratio_level = "sequence-product"
     aggregation = "token-mean"
     reads_logprobs = True
 
-    k_pos: float = _shape(2.0, "k₊", "k_+", "Power of W for positive advantage.")
-    lambda_pos: float = _shape(3.0, "λ₊", r"\lambda_+", "Decay in W for positive advantage.")
-    k_neg: float = _shape(3.0, "k₋", "k_-", "Power of W for negative advantage.")
-    lambda_neg: float = _shape(2.0, "λ₋", r"\lambda_-", "Decay in W for negative advantage.")
+    k_pos: float = _shape(2.0, "k₊", "k_+", "k_pos", "Power of W for positive advantage.")
+    lambda_pos: float = _shape(3.0, "λ₊", r"\lambda_+", "lambda_pos", "Decay in W for positive advantage.")
+    k_neg: float = _shape(3.0, "k₋", "k_-", "k_neg", "Power of W for negative advantage.")
+    lambda_neg: float = _shape(2.0, "λ₋", r"\lambda_-", "lambda_neg", "Decay in W for negative advantage.")
 
     def surrogate(self, log_ratio: Tensor, advantages: Tensor, logprobs: Tensor, old_logprobs: Tensor) -> Tensor:
         k = by_sign(advantages, self.k_pos, self.k_neg)

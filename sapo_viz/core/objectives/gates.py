@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def tau(default: float, symbol: str = "τ", latex: str = r"\tau", tokens: str = "all tokens") -> Any:
+def tau(
+    default: float, symbol: str = "τ", latex: str = r"\tau", tokens: str = "all tokens", side: str | None = None
+) -> Any:
     """The knob of a gate's temperature."""
     return knob(
         default,
@@ -24,6 +26,9 @@ def tau(default: float, symbol: str = "τ", latex: str = r"\tau", tokens: str = 
         scale="log",
         ui=(0.1, 20.0),
         help=f"Temperature of the gate for {tokens}: larger closes it sooner.",
+        names={"TRL": f"sapo_temperature_{side}"} | dict.fromkeys(("verl", "ms-swift", "torchforge"), f"tau_{side}")
+        if side
+        else None,
     )
 
 
@@ -41,9 +46,21 @@ class Sapo(Objective):
     paper = "2511.20347"
     formula = r"\tfrac{4}{\tau}\,\sigma\big(\tau(r-1)\big)A,\ \ \tau=\begin{cases}\tau_+&A>0\\ \tau_-&A\le 0\end{cases}"
     idea = "A dimmer: the further a token's ratio is from 1, the fainter its gradient; nothing is cut."
+    frameworks = {
+        "TRL": 'loss_type="sapo"',
+        "verl": "loss_mode=sapo",
+        "ms-swift": "--loss_type sapo",
+        "torchforge": "SAPOLoss",
+    }
+    notes = (
+        "ms-swift 3.11 left out the factor 4/τ, so the gradient on-policy was τ/4; later versions have it.",
+        "With importance_sampling_level=sequence TRL and ms-swift put the sequence ratio s into this same gate: "
+        "one gate for all tokens of a sequence, which is not SAPO as in the paper.",
+        "verl always takes the mean over sequences of token means here; its loss_agg_mode is not looked at.",
+    )
 
-    tau_pos: float = tau(1.0, "τ₊", r"\tau_+", "tokens with positive advantage")
-    tau_neg: float = tau(1.05, "τ₋", r"\tau_-", "tokens with negative advantage")
+    tau_pos: float = tau(1.0, "τ₊", r"\tau_+", "tokens with positive advantage", "pos")
+    tau_neg: float = tau(1.05, "τ₋", r"\tau_-", "tokens with negative advantage", "neg")
 
     def surrogate(self, log_ratio: Tensor, advantages: Tensor, logprobs: Tensor, old_logprobs: Tensor) -> Tensor:
         tau = by_sign(advantages, self.tau_pos, self.tau_neg)

@@ -21,6 +21,13 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 
+def open_curves(visit: Any, path: str) -> Page:
+    """The page with its curves drawn."""
+    page = visit(path)
+    page.locator(".lab[data-ready=true]").wait_for()
+    return page
+
+
 def weight_line(page: Page) -> str:
     """The path of SAPO's weight for A > 0 as it is drawn now."""
     return str(page.locator(".lab .subplot.x3y3 path.js-line").first.get_attribute("d"))
@@ -44,7 +51,7 @@ def knob_value(page: Page, label: str) -> float:
 
 
 def test_curves_follow_the_drag_and_nothing_is_sent_until_release(visit: Any) -> None:
-    page = visit("/curves")
+    page = open_curves(visit, "/curves")
     sent: list[Any] = []
     page.on("request", lambda request: sent.append(request.url))
     page.context.new_cdp_session(page)
@@ -66,12 +73,12 @@ def test_curves_follow_the_drag_and_nothing_is_sent_until_release(visit: Any) ->
 
 def test_a_link_opens_the_same_picture_elsewhere(visit: Any) -> None:
     link = "/curves?objectives=sapo,gspo&show=weight,coefficient&axis=log&sapo.tau_pos=4&gspo.eps_high=0.02&r=1.5"
-    first = visit(link)
+    first = open_curves(visit, link)
     assert knob_value(first, "SAPO tau_pos") == 4.0
     assert knob_value(first, "GSPO eps_high") == 0.02
     assert first.get_by_test_id("readout").locator("caption").inner_text() == "Read at r = 1.5"
     assert first.locator(".lab .xtick text").first.text_content() == "0.05"
-    second = visit("/curves" + first.url.split("/curves")[1])
+    second = open_curves(visit, "/curves" + first.url.split("/curves")[1])
     lines = ".lab .subplot path.js-line"
     drawn = first.locator(lines).evaluate_all("paths => paths.map(path => path.getAttribute('d'))")
     again = second.locator(lines).evaluate_all("paths => paths.map(path => path.getAttribute('d'))")
@@ -80,13 +87,13 @@ def test_a_link_opens_the_same_picture_elsewhere(visit: Any) -> None:
 
 
 def test_a_links_impossible_value_is_said_and_not_used(visit: Any) -> None:
-    page = visit("/curves?sapo.tau_pos=-3")
+    page = open_curves(visit, "/curves?sapo.tau_pos=-3")
     assert "SAPO: tau_pos (τ₊) is -3.0; it takes values from 0.05" in page.get_by_role("alert").inner_text()
     assert knob_value(page, "SAPO tau_pos") == 1.0
 
 
 def test_zoom_survives_a_change_of_tau(visit: Any) -> None:
-    page = visit("/curves")
+    page = open_curves(visit, "/curves")
     panel = page.locator(".lab .nsewdrag").nth(2).bounding_box()
     page.mouse.move(panel["x"] + panel["width"] * 0.2, panel["y"] + panel["height"] * 0.2)
     page.mouse.down()
@@ -103,7 +110,7 @@ def test_zoom_survives_a_change_of_tau(visit: Any) -> None:
 
 
 def test_the_keyboard_moves_a_knob(visit: Any) -> None:
-    page = visit("/curves")
+    page = open_curves(visit, "/curves")
     page.get_by_test_id("knob-grpo-eps_high").focus()
     page.keyboard.press("ArrowRight")
     assert knob_value(page, "GRPO eps_high") == pytest.approx(0.21)
@@ -111,7 +118,7 @@ def test_the_keyboard_moves_a_knob(visit: Any) -> None:
 
 
 def test_a_number_out_of_range_is_refused_in_words(visit: Any) -> None:
-    page = visit("/curves")
+    page = open_curves(visit, "/curves")
     box = page.get_by_label("SAPO tau_pos, as a number")
     box.fill("99")
     assert box.evaluate("box => box.validationMessage") == "It takes values from 0.05 to 20."
@@ -120,7 +127,7 @@ def test_a_number_out_of_range_is_refused_in_words(visit: Any) -> None:
 
 
 def test_the_read_out_is_the_formula(visit: Any) -> None:
-    page = visit("/curves?objectives=sapo&r=1.2")
+    page = open_curves(visit, "/curves?objectives=sapo&r=1.2")
     positive, negative = (
         row.locator("td").all_inner_texts() for row in page.get_by_test_id("readout").locator("tr").all()[1:]
     )
@@ -134,7 +141,7 @@ def test_the_read_out_is_the_formula(visit: Any) -> None:
 
 
 def test_grpo_damps_harmful_moves_only_and_is_unbounded_for_negative_advantage(visit: Any) -> None:
-    page = visit("/curves?objectives=grpo")
+    page = open_curves(visit, "/curves?objectives=grpo")
     positive, negative = (
         row.locator("td").all_inner_texts() for row in page.get_by_test_id("readout").locator("tr").all()[1:]
     )
@@ -144,7 +151,7 @@ def test_grpo_damps_harmful_moves_only_and_is_unbounded_for_negative_advantage(v
 
 def test_the_matcher_finds_the_tau_that_keeps_what_the_band_keeps(visit: Any) -> None:
     """For a Gaussian of spread σ in log r, a clip at 1+ε keeps Φ(log(1+ε)/σ) for A > 0: Φ(0.9116) = 0.819."""
-    page = visit("/curves")
+    page = open_curves(visit, "/curves")
     note = page.get_by_test_id("match")
     expect(note).to_contain_text("GRPO 81.9 % / 86.8 %")
     page.get_by_test_id("tau-from-eps").click()
@@ -167,7 +174,7 @@ def save(page: Page, button: str, folder: Path) -> Path:
 
 
 def test_the_csv_holds_the_curves_that_python_computes(visit: Any, tmp_path: Path) -> None:
-    page = visit("/curves?objectives=sapo,grpo&sapo.tau_neg=3")
+    page = open_curves(visit, "/curves?objectives=sapo,grpo&sapo.tau_neg=3")
     text = save(page, "save-csv", tmp_path).read_text(encoding="utf-8")
     rows = list(csv.DictReader(io.StringIO(text)))
     assert {row["objective"] for row in rows} == {"sapo", "grpo"}
@@ -179,6 +186,6 @@ def test_the_csv_holds_the_curves_that_python_computes(visit: Any, tmp_path: Pat
 
 
 def test_pictures_are_pictures(visit: Any, tmp_path: Path) -> None:
-    page = visit("/curves")
+    page = open_curves(visit, "/curves")
     assert save(page, "save-png", tmp_path).read_bytes().startswith(b"\x89PNG")
     assert save(page, "save-svg", tmp_path).read_text(encoding="utf-8").startswith("<svg")

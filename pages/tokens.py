@@ -53,8 +53,9 @@ else:
 
     st.subheader(_("How much of the gradient is kept?"))
     shares(analysis, index)
-    st.subheader(_("Which sequences?"))
-    sequence_table(analysis, index)
+    if len(source.rollouts) > 1:
+        st.subheader(_("Which sequences?"))
+        sequence_table(analysis, index)
     with st.expander(_("Every token of this sequence"), icon=":material/table_rows:"):
         token_table(analysis, index)
 

@@ -127,7 +127,7 @@ def settle(page: Page, timeout_ms: int = 30_000) -> None:
     app.wait_for(state="visible", timeout=timeout_ms)
     page.wait_for_function(
         """() => document.querySelector('[data-testid="stMain"] :is(h1, h2, h3)')
-              && [...document.querySelectorAll('.lab')].every((lab) => lab.dataset.ready === 'true')
+              && [...document.querySelectorAll('.lab, .tok')].every((lab) => lab.dataset.ready === 'true')
               && !document.querySelector('[data-testid="stSkeleton"]')""",
         timeout=timeout_ms,
     )

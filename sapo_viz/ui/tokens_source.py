@@ -166,11 +166,8 @@ def _run() -> Found:
         st.info(_("No run has kept tokens yet; start one on the Training page."), icon=":material/play_circle:")
         return None
     columns = st.columns([3, 2], vertical_alignment="bottom")
-    url_choice("run", runs, "")
-    if not st.session_state["run"]:
-        st.session_state["run"] = runs[0]
+    _always_in_address("run", runs, runs[0])
     run = columns[0].selectbox(_("Run"), runs, key="run")
-    st.query_params["run"] = run
     steps = store.snapshots(run)
     step = _step(columns[1], steps)
     path = store.snapshot_path(run, step)
@@ -178,16 +175,23 @@ def _run() -> Found:
 
 
 def _step(place: Any, steps: list[int]) -> int:
-    """One of the run's steps, kept in the address; the last one at first."""
+    """One of the run's steps, kept in the address; the last one at first, the nearest for one that is not there."""
     names = [str(step) for step in steps]
-    asked = st.query_params.get("step")
-    if asked is not None and asked not in names:
-        near = min(steps, key=lambda step: abs(step - int(asked))) if asked.isdecimal() else steps[-1]
-        st.query_params["step"] = str(near)
-    url_choice("step", names, names[-1])
+    asked = st.query_params.get("step", "")
+    near = min(steps, key=lambda step: abs(step - int(asked))) if asked.isdecimal() else steps[-1]
+    _always_in_address("step", names, str(near))
     with place:
         if len(names) == 1:
             st.selectbox(_("Step"), names, key="step")
         else:
             st.select_slider(_("Step"), names, key="step")
     return int(st.session_state["step"])
+
+
+def _always_in_address(key: str, options: list[str], fallback: str) -> None:
+    """As `url_choice`, but the choice stands in the address even when it is the usual one: runs come and go."""
+    if st.session_state.get(key) not in options:
+        st.session_state.pop(key, None)
+    if st.query_params.get(key) not in options:
+        st.query_params[key] = fallback
+    url_choice(key, options, "")

@@ -44,6 +44,9 @@ def choose_sequence(source: Source, analysis: Analysis) -> int:
         _show(int(asked) if asked.isdecimal() and len(asked) < 10 else _liveliest(analysis), total)
         st.session_state[_SEQ_OF] = source.origin
     st.session_state[_SEQ] = min(max(1, int(st.session_state.get(_SEQ) or 1)), total)
+    if total == 1:
+        st.query_params.pop("seq", None)
+        return 0
     with st.container(horizontal=True, vertical_alignment="bottom"):
         now = st.session_state[_SEQ]
         st.button(
@@ -98,12 +101,15 @@ def shares(analysis: Analysis, index: int) -> None:
     """What each objective keeps of this sequence and of the file: figure, table, download."""
     here = analysis.sequences.iloc[index]
     scopes = [(_("this sequence"), None), (_("whole file"), 0), (_("file, A > 0"), 1), (_("file, A < 0"), -1)]
+    if len(analysis.rollouts) == 1:
+        scopes = scopes[:1]
     kept = {
         label: {
             key: float(here[f"kept_{key}"]) if sign is None else analysis.share(key, sign).kept
             for key in analysis.objectives
         }
         for label, sign in scopes
+        if sign is None or analysis.share(next(iter(analysis.objectives)), sign).tokens
     }
     left, right = st.columns([3, 2])
     with left:
@@ -117,7 +123,7 @@ def shares(analysis: Analysis, index: int) -> None:
             alt=_("Share of gradient kept. ") + alt,
         )
     with right:
-        batch = analysis.batch
+        batch = analysis.batch[analysis.batch["tokens"] > 0]
         st.dataframe(
             batch,
             hide_index=True,

@@ -156,7 +156,7 @@ class LivePanels {
       const mean = values.reduce((a, b) => a + b, 0) / values.length;
       return `${group.name} ${values.length ? show(mean) : "–"}`;
     });
-    return `${spec.label}, ${this.lab.words.by_step}. ${parts.join("; ")}`;
+    return `${spec.label}, ${this.lab.words.by_step}. ${parts.join("; ") || this.lab.words.nothing}.`;
   }
 
   showMessage() {
@@ -178,7 +178,7 @@ class LivePanels {
       if (rows.at(-1).reduce((sum, p) => sum + p.spec.span, 0) + panel.spec.span > 3) rows.push([]);
       rows.at(-1).push(panel);
     }
-    const layout = { height: 270 * rows.length, margin: { l: 50, r: 20, t: 70, b: 40 }, annotations: [], legend: { orientation: "h", y: 1.06, yanchor: "bottom" } };
+    const layout = { height: 270 * rows.length, margin: { l: 50, r: 20, t: 70, b: 40 }, annotations: [], legend: { orientation: "h", y: 1.02, yanchor: "bottom" } };
     const traces = [];
     let number = 0;
     rows.forEach((row, down) => {
@@ -195,7 +195,9 @@ class LivePanels {
       }
     });
     const theme = themeOf(this.lab.host);
-    return savePicture(this.lab.Plotly, traces, applyTheme(layout, theme), format, "sapo-viz-runs", theme);
+    applyTheme(layout, theme);
+    layout.font.family = "sans-serif"; // a web font is not in the picture: text would be measured with one, drawn with another
+    return savePicture(this.lab.Plotly, traces, layout, format, "sapo-viz-runs", theme);
   }
 }
 

@@ -125,6 +125,7 @@ def _labels() -> dict[str, Any]:
     return dict(
         about=_("About"),
         by_step=_("by step"),
+        nothing=_("Nothing drawn yet"),
         hide=_("Hide or show this line"),
         mean=_("mean of"),
         empty=_("No runs yet. Press Start: in a few seconds the first points appear here."),

@@ -1,0 +1,57 @@
+"""Outlier tokens: what one strange token costs the rest of its sequence, under each objective."""
+
+import streamlit as st
+
+from sapo_viz.core.objective import CATALOG
+from sapo_viz.figures.exhibits_outlier import USUAL_OBJECTIVES
+from sapo_viz.ui.exhibit_outlier import left_out, outlier, outlier_choices
+from sapo_viz.ui.state import url_choice
+from sapo_viz.ui.words import _
+
+st.title(_("What does one outlier token cost its sequence?"))
+st.caption(
+    _(
+        "A sequence of tokens, each with its ratio r. Drag one of them away from 1 and see whether the others still "
+        "teach the policy anything."
+    )
+)
+
+url_choice("objectives", outlier_choices(), USUAL_OBJECTIVES)
+names = st.pills(
+    _("Objectives"),
+    outlier_choices(),
+    selection_mode="multi",
+    wrap=True,
+    format_func=lambda name: CATALOG[name].label,
+    key="objectives",
+    label_visibility="collapsed",
+)
+names = [name for name in outlier_choices() if name in names]
+if not names:
+    st.info(_("Choose at least one objective above; what it keeps appears here."), icon=":material/touch_app:")
+    st.stop()
+
+outlier(names)
+
+st.subheader(_("What to notice"))
+st.markdown(
+    _(
+        "- **One switch for all.** GSPO decides by the sequence's ratio $s=\\exp(\\operatorname{mean}\\log r)$. One "
+        "outlier moves s for every token, and the good ones go out with it. SAPO decides token by token. *(paper: "
+        "[arXiv 2511.20347](https://arxiv.org/abs/2511.20347); the numbers are computed)*\n"
+        "- **Where it stops holding.** The loss needs A > 0 with s above the band, or A < 0 with s below it; a short "
+        "sequence or a big outlier; and a narrow band. The buttons above the figure take each of these away. "
+        "*(computed)*\n"
+        "- **What it does not say.** More gradient kept is not more learned: a dropped sequence may have deserved it. "
+        "Whether it matters in a run is a question for the Training page.\n"
+        "- **How it is counted.** *Gradient kept* is the mean weight over the tokens, $w=c/r$ (c/s where the sequence "
+        "has one ratio). A token counts as kept when its coefficient is not 0."
+    )
+)
+if left_out():
+    st.caption(
+        _(
+            "Not offered here: {names}. It clips each token before it takes the mean, so what a token receives is no "
+            "function of its own ratio or of s alone."
+        ).format(names=left_out())
+    )

@@ -1,0 +1,91 @@
+"""The exhibits' component on a page, and what they keep in the address."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import streamlit as st
+
+from sapo_viz.core.knobs import Knob
+from sapo_viz.figures.assets import formulas_js, read
+from sapo_viz.ui.nav import page_file
+from sapo_viz.ui.state import read_number, write_number
+from sapo_viz.ui.words import _
+
+
+@lru_cache
+def _component(kind: str, formulas: str) -> Any:
+    """Registered once a kind; anew when an objective joins the catalogue."""
+    name = f"sapo_viz.{kind}_{hash(formulas) & 0xFFFFFFFF:x}"
+    files = ["plot.js", "sliders.js", "exhibits_svg.js", "exhibits.js", f"exhibits_{kind}.js"]
+    js = "\n".join([formulas, *map(read, files)])
+    css = "\n".join(map(read, ["sliders.css", "curves.css", "exhibits.css"]))
+    return st.components.v2.component(name, js=js, css=css, isolate_styles=False)
+
+
+def exhibit(kind: str, data: dict[str, Any], keep: Callable[[dict[str, Any]], None]) -> None:
+    """Draw one; `keep` gets the values at which the hand let go, to put them into the address."""
+
+    def released() -> None:
+        sent = st.session_state[kind].get("values")
+        if sent:
+            keep(sent)
+
+    _component(kind, formulas_js())(key=kind, data=data, on_values_change=released)
+
+
+def shared_words() -> dict[str, str]:
+    """Words on every exhibit."""
+    return dict(
+        takes=_("It takes values from {lo} to {hi}."),
+        number=_("as a number"),
+        reset=_("Back to the start"),
+        link=_("Copy link"),
+        copied=_("Copied"),
+        cases=_("Cases worth seeing"),
+        own_case=_("Your own case. The read-out under the figure says what it comes to."),
+        linear=_("linear"),
+        log=_("log"),
+    )
+
+
+def read_controls(controls: dict[str, Knob], owner: str) -> dict[str, float]:
+    """control -> number, from the address."""
+    return {name: read_number(name, spec, owner) for name, spec in controls.items()}
+
+
+def write_controls(controls: dict[str, Knob], owner: str, values: dict[str, Any]) -> None:
+    """Put the numbers that were sent into the address."""
+    for name, spec in controls.items():
+        if name in values:
+            write_number(name, spec, owner, values[name])
+
+
+def read_option(key: str, options: list[str]) -> str:
+    """One of a few words from the address; the first is the usual one."""
+    text = st.query_params.get(key)
+    return text if text in options else options[0]
+
+
+def write_option(key: str, options: list[str], value: Any) -> None:
+    """Put the word into the address, the usual one by leaving it out."""
+    if value in options[1:]:
+        st.query_params[key] = value
+    else:
+        st.query_params.pop(key, None)
+
+
+def exhibit_links() -> None:
+    """One line that leads to the three exhibits."""
+    st.subheader(_("Three exhibits"))
+    st.markdown(_("The paper's three arguments, each under your hand, with the places where it stops holding:"))
+    links = [
+        ("outlier", _("Outlier tokens"), ":material/scatter_plot:"),
+        ("coherence", _("Sequence coherence"), ":material/bubble_chart:"),
+        ("asymmetry", _("Asymmetric temperatures"), ":material/balance:"),
+    ]
+    with st.container(horizontal=True):
+        for name, title, icon in links:
+            st.page_link(page_file(name), label=title, icon=icon)

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import torch
-from small_runs import small
 
 from sapo_viz.core.objective import CATALOG, Objective
 from sapo_viz.errors import ModelError, RunError
@@ -17,6 +16,7 @@ from sapo_viz.runs.config import RunConfig
 from sapo_viz.runs.engine import train
 from sapo_viz.runs.events import RunEvent
 from sapo_viz.runs.metrics import RUN_METRICS
+from tests.runs.small_runs import small
 
 CLOCK = {"seconds", "completions_per_s"}  # the only metrics that another try may change
 

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from small_runs import small
 
 from sapo_viz.errors import RunError
 from sapo_viz.rollouts.read import read_rollouts
@@ -19,6 +18,7 @@ from sapo_viz.runs.engine import train
 from sapo_viz.runs.launcher import launch, resume, stop
 from sapo_viz.runs.store import LIVE, RunStore
 from sapo_viz.runs.worker import work
+from tests.runs.small_runs import small
 
 ROOT = Path(__file__).parents[2]
 

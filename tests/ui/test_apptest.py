@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from sapo_viz import CATALOG, Objective
 from scripts.browser import OUR_FAULT
 
 ROOT = Path(__file__).parents[2]
@@ -56,8 +57,28 @@ def test_a_page_runs_twice_in_one_session(name: str) -> None:
     assert_no_fault(open_page(name).run())
 
 
+@pytest.mark.parametrize("name", ["curves", "tokens", "train"])
+def test_an_objective_that_joins_the_catalogue_can_be_chosen(name: str, toy_objective: type[Objective]) -> None:
+    app = open_page(name)
+    assert_no_fault(app)
+    (choice,) = {tuple(group.options) for group in app.get("button_group") if group.label == "Objectives"}
+    assert choice == tuple(cls.label for cls in CATALOG.values())
+    assert toy_objective.label in choice
+
+
+@pytest.mark.parametrize("name", ["curves", "tokens"])
+def test_a_link_sets_the_knobs_of_an_objective_that_joined_the_catalogue(
+    name: str, toy_objective: type[Objective]
+) -> None:
+    """A knob out of range is refused with the range that the class declares."""
+    app = open_page(name, {"objectives": "toy", "toy.kappa": "99"})
+    assert_no_fault(app)
+    said = [warning.value.replace("\\", "") for warning in app.warning]  # escaped: text is data, not markup
+    assert any("Toy gate: kappa (κ) is 99.0; it takes values from 0.1 to 9." in text for text in said)
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_a_page_bears_an_objective_that_joined_the_catalogue(name: str, toy_objective: type) -> None:
+def test_every_page_bears_an_objective_that_joined_the_catalogue(name: str, toy_objective: type[Objective]) -> None:
     assert_no_fault(open_page(name))
 
 

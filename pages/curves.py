@@ -6,6 +6,7 @@ from sapo_viz.core.objective import CATALOG
 from sapo_viz.figures.curves import QUANTITIES, RatioAxis
 from sapo_viz.ui.curves import curves
 from sapo_viz.ui.distribution import distribution_choice
+from sapo_viz.ui.exhibits import exhibit_links
 from sapo_viz.ui.formulas import formula_cards
 from sapo_viz.ui.state import url_choice
 from sapo_viz.ui.words import _
@@ -74,3 +75,4 @@ st.markdown(
     )
 )
 formula_cards(names)
+exhibit_links()

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = {"home": "/", "curves": "/curves", "tokens": "/tokens", "train": "/train"}
+EXHIBITS = {"outlier": "/outlier", "coherence": "/coherence", "asymmetry": "/asymmetry"}
+PAGES = {"home": "/", "curves": "/curves", "tokens": "/tokens", "train": "/train"} | EXHIBITS
 WIDTHS = {1440: 900, 390: 844}  # width -> height: a laptop and a phone
 
 # No GPU on a test machine, no sandbox in a container, and nothing that talks to the outside by itself.

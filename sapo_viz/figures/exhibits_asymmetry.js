@@ -112,6 +112,7 @@ class AsymmetryExhibit extends Exhibit {
   // Sizes on unsampled tokens against the vocabulary, for the bad update.
   drawSizes([px, py], wide, low, texts) {
     const words = this.words, { lo, hi } = this.data.controls.vocabulary, { p, vocabulary } = this.values.numbers, f = this.factor(-1);
+    wide -= 92; // the lines' names stand to the right of them
     const x = axisScale(lo, hi, px, px + wide, true);
     const steps = Array.from({ length: 61 }, (_, i) => Math.round(lo * (hi / lo) ** (i / 60)));
     const spreads = steps.map((V) => this.spread(V));
@@ -127,11 +128,9 @@ class AsymmetryExhibit extends Exhibit {
     const lines = kinds.map(([name, of, style]) => {
       const points = steps.map((V, i) => [x(V), y(of(spreads[i]))]);
       // The name beside its line's end, pushed down where another stands.
-      let ty = points[52][1] - 6;
-      if (ty < py + 14) ty += 22;
-      while (taken.some((other) => Math.abs(other - ty) < 15)) ty += 15;
+      const ty = Math.max(points.at(-1)[1] + 4, (taken.at(-1) ?? -Infinity) + 15);
       taken.push(ty);
-      texts.push({ text: name, x: (px + wide - 4).toFixed(1), y: Math.min(py + low - 4, ty).toFixed(1), "text-anchor": "end", class: "exh-halo exh-tick" });
+      texts.push({ text: name, x: (px + wide + 6).toFixed(1), y: ty.toFixed(1), class: "exh-tick" });
       return { d: linePath(points), stroke: this.data.objective.color, "stroke-width": 2, "stroke-dasharray": null, class: null, ...style };
     });
     lines.push({ d: `M${x(vocabulary).toFixed(1)},${py}V${py + low}`, stroke: "currentColor", "stroke-width": 1.5, "stroke-dasharray": "2 3", class: null });

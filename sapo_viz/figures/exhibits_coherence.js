@@ -123,7 +123,7 @@ class CoherenceExhibit extends Exhibit {
     const titles = [words.gate_z, words.gate_r];
     ["frameZ", "frameR"].forEach((name, i) => memo(this.layers[name], [panels[i], this.narrow, i], () =>
       frameOf({ ...panels[i], title: titles[i], note: "", xName: words.variance, yName: words.distance })));
-    const verdicts = [judged.z, judged.r].map((j) => sentence(words.verdict, { above: count(j.above), n: count(j.n), factor: j.factor ? show(Number(j.factor.toPrecision(3))) : "0" }));
+    const verdicts = [judged.z, judged.r].map((j) => sentence(this.narrow ? words.verdict_short : words.verdict, { above: count(j.above), n: count(j.n), factor: j.factor ? show(Number(j.factor.toPrecision(3))) : "0" }));
     this.layers.notes.replaceChildren(...verdicts.map((text, i) => label(places[i][0], places[i][1] - 8, text, { "data-testid": `verdict-${"zr"[i]}`, class: "exh-halo" })));
     const clip = (p) => (v) => (log && v < p.y.lo ? p.y.from : p.y(v));
     const dots = [], crosses = [];
@@ -257,5 +257,5 @@ function median(values) { const sorted = Float64Array.from(values).sort(); retur
 
 function roundUp(value) {
   const power = 10 ** Math.floor(Math.log10(value));
-  return power * [1, 1.5, 2, 3, 4, 5, 6, 8, 10].find((m) => m * power >= value * 0.9999);
+  return power * [1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10].find((m) => m * power >= value * 0.9999);
 }

@@ -43,11 +43,11 @@ def _labels() -> dict[str, Any]:
         together_short=_("others"),
         rest=_("mean"),
         one_by_one=_("the others one by one: 6 largest, mean"),
-        sizes=_("A larger vocabulary spreads it thinner (A = −1)"),
+        sizes=_("Lift of the unsampled, by vocabulary (A = −1)"),
         vocabulary=_("vocabulary V"),
         size=_("size"),
-        total=_("total on unsampled tokens"),
-        norm=_("their L2 norm"),
+        total=_("total"),
+        norm=_("L2 norm"),
         largest=_("largest one"),
         mean=_("mean of one"),
         by_tau=_("What τ₋ changes at this r"),
@@ -81,7 +81,7 @@ def _cases() -> dict[str, tuple[str, str]]:
             _("The argument"),
             _(
                 "Good news pushes every other token down a little; bad news lifts every other token, wanted or not. "
-                "Together the others get exactly what the sampled token loses. The paper fades bad news sooner: τ₋ > τ₊."
+                "Together they get exactly what the sampled one loses. The paper fades bad news sooner: τ₋ > τ₊."
             ),
         ),
         "large": (

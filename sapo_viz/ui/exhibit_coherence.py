@@ -20,10 +20,8 @@ _DRAWN, _OWN = "drawn", "file"
 
 
 def _samples() -> dict[str, Path]:
-    """Bundled rollout files by name."""
-    folder = ASSETS / "samples"
-    kinds = {".json", ".jsonl", ".csv", ".parquet"}
-    return {path.stem: path for path in sorted(folder.glob("*")) if path.suffix in kinds}
+    """Bundled rollout files by name; where there are several formats of one, its JSONL."""
+    return {path.stem: path for path in sorted((ASSETS / "samples").glob("*.jsonl"))}
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
@@ -37,14 +35,14 @@ def choose_sequences() -> dict[str, Any] | None:
     options = [_DRAWN, *samples, _OWN]
     url_choice("source", options, _DRAWN)
     names = {_DRAWN: _("drawn here"), _OWN: _("a file of mine")}
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        source = st.segmented_control(
-            _("Sequences"),
-            options,
-            format_func=lambda name: names.get(name, name.replace("-", " ").replace("_", " ")),
-            required=True,
-            key="source",
-        )
+    source = st.pills(
+        _("Sequences"),
+        options,
+        format_func=lambda name: names.get(name) or _("sample: {name}").format(name=name),
+        required=True,
+        wrap=True,
+        key="source",
+    )
     try:
         if source in samples:
             path = samples[source]
@@ -98,6 +96,7 @@ def _labels() -> dict[str, Any]:
         distance=_("distance D_i"),
         bound=_("(τ²/4)·Var_i"),
         verdict=_("{above} of {n} above the line; the furthest at {factor} × the bound"),
+        verdict_short=_("{above} of {n} above the line, up to {factor} ×"),
         histogram_r=_("Where the tokens are"),
         histogram_r_out=_("Where the tokens are ({out} outside)"),
         histogram_v=_("How much sequences spread inside"),

@@ -96,7 +96,8 @@ def _labels() -> dict[str, Any]:
         table=_("What is kept, s = {s}; the outlier is the token with r = {r}"),
         columns=[_("Objective"), _("gradient kept"), _("tokens kept"), _("w of the outlier"), _("its coefficient r·w")],
         alt=_(
-            "A sequence of tokens with ratios {ratios}, and {more} more at ratio 1, {sign}, sequence ratio s {s}. {rows}."
+            "A sequence of tokens with ratios {ratios}, and {more} more at ratio 1, {sign}, sequence ratio s {s}. "
+            "{rows}."
         ),
         alt_row=_("{label} keeps {share} of the gradient, {alive} of {total} tokens"),
     )

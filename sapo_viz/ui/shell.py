@@ -14,15 +14,22 @@ from sapo_viz.ui.words import _
 
 st.set_page_config(page_title="SAPO Viz", page_icon=str(ASSETS / "icon.svg"), layout="wide")
 
-page = st.navigation(
-    [
-        st.Page(page_file("home"), title=_("Home"), icon=":material/home:", default=True),
-        st.Page(page_file("curves"), title=_("Curves"), icon=":material/show_chart:", url_path="curves"),
-        st.Page(page_file("tokens"), title=_("Tokens"), icon=":material/segment:", url_path="tokens"),
-        st.Page(page_file("train"), title=_("Training"), icon=":material/play_circle:", url_path="train"),
-    ],
-    position="top",
-)
+main = [
+    st.Page(page_file("home"), title=_("Home"), icon=":material/home:", default=True),
+    st.Page(page_file("curves"), title=_("Curves"), icon=":material/show_chart:", url_path="curves"),
+    st.Page(page_file("tokens"), title=_("Tokens"), icon=":material/segment:", url_path="tokens"),
+    st.Page(page_file("train"), title=_("Training"), icon=":material/play_circle:", url_path="train"),
+]
+exhibits = [
+    st.Page(page_file("outlier"), title=_("Outlier tokens"), icon=":material/scatter_plot:", url_path="outlier"),
+    st.Page(
+        page_file("coherence"), title=_("Sequence coherence"), icon=":material/bubble_chart:", url_path="coherence"
+    ),
+    st.Page(
+        page_file("asymmetry"), title=_("Asymmetric temperatures"), icon=":material/balance:", url_path="asymmetry"
+    ),
+]
+page = st.navigation({"": main, _("Exhibits"): exhibits}, position="top")  # the nameless section has no menu
 try:
     page.run()
 except SapoVizError as error:

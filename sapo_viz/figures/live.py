@@ -79,7 +79,6 @@ def _panel_data(panel: Panel, words: Any) -> dict[str, Any]:
         margin=dict(l=42, r=8, t=6, b=24),
         font=dict(size=12),
         hovermode="x",
-        hoverdistance=-1,
         showlegend=False,
         xaxis=dict(showspikes=True, spikemode="across", spikethickness=1, spikedash="dot", spikesnap="hovered data"),
         yaxis=dict(type="log" if panel.log else "linear", nticks=5, rangemode="tozero", zeroline=False),

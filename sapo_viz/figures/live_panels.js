@@ -49,7 +49,7 @@ class LivePanels {
       Object.assign(panel.layout.xaxis, { range: this.zoom ?? [0, last], uirevision: String(this.zoom), spikecolor: theme.text });
       const range = this.yRange(panel);
       if (range) panel.layout.yaxis.range = range;
-      else if (panel.spec.log) panel.layout.yaxis.tickvals = DECADES;
+      else if (panel.spec.log) Object.assign(panel.layout.yaxis, { tickvals: DECADES, ticktext: DECADES.map(String) });
       this.lab.Plotly.react(panel.plot, panel.traces, panel.layout, CONFIG);
       if (!panel.listening) { panel.listening = true; this.listen(panel); }
       panel.plot.setAttribute("aria-label", this.describe(panel.spec, groups));
@@ -112,7 +112,7 @@ class LivePanels {
 
   // A cross where a run failed, a triangle where its reward fell to half of its best.
   marks() {
-    const mark = (run, event, symbol, text) => ({ type: "scatter", mode: "markers", x: [event.step], y: [event.metrics.reward], name: text,
+    const mark = (run, event, symbol, text) => ({ type: "scatter", mode: "markers", x: [event.step], y: [event.metrics.reward], name: text, showlegend: false,
       hovertemplate: `${plainText(text)}<extra></extra>`, marker: { color: run.about.color, symbol, size: 12, line: { width: 2, color: run.about.color } } });
     return this.lab.shownRuns().flatMap((run) => {
       const fall = this.lab.collapse(run), marks = [];
@@ -190,7 +190,7 @@ class LivePanels {
         layout[`xaxis${n}`] = { ...own.xaxis, domain: x, anchor: `y${n}` };
         layout[`yaxis${n}`] = { ...own.yaxis, domain: y, anchor: `x${n}` };
         layout.annotations.push({ text: spec.label, xref: "paper", yref: "paper", x: x[0], y: y[1] + 0.005, xanchor: "left", yanchor: "bottom", showarrow: false });
-        for (const trace of lines) traces.push({ ...trace, xaxis: `x${n}`, yaxis: `y${n}`, showlegend: spec.name === "reward" && trace.hoverinfo !== "skip" });
+        for (const trace of lines) traces.push({ ...trace, xaxis: `x${n}`, yaxis: `y${n}`, showlegend: trace.showlegend ?? (spec.name === "reward" && trace.hoverinfo !== "skip") });
         across += spec.span;
       }
     });

@@ -76,6 +76,17 @@ def choose_settings(names: Sequence[str]) -> Plan:
         return Plan(error=str(error))
 
 
+def settings_button(label: str, settings: dict[str, str]) -> None:
+    """A button that puts these settings into the controls, and all others back to their default."""
+
+    def put() -> None:
+        for name in SETTINGS:
+            st.query_params.pop(name, None)
+        st.query_params.update(settings)
+
+    st.button(label, icon=":material/tune:", on_click=put)
+
+
 def _number_of_seeds() -> int:
     spec = Setting("seeds", "int", 1, _("Seeds"), _("Runs of each objective, with seeds that follow one another. "
                    "One seed can mislead: compare objectives over several."), "task", lo=1, hi=MOST_SEEDS)  # fmt: skip

@@ -188,3 +188,12 @@ def test_the_page_does_not_import_torch() -> None:
 def test_the_catalogue_is_offered_whole(launched: list[RunConfig]) -> None:
     [pills] = [group for group in open_page().get("button_group") if group.key == "objectives"]
     assert len(pills.options) == len(CATALOG)
+
+
+def test_the_second_case_of_what_to_notice_is_one_press_away(launched: list[RunConfig]) -> None:
+    app = open_page(objectives="sapo", epochs="3")
+    [button] = [button for button in app.button if "second case" in button.label]
+    start(button.click().run())
+    [config] = launched
+    assert (config.optimizer, config.lr, config.grad_clip, config.steps) == ("sgd", 0.1, 0.0, 40)
+    assert config.epochs == 1, "the other settings are back at their defaults"

@@ -260,7 +260,11 @@ class TokenStrip {
       const cells = this.cells.get(objective.name);
       for (let i = start; i < end; i++) {
         const cell = el("span", { class: "tok-cell", "data-i": i });
-        if (!place) { cell.setAttribute("role", "option"); cell.tabIndex = i === Math.max(this.selected, 0) ? 0 : -1; }
+        if (!place) {
+          cell.setAttribute("role", "option");
+          cell.tabIndex = i === Math.max(this.selected, 0) ? 0 : -1;
+          if (i === this.selected) cell.setAttribute("aria-selected", "true");
+        }
         appendToken(cell, this.data.tokens[i], 400);
         cells.push([i, cell]);
         row.append(cell);

@@ -49,7 +49,7 @@ class LivePanels {
       Object.assign(panel.layout.xaxis, { range: this.zoom ?? [0, last], uirevision: String(this.zoom), spikecolor: theme.text });
       const range = this.yRange(panel);
       if (range) panel.layout.yaxis.range = range;
-      else if (panel.spec.log) Object.assign(panel.layout.yaxis, { tickvals: DECADES, ticktext: DECADES.map(String) });
+      else if (panel.spec.log) Object.assign(panel.layout.yaxis, { tickvals: DECADES, ticktext: DECADES.map((v) => (v < 0.01 || v > 1000 ? v.toExponential(0) : String(v))) });
       this.lab.Plotly.react(panel.plot, panel.traces, panel.layout, CONFIG);
       if (!panel.listening) { panel.listening = true; this.listen(panel); }
       panel.plot.setAttribute("aria-label", this.describe(panel.spec, groups));
@@ -112,7 +112,7 @@ class LivePanels {
 
   // A cross where a run failed, a triangle where its reward fell to half of its best.
   marks() {
-    const mark = (run, event, symbol, text) => ({ type: "scatter", mode: "markers", x: [event.step], y: [event.metrics.reward], name: text, showlegend: false,
+    const mark = (run, event, symbol, text) => ({ type: "scatter", mode: "markers", x: [event.step], y: [event.metrics.reward], name: text, showlegend: false, cliponaxis: false,
       hovertemplate: `${plainText(text)}<extra></extra>`, marker: { color: run.about.color, symbol, size: 12, line: { width: 2, color: run.about.color } } });
     return this.lab.shownRuns().flatMap((run) => {
       const fall = this.lab.collapse(run), marks = [];

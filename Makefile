@@ -7,6 +7,7 @@
 #   make check                   format, lint, types, tests: what .ci/run calls
 #   make bench                   measure and refresh docs/benchmarks.md
 #   make policies samples formulas   make assets/ anew
+#   make reference               write docs/reference.md anew from the catalogue
 #   make clean                   remove the virtual environment and caches (runs/ stays)
 
 HOST ?= 127.0.0.1
@@ -18,11 +19,11 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # The first of these that is Python 3.11 or newer makes the environment; `make PYTHON=…` chooses another.
 PYTHONS := $(or $(PYTHON),python3.11 python3 python3.12 python3.13 python3.14 python)
 
-.PHONY: app test check format bench policies samples formulas clean help
+.PHONY: app test check format bench policies samples formulas reference clean help
 .DEFAULT_GOAL := help
 
 help:
-	@sed -n '3,10s/^# *//p' Makefile
+	@sed -n '3,11s/^# *//p' Makefile
 
 app: $(VENV)/.app-ready
 	@$(BIN)/python -m streamlit run app.py --server.address $(HOST) --server.port $(PORT)
@@ -51,6 +52,9 @@ samples: $(VENV)/.app-ready
 
 formulas: $(VENV)/.app-ready
 	@$(BIN)/python -m sapo_viz.core.browser > assets/formulas.js.new && mv assets/formulas.js.new assets/formulas.js
+
+reference: $(VENV)/.app-ready
+	@$(BIN)/python scripts/make_reference.py
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -53,7 +53,7 @@ if not names:
     st.info(_("Choose at least one objective above; its curves appear here."), icon=":material/touch_app:")
     st.stop()
 
-curves(
+values = curves(
     "curves",
     names,
     rows=rows,
@@ -74,5 +74,5 @@ st.markdown(
         "*(paper: [arXiv 2511.20347](https://arxiv.org/abs/2511.20347))*"
     )
 )
-formula_cards(names)
+formula_cards(names, values)
 exhibit_links()

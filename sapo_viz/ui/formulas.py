@@ -1,30 +1,63 @@
-"""Each objective's formula and source, where its curves are shown."""
+"""Each objective's formula and source, where its curves are shown, and the formula and the code to take home."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import lru_cache
+
 import streamlit as st
 
+from sapo_viz.core.export import latex, standalone
 from sapo_viz.core.objective import CATALOG, Objective
+from sapo_viz.core.reference import LEVELS, paper_link
+from sapo_viz.errors import KnobError
+from sapo_viz.ui.text import plain
 from sapo_viz.ui.words import _
 
-_LEVELS = {
-    "token": "each token by its own ratio r",
-    "sequence": "all tokens of a sequence by s = exp(mean log r)",
-    "sequence-product": "all tokens of a sequence by the product of their ratios",
-}
 
+def formula_cards(names: list[str], values: Mapping[str, Mapping[str, float]] | None = None) -> None:
+    """One bordered card an objective: idea, formula, ratio level, aggregation, paper, code.
 
-def formula_cards(names: list[str]) -> None:
-    """One bordered card an objective: idea, formula, ratio level, aggregation, paper."""
+    `values` are the knobs in force, objective -> knob -> number; the usual ones if not given.
+    """
     st.subheader(_("Formulas"))
     columns = st.columns(2)
     for place, name in enumerate(names):
         with columns[place % 2].container(border=True):
             _card(CATALOG[name])
+            with st.expander(_("LaTeX and PyTorch"), icon=":material/code:"):
+                take_home(CATALOG[name].from_knobs(dict((values or {}).get(name, {}))))
 
 
 def _card(cls: type[Objective]) -> None:
-    st.markdown(f"**{cls.label}** · [arXiv {cls.paper}](https://arxiv.org/abs/{cls.paper})  \n{_(cls.idea)}")
+    st.markdown(f"**{cls.label}** · {paper_link(cls)}  \n{_(cls.idea)}")
     st.latex(r"\small J_t = " + cls.formula)
-    level = _(_LEVELS[cls.ratio_level])
+    level = _(LEVELS[cls.ratio_level])
     st.caption(_("Ratio level: {level}. Aggregation: `{how}`.").format(level=level, how=cls.aggregation))
+
+
+def take_home(objective: Objective) -> None:
+    """The formula for a paper and the loss for a training script, with the knobs in force; each can be copied."""
+    try:
+        formula, code = _texts(objective)
+    except KnobError as error:  # an objective of the user's own whose source cannot be read
+        st.info(plain(str(error)), icon=":material/info:")
+        return
+    st.code(formula, language="latex")
+    st.caption(_("One line for an `align` environment (amsmath)."))
+    st.code(code, language="python", height=320)
+    st.caption(_("A PyTorch file that runs without this app; tested to give the same loss and gradient."))
+    st.download_button(
+        _("Download {file}").format(file=f"{objective.name}_loss.py"),
+        code,
+        file_name=f"{objective.name}_loss.py",
+        mime="text/x-python",
+        icon=":material/download:",
+        on_click="ignore",  # a download changes nothing on the page
+        key=f"take-home-{objective.name}",
+    )
+
+
+@lru_cache(maxsize=256)
+def _texts(objective: Objective) -> tuple[str, str]:
+    return latex(objective), standalone(objective)

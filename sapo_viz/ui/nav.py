@@ -8,5 +8,5 @@ from sapo_viz.figures.assets import ROOT
 
 
 def page_file(name: str) -> Path:
-    """The script of a page: home, curves, tokens, train, or one of the exhibits. `st.page_link` takes it as it is."""
+    """The script of a page, such as home or train. `st.page_link` takes it as it is."""
     return ROOT / "pages" / f"{name}.py"

@@ -1,0 +1,53 @@
+"""Reference: every objective, knob and metric, and its name in other frameworks."""
+
+import streamlit as st
+
+from sapo_viz.core.objective import CATALOG
+from sapo_viz.core.reference import found
+from sapo_viz.ui.reference import differences, metric_lists, objective_section, objective_table
+from sapo_viz.ui.state import url_choice
+from sapo_viz.ui.text import plain
+from sapo_viz.ui.words import _
+
+st.title(_("What is it, and what do others call it?"))
+st.caption(
+    _(
+        "Every objective, knob and metric of this app, with its name in TRL, verl, ms-swift and torchforge, and where "
+        "implementations of the same name differ. A dash means: not there, or not known."
+    )
+)
+
+search, choice = st.columns([1, 2], vertical_alignment="bottom")
+with search:
+    wanted = st.text_input(
+        _("Search"),
+        key="q",
+        bind="query-params",
+        icon=":material/search:",
+        placeholder=_("τ, clip_ratio_c, sequence, 2507.18071 …"),
+        help=_("Finds objectives by name, paper, ratio level, aggregation, knobs, and their names elsewhere."),
+    )
+with choice:
+    url_choice("objective", CATALOG, None)
+    chosen = st.pills(
+        _("Objectives"),
+        list(CATALOG),
+        format_func=lambda name: CATALOG[name].label,
+        wrap=True,
+        key="objective",
+        help=_("Choose one to see its entry alone; choose it again to see all."),
+    )
+
+names = [chosen] if chosen else [name for name, cls in CATALOG.items() if found(cls, wanted or "")]
+if not names:
+    st.info(
+        _("Nothing is called “{wanted}”; clear the search to see everything.").format(wanted=plain(wanted)),
+        icon=":material/search_off:",
+    )
+if len(names) > 1:
+    objective_table(names)
+for name in names:
+    objective_section(name)
+if not chosen and not wanted:
+    differences()
+    metric_lists()

@@ -168,7 +168,7 @@ def analyse(rollouts: Rollouts, objectives: Mapping[str, Objective]) -> Analysis
         for key, objective in objectives.items():
             view = token_view(objective, *batch)
             for flat, values in zip(out[key], (view.ratio, view.coefficient, view.gate_weight), strict=True):
-                flat[places] = values.numpy()[inside]
+                flat[places] = values.numpy()[inside] + 0.0  # −0 becomes 0
     for arrays in out.values():
         for array in arrays:
             array.setflags(write=False)

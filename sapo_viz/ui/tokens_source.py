@@ -26,6 +26,7 @@ from sapo_viz.ui.words import _
 SOURCES = ("sample", "file", "text", "run")
 _KEPT = "tokens: shown"  # session: the Source that was shown last
 TEXT = ("^864+394=", "4+4+0=08,6+9+0=15,8+3+1=12;1258$")
+_FIRST = "outlier.jsonl"  # the sample on which the objectives differ most
 _POLICIES = ("addition-start", "addition-rl")  # π_old, π_θ
 
 
@@ -38,9 +39,10 @@ class Source:
 
 
 def sample_files() -> list[Path]:
-    """The bundled rollout files, by name."""
+    """The bundled rollout files; the first is opened at once."""
     kinds = (".jsonl", ".json", ".csv", ".parquet")
-    return sorted(path for path in (ASSETS / "samples").glob("*") if path.suffix in kinds)
+    files = [path for path in (ASSETS / "samples").glob("*") if path.suffix in kinds]
+    return sorted(files, key=lambda path: (path.name != _FIRST, kinds.index(path.suffix), path.name))
 
 
 def choose_source() -> Source | None:

@@ -125,7 +125,7 @@ def shares(analysis: Analysis, index: int) -> None:
     with right:
         batch = analysis.batch[analysis.batch["tokens"] > 0]
         st.dataframe(
-            batch,
+            batch.replace({"objective": {key: CATALOG[o.name].label for key, o in analysis.objectives.items()}}),
             hide_index=True,
             placeholder="–",
             column_config={
@@ -171,7 +171,7 @@ def sequence_table(analysis: Analysis, index: int) -> None:
         "step": number(_("step")),
         "tokens": number(_("tokens"), format="localized"),
         "s": number("s", format="%.4f", help=_("Sequence ratio: exp of the mean log-ratio.")),
-        "variance": number("Var z", format="%.2e", help=_("Variance of the log-ratio within the sequence.")),
+        "variance": number("Var z", format="%.3g", help=_("Variance of the log-ratio within the sequence.")),
         "spread": number(_("disagreement"), format="%.3f", help=_("Largest minus smallest share kept.")),
     }
     for name in kept:

@@ -8,34 +8,47 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
-from scripts.browser import EXHIBITS, PAGES, WIDTHS, Server, settle
+from scripts.browser import EXHIBITS, PAGES, Server, settle
 
 Visit = Callable[..., Page]
 MENU = ["Home", "Curves", "Tokens", "Training", "Reference"]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("path", PAGES.values(), ids=list(PAGES))
-def test_a_page_opens_and_nothing_sticks_out(visit: Visit, path: str, width: int, scheme: str) -> None:
-    page = visit(path, width=width, scheme=scheme)
-    expect(page.get_by_role("heading", level=1)).to_be_visible()
-    # What sticks out to the right of the window can be reached by scrolling sideways only.
+def assert_nothing_sticks_out(page: Page) -> None:
+    """What sticks out to the right of the window can be reached by scrolling sideways only."""
     for element in ("document.documentElement", "document.querySelector('[data-testid=stMain]')"):
         wide, seen = page.evaluate(f"(() => {{ const e = {element}; return [e.scrollWidth, e.clientWidth]; }})()")
         assert wide <= seen, f"{element} is {wide} px wide in a window of {seen}"
 
 
-@pytest.mark.parametrize("path", PAGES.values(), ids=list(PAGES))
-def test_the_page_follows_the_systems_dark_setting(visit: Visit, path: str) -> None:
+def wait_for_background(page: Page, scheme: str) -> None:
     """Mean of the background's three channels: above 200 is light, below 60 dark."""
+    page.wait_for_function(
+        """(dark) => {
+          const app = document.querySelector('[data-testid=stApp]');
+          const channels = getComputedStyle(app).backgroundColor.match(/\\d+/g).slice(0, 3).map(Number);
+          const mean = (channels[0] + channels[1] + channels[2]) / 3;
+          return dark ? mean < 60 : mean > 200;
+        }""",
+        arg=scheme == "dark",
+    )
 
-    def brightness(scheme: str) -> float:
-        page = visit(path, scheme=scheme)
-        colour = page.evaluate("getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor")
-        return sum(map(int, colour.removeprefix("rgb(").removesuffix(")").split(","))) / 3
 
-    assert brightness("light") > 200 and brightness("dark") < 60
+@pytest.mark.parametrize(("width", "schemes"), [(1440, ("light", "dark")), (390, ("dark", "light"))])
+@pytest.mark.parametrize("path", PAGES.values(), ids=list(PAGES))
+def test_a_page_opens_by_day_and_by_night_and_nothing_sticks_out(
+    visit: Visit, path: str, width: int, schemes: tuple[str, str]
+) -> None:
+    """It opens in one scheme and follows the system to the other, as a machine does in the evening."""
+    opened, later = schemes
+    page = visit(path, width=width, scheme=opened)
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    wait_for_background(page, opened)
+    assert_nothing_sticks_out(page)
+    page.emulate_media(color_scheme=later)  # type: ignore[arg-type]
+    wait_for_background(page, later)
+    settle(page)
+    assert_nothing_sticks_out(page)
 
 
 @pytest.mark.parametrize(("path", "name"), [("/train", "Training"), ("/curves", "Curves")])

@@ -14,13 +14,14 @@ from playwright.sync_api import Locator, Page, expect
 
 Visit = Callable[..., Page]
 FIRST_POINT = 90_000  # ms: a busy machine needs long to import PyTorch
+READY = 30_000  # ms: and to read plotly.js
 
 
 @pytest.fixture
 def training(visit: Visit) -> Page:
     """The page with one objective and more steps than any of these tests waits for."""
     page = visit("/train?objectives=sapo&steps=400&runs=&prompts=4&completions=8")
-    expect(page.locator(".live[data-ready]")).to_be_visible()
+    expect(page.locator(".live[data-ready]")).to_be_visible(timeout=READY)
     return page
 
 
@@ -63,7 +64,7 @@ def test_a_run_streams_stops_within_a_second_or_so_and_survives_a_reload(trainin
     assert f"runs={row.get_attribute('data-run')}" in address
 
     page.reload()
-    expect(page.locator(".live[data-ready]")).to_be_visible(timeout=30_000)
+    expect(page.locator(".live[data-ready]")).to_be_visible(timeout=READY)
     page.wait_for_function("n => document.querySelector('.live-plot').data[0]?.x.length === n", arg=last)
     expect(row).to_have_attribute("data-status", "stopped")
 
@@ -184,7 +185,7 @@ def test_the_figures_explain_themselves_without_a_mouse(training: Page) -> None:
 
 def test_a_phone_has_one_column_and_nothing_sticks_out(visit: Visit) -> None:
     page = visit("/train", width=390)
-    expect(page.locator(".live[data-ready]")).to_be_visible()
+    expect(page.locator(".live[data-ready]")).to_be_visible(timeout=READY)
     lefts = page.evaluate("[...document.querySelectorAll('.live-panel')].map((p) => p.getBoundingClientRect().left)")
     assert len(set(lefts)) == 1
     assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= 390

@@ -19,14 +19,18 @@ def shares_figure(kept: Mapping[str, Mapping[str, float]], objectives: Mapping[s
     """
     scopes = list(kept)
     figure = go.Figure()
+    used: list[str] = []
     for key, objective in objectives.items():
+        color = style_of(objective.name).color
+        shape = ("", "/", "x", ".")[min(used.count(color), 3)]  # colours come round, and bars have no line style
+        used.append(color)
         values = [kept[scope].get(key, float("nan")) for scope in scopes]
         figure.add_bar(
             y=scopes,
             x=values,
             orientation="h",
             name=CATALOG[objective.name].label if key == objective.name else key,
-            marker_color=style_of(objective.name).color,
+            marker=dict(color=color, pattern=dict(shape=shape)),
             text=["–" if value != value else f"{value:.3f}" for value in values],
             textposition=["inside" if value > 0.12 else "outside" for value in values],
             insidetextanchor="end",

@@ -213,6 +213,7 @@ function merged(values, part) {
 function percent(share, digits = 1) {
   if (!Number.isFinite(share)) return "–";
   if (share === 0) return "0 %";
+  if (Math.abs(share - 1) < 1e-9) return "100 %"; // c/r leaves a rounding
   const text = (share * 100).toFixed(digits);
   return `${Number(text) === 100 && share < 1 ? ">99.9" : Number(text) === 0 ? "<0.1" : Number(text)} %`;
 }

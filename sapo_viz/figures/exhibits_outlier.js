@@ -127,7 +127,7 @@ class OutlierExhibit extends Exhibit {
         if (clips) bands.push(svg("rect", { "data-testid": `band-${o.name}`, x: left, width: right - left, y: Math.min(high, y(1) - 1), height: Math.max(2, low - high), fill: o.color, opacity: 0.3 }));
         if (!marked) { // on one line for all of them: they share s
           lines.push(svg("line", { x1: left, x2: right, y1: y(s), y2: y(s), stroke: o.color, "stroke-width": 2, "stroke-dasharray": "8 3 2 3" }));
-          lines.push(label(right + 6, y(s) + 4, `s = ${show(s)}`, { class: "exh-strong" }));
+          lines.push(label(right + 6, y(s) + 4, `s = ${sText(s)}`, { class: "exh-strong" }));
         }
         marked = true;
       } else if (clips) {
@@ -226,7 +226,7 @@ class OutlierExhibit extends Exhibit {
       put(tally, { x: right + 6, y: base });
       write(name, objective.label);
       write(share, percent(kept));
-      write(tally, sentence(this.narrow ? "{alive} / {total}" : this.words.tally, { alive: count(alive), total: count(total) }));
+      write(tally, sentence(this.narrow || total > 99 ? "{alive} / {total}" : this.words.tally, { alive: count(alive), total: count(total) }));
       put(line, { x1: left, x2: right, y1: base, y2: base });
       put(one, { x1: left, x2: right, y1: base - BAR / high, y2: base - BAR / high });
       const cells = filler ? [...tokens, filler] : tokens;
@@ -246,18 +246,18 @@ class OutlierExhibit extends Exhibit {
   fill(all) {
     const at = furthest(this.values.ratios), words = this.words;
     const rows = all.map(({ objective, tokens, kept, alive, total }) => [objective.label, percent(kept), `${count(alive)} / ${count(total)}`, weightText(tokens[at].w), show(tokens[at].c)]);
-    this.fillTable(sentence(words.table, { s: show(Math.exp(this.logS())), r: show(this.values.ratios[at]) }), words.columns, rows);
+    this.fillTable(sentence(words.table, { s: sText(Math.exp(this.logS())), r: show(this.values.ratios[at]) }), words.columns, rows);
   }
 
   describe() {
     const { ratios, more, sign } = this.values;
     const rows = (this.all || []).map((row) => sentence(this.words.alt_row, { label: row.objective.label, share: percent(row.kept), alive: count(row.alive), total: count(row.total) }));
-    return sentence(this.words.alt, { ratios: ratios.map(show).join(", "), more: count(more), sign: sign > 0 ? "A > 0" : "A < 0", s: show(Math.exp(this.logS())), rows: rows.join("; ") });
+    return sentence(this.words.alt, { ratios: ratios.map(show).join(", "), more: count(more), sign: sign > 0 ? "A > 0" : "A < 0", s: sText(Math.exp(this.logS())), rows: rows.join("; ") });
   }
 
   caption() {
     const knobs = this.data.objectives.map((o) => [o.label, ...o.knobs.map((k) => `${k.symbol} ${show(this.values.knobs[o.name][k.name])}`)].join(" "));
-    return `${this.values.sign > 0 ? "A > 0" : "A < 0"}; s = ${show(Math.exp(this.logS()))}; ${knobs.join("; ")}`;
+    return `${this.values.sign > 0 ? "A > 0" : "A < 0"}; s = ${sText(Math.exp(this.logS()))}; ${knobs.join("; ")}`;
   }
 
   table() {
@@ -274,6 +274,9 @@ class OutlierExhibit extends Exhibit {
 
 // The token furthest from 1 in log ratio: the outlier of the read-out.
 function furthest(ratios) { return ratios.reduce((best, r, i) => (Math.abs(Math.log(r)) > Math.abs(Math.log(ratios[best])) ? i : best), 0); }
+
+// GSPO's band is a few parts in ten thousand wide: near 1 four digits would not show on which side s is.
+function sText(s) { return Math.abs(s - 1) < 0.01 ? String(Number(s.toFixed(6))) : show(s); }
 
 function weightText(w) {
   if (w > 0.9995 && w < 1 - 1e-9) return ">.999";

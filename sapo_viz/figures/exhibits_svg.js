@@ -42,6 +42,7 @@ function axisScale(lo, hi, from, to, log = false) {
   const a = f(lo), b = f(hi);
   const scale = (v) => from + ((f(v) - a) / (b - a)) * (to - from);
   scale.inverse = (pixel) => { const t = a + ((pixel - from) / (to - from)) * (b - a); return log ? Math.exp(t) : t; };
+  scale.toJSON = () => [lo, hi, from, to, log]; // a function would leave no trace in the key of memo()
   return Object.assign(scale, { lo, hi, from, to, log, ticks: log ? logTicks(lo, hi) : evenTicks(lo, hi) });
 }
 

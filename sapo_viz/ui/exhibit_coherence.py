@@ -123,7 +123,7 @@ def _cases() -> dict[str, tuple[str, str]]:
             _("The argument"),
             _(
                 "Ratios near 1, little spread: D_i is at most about 0.02 under both gates, so SAPO's token gates act "
-                "like one smooth gate on the sequence, as the paper says. The line, though, is kept on the left only."
+                "like one smooth gate on the sequence, as the paper says. The gate in r still crosses the line, often."
             ),
         ),
         "sharp": (

@@ -1,0 +1,322 @@
+"""The three exhibits under a real hand: handles, sliders, cases, link, downloads; and no traffic while it drags."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlparse
+
+import pytest
+import torch
+from playwright.sync_api import expect
+
+from sapo_viz import make_objective
+from sapo_viz.core.curves import curve
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from playwright.sync_api import Page
+
+WORKED = (1.02, 1.01, 0.99, 2.5)
+
+
+def listen(page: Page) -> list[str]:
+    """Everything that leaves the browser from now on."""
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url))
+    session = page.context.new_cdp_session(page)
+    session.send("Network.enable")
+    session.on("Network.webSocketFrameSent", lambda _frame: sent.append("frame"))
+    return sent
+
+
+def numbers(page: Page, row: int) -> list[str]:
+    """The weights over the bars of one objective."""
+    labels = page.locator(".exh [data-testid^=row-]").nth(row).locator("g").nth(1).locator("text")
+    return list(labels.all_text_contents())
+
+
+def kept(page: Page, name: str) -> float:
+    return float(page.get_by_test_id(f"row-{name}").get_attribute("data-kept") or "nan")
+
+
+def alive(page: Page, name: str) -> int:
+    return int(page.get_by_test_id(f"row-{name}").get_attribute("data-alive") or "-1")
+
+
+def query(page: Page) -> dict[str, str]:
+    return {name: values[0] for name, values in parse_qs(urlparse(page.url).query).items()}
+
+
+def drag(page: Page, test_id: str, dx: float, dy: float, *, release: bool = True) -> None:
+    box = page.get_by_test_id(test_id).bounding_box()
+    assert box is not None
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    if test_id.startswith("handle"):  # the handle's circle, not its number or its label below the axis
+        box = page.get_by_test_id(test_id).locator(".exh-knob").bounding_box()
+        assert box is not None
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    for step in range(1, 11):
+        page.mouse.move(x + dx * step / 10, y + dy * step / 10)
+        page.wait_for_timeout(20)
+    if release:
+        page.mouse.up()
+
+
+def save(page: Page, button: str, folder: Path) -> Path:
+    with page.expect_download() as info:
+        page.get_by_test_id(button).click()
+    path = folder / info.value.suggested_filename
+    info.value.save_as(path)
+    return path
+
+
+def rows_of(page: Page, folder: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(save(page, "save-csv", folder).read_text(encoding="utf-8"))))
+
+
+# ── outlier tokens ──────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_worked_case_is_the_designs(visit: Any) -> None:
+    page = visit("/outlier")
+    assert [alive(page, name) for name in ("sapo", "grpo", "gspo")] == [4, 3, 0]
+    assert kept(page, "gspo") == 0 and kept(page, "grpo") == pytest.approx(0.75)
+    assert numbers(page, 0) == [">.999", ">.999", ">.999", "0.597"]  # sech²((r − 1)/2) at τ = 1
+    assert page.get_by_text("s = 1.264", exact=True).count() == 1  # exp(mean log r)
+
+
+def test_a_handle_follows_the_mouse_and_nothing_is_sent_until_release(visit: Any) -> None:
+    page = visit("/outlier")
+    page.get_by_test_id("handle-3").focus()
+    page.wait_for_timeout(400)
+    sent = listen(page)
+    before = kept(page, "sapo")
+    drag(page, "handle-3", 0, 60, release=False)
+    assert kept(page, "sapo") > before, "closer to 1, SAPO keeps more"
+    assert sent == []
+    page.mouse.up()
+    page.wait_for_url("**ratios=**")
+    in_url = [float(ratio) for ratio in query(page)["ratios"].split(",")]
+    assert in_url[:3] == list(WORKED[:3]) and 1 < in_url[3] < 2.5
+    assert in_url[3] == float(page.get_by_test_id("handle-3").get_attribute("aria-valuenow") or "nan")
+
+
+def test_the_keyboard_moves_a_handle(visit: Any) -> None:
+    page = visit("/outlier")
+    handle = page.get_by_role("slider", name="ratio of token 1")
+    handle.focus()
+    page.keyboard.press("ArrowUp")
+    expect(handle).to_have_attribute("aria-valuenow", "1.03")
+    page.keyboard.press("PageDown")
+    expect(handle).to_have_attribute("aria-valuenow", "0.93")
+    assert "SAPO" in (handle.get_attribute("aria-valuetext") or "")
+    page.wait_for_url("**ratios=0.93*")
+    page.keyboard.press("Delete")
+    expect(page.locator(".exh-handle")).to_have_count(3)
+
+
+def test_a_finger_moves_a_handle(visit: Any) -> None:
+    page = visit("/outlier", width=390)
+    page.get_by_test_id("handle-3").scroll_into_view_if_needed()
+    page.get_by_test_id("handle-3").evaluate(
+        """(handle) => {
+          const box = handle.querySelector('.exh-knob').getBoundingClientRect();
+          const at = (type, dy) => handle.dispatchEvent(new PointerEvent(type, { pointerId: 7, pointerType: 'touch',
+            isPrimary: true, bubbles: true, clientX: box.x + box.width / 2, clientY: box.y + box.height / 2 + dy }));
+          handle.setPointerCapture = () => {};
+          handle.hasPointerCapture = () => true;
+          at('pointerdown', 0); at('pointermove', 40); at('pointerup', 40);
+        }"""
+    )
+    page.wait_for_url("**ratios=**")
+    assert float(query(page)["ratios"].split(",")[3]) < 2.5
+    assert page.get_by_test_id("handle-3").evaluate("handle => getComputedStyle(handle).touchAction") == "none"
+
+
+@pytest.mark.parametrize(
+    ("case", "gspo", "grpo"),
+    [("negative", 4, 4), ("wide", 4, 3), ("long", 2400, 2399), ("below", 4, 4)],
+)
+def test_where_the_argument_stops_holding(visit: Any, case: str, gspo: int, grpo: int) -> None:
+    page = visit("/outlier")
+    page.get_by_test_id(f"case-{case}").click()
+    expect(page.get_by_test_id(f"case-{case}")).to_have_attribute("aria-pressed", "true")
+    assert (alive(page, "gspo"), alive(page, "grpo")) == (gspo, grpo)
+    if case == "below":
+        assert kept(page, "sapo") < 0.98, "SAPO dims a corrective move too"
+        assert kept(page, "grpo") == pytest.approx(1, abs=1e-12)
+
+
+def test_the_csv_of_the_outliers_is_pythons(visit: Any, tmp_path: Path) -> None:
+    page = visit("/outlier?objectives=sapo,gspo,vespo,cispo&A=-1&ratios=0.5,1,1.3,4&sapo.tau_neg=3&gspo.eps_low=0.4")
+    rows = rows_of(page, tmp_path)
+    ratios = torch.tensor([0.5, 1, 1.3, 4], dtype=torch.float64)
+    levels = {"sapo": ratios, "cispo": ratios, "gspo": ratios.log().mean().exp(), "vespo": ratios.prod()}
+    knobs: dict[str, dict[str, float]] = {"sapo": {"tau_neg": 3.0}, "gspo": {"eps_low": 0.4}}
+    for name, level in levels.items():
+        python = curve(make_objective(name, knobs.get(name)), level.expand(4).contiguous(), -1.0, old_logprob=-3.0)
+        got = [float(row["weight"]) for row in rows if row["objective"] == name]
+        assert got == pytest.approx(python.weight.tolist(), rel=1e-9, abs=1e-9), name
+
+
+# ── sequence coherence ──────────────────────────────────────────────────────────────────────────
+
+
+def test_tau_moves_the_bound_while_it_is_dragged_and_nothing_is_sent(visit: Any) -> None:
+    page = visit("/coherence")
+    page.get_by_test_id("knob-numbers-tau").focus()
+    page.wait_for_timeout(400)
+    sent = listen(page)
+    line = page.locator(".exh-bound").first
+    before = line.get_attribute("d")
+    drag(page, "knob-numbers-tau", 25, 0, release=False)
+    assert line.get_attribute("d") != before
+    assert sent == []
+    page.mouse.up()
+    page.wait_for_url("**tau=**")
+
+
+@pytest.mark.parametrize("case", ["gentle", "sharp", "spread", "high", "heavy"])
+def test_the_bound_holds_for_the_gate_in_log_r_whatever_is_drawn(visit: Any, case: str) -> None:
+    page = visit("/coherence")
+    page.get_by_test_id(f"case-{case}").click()
+    expect(page.get_by_test_id("verdict-z")).to_contain_text("0 of 200 above the line")
+
+
+def test_the_gate_in_r_crosses_the_line(visit: Any, tmp_path: Path) -> None:
+    page = visit("/coherence?within=0.1&between=0.7&sequences=300")
+    rows = rows_of(page, tmp_path)
+    assert len(rows) == 300
+    factor = max(float(row["distance_gate_in_r"]) / float(row["bound"]) for row in rows)
+    assert 2 < factor < 3.2  # about 2.9 on random input
+    assert max(float(row["distance_gate_in_z"]) / float(row["bound"]) for row in rows) <= 1
+
+
+def test_a_seed_gives_the_same_draws(visit: Any, tmp_path: Path) -> None:
+    link = "/coherence?seed=7&tail=heavy&sequences=20&length=5"
+    first, second = (rows_of(visit(link), tmp_path) for _ in range(2))
+    assert first == second
+    other = rows_of(visit(link.replace("seed=7", "seed=8")), tmp_path)
+    assert other[0]["variance"] != first[0]["variance"]
+
+
+def test_the_draws_spread_as_the_sliders_say(visit: Any, tmp_path: Path) -> None:
+    rows = rows_of(visit("/coherence?within=0.5&between=0.3&sequences=500&length=200"), tmp_path)
+    within = sum(float(row["variance"]) for row in rows) / len(rows)
+    between = sum(float(row["log_s"]) ** 2 for row in rows) / len(rows)
+    # Expectation of the population variance is σ²(1 − 1/T); five standard errors.
+    assert within == pytest.approx(0.25 * (1 - 1 / 200), abs=5 * 0.25 * math.sqrt(2 / 1e5))
+    assert between == pytest.approx(0.09 + 0.25 / 200, abs=5 * 0.09 * math.sqrt(2 / 500))
+
+
+def test_a_sample_is_loaded_in_place_of_draws(visit: Any) -> None:
+    page = visit("/coherence?source=outlier")
+    expect(page.get_by_test_id("knob-numbers-tau")).to_be_visible()
+    expect(page.get_by_test_id("knob-numbers-within")).to_have_count(0)
+    expect(page.get_by_test_id("verdict-z")).to_contain_text("0 of")
+
+
+# ── asymmetric temperatures ─────────────────────────────────────────────────────────────────────
+
+
+def total(page: Page, which: str) -> float:
+    return float((page.get_by_test_id(f"bar-{which}-others").text_content() or "").replace("−", "-"))
+
+
+def test_the_total_on_unsampled_tokens_does_not_depend_on_the_vocabulary(visit: Any, tmp_path: Path) -> None:
+    small, large = visit("/asymmetry?vocabulary=32"), visit("/asymmetry?vocabulary=150000")
+    assert total(small, "bad") == total(large, "bad") == 0.692  # (1 − 0.3)·sech²(1.05·0.2/2)
+    mean = [
+        next(float(row["gradient_each"]) for row in rows_of(page, tmp_path) if row["token"] == "all others")
+        for page in (small, large)
+    ]
+    assert mean[0] / mean[1] == pytest.approx(149_999 / 31)
+
+
+def test_the_logit_gradient_is_autograds(visit: Any, tmp_path: Path) -> None:
+    rows = rows_of(visit("/asymmetry?vocabulary=50&p=0.2&zipf=1.5&ratio=2&sapo.tau_neg=3"), tmp_path)
+    others = torch.arange(1, 50, dtype=torch.float64) ** -1.5
+    probabilities = torch.cat([torch.tensor([0.2], dtype=torch.float64), 0.8 * others / others.sum()])
+    for sign in (1, -1):
+        weight = curve(make_objective("sapo", {"tau_neg": 3.0}), torch.tensor([2.0], dtype=torch.float64), sign).weight
+        logits = probabilities.log().requires_grad_()
+        (logits.log_softmax(0)[0] * sign * weight[0]).backward()
+        got = [float(row["gradient_each"]) for row in rows if int(row["advantage"]) == sign and row["tokens"] == "1"]
+        assert got == pytest.approx(logits.grad[: len(got)].tolist(), rel=1e-9)  # type: ignore[index]
+
+
+def test_tau_neg_moves_the_bad_update_only_and_nothing_is_sent(visit: Any) -> None:
+    page = visit("/asymmetry?ratio=2.5")
+    page.get_by_test_id("knob-knobs-tau_neg").focus()
+    page.wait_for_timeout(400)
+    sent = listen(page)
+    good, bad = total(page, "good"), total(page, "bad")
+    drag(page, "knob-knobs-tau_neg", 20, 0, release=False)
+    assert total(page, "good") == good and total(page, "bad") < bad
+    assert sent == []
+    page.mouse.up()
+    page.wait_for_url("**sapo.tau_neg=**")
+
+
+def test_on_policy_tau_neg_changes_nothing(visit: Any) -> None:
+    page = visit("/asymmetry?ratio=1&sapo.tau_neg=9")
+    assert total(page, "bad") == -total(page, "good") == 0.7
+
+
+# ── all three ───────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("name", ["outlier", "coherence", "asymmetry"])
+def test_pictures_are_pictures(visit: Any, name: str, tmp_path: Path) -> None:
+    page = visit(f"/{name}")
+    assert save(page, "save-png", tmp_path).read_bytes().startswith(b"\x89PNG")
+    text = save(page, "save-svg", tmp_path).read_text(encoding="utf-8")
+    assert text.startswith("<svg") and "var(--" not in text, "it looks the same without the page"
+
+
+@pytest.mark.parametrize("name", ["outlier", "coherence", "asymmetry"])
+def test_the_figure_is_said_in_words_with_the_numbers_of_now(visit: Any, name: str) -> None:
+    page = visit(f"/{name}")
+    figure = page.locator(".exh-figure > svg")
+    before = figure.get_attribute("aria-label") or ""
+    assert len(before) > 100 and "{" not in before and "NaN" not in before
+    page.locator(".exh-cases button").nth(2).click()
+    expect(figure).not_to_have_attribute("aria-label", before)
+
+
+def test_the_exhibits_are_in_the_menu_and_on_the_curves_page(visit: Any) -> None:
+    page = visit("/curves")
+    expect(page.get_by_role("link", name="Sequence coherence")).to_be_visible()
+    page.get_by_text("Exhibits", exact=True).click()
+    page.get_by_role("link", name="Outlier tokens").first.click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("outlier token")
+
+
+def test_a_link_opens_the_same_exhibit_elsewhere(visit: Any) -> None:
+    link = "/outlier?objectives=grpo,sapo&ratios=1.5,0.4,1&A=-1&axis=log&show=coefficient&more=10&sapo.tau_neg=2"
+    page = visit(link)
+    assert page.get_by_test_id("sign--1").is_checked() and page.get_by_test_id("axis-log").is_checked()
+    assert page.get_by_test_id("show-coefficient").is_checked()
+    assert [page.get_by_test_id(f"handle-{i}").get_attribute("aria-valuenow") for i in range(3)] == ["1.5", "0.4", "1"]
+    page.get_by_label("SAPO tau_neg, as a number").fill("4")
+    page.get_by_label("SAPO tau_neg, as a number").blur()
+    page.wait_for_url("**sapo.tau_neg=4*")
+    kept_in_url = {name: value for name, value in query(page).items() if name != "objectives"}
+    assert kept_in_url == {
+        "ratios": "1.5,0.4,1", "A": "-1", "axis": "log", "show": "coefficient", "more": "10", "sapo.tau_neg": "4"
+    }  # fmt: skip
+
+
+def test_the_axes_change_with_what_they_show(visit: Any, tmp_path: Path) -> None:
+    page = visit("/coherence")
+    page.get_by_test_id("case-spread").click()
+    expect(page.get_by_test_id("case-spread")).to_have_attribute("aria-pressed", "true")
+    ticks = [float(text) for text in page.locator(".exh g").first.locator(".exh-tick").all_text_contents()]
+    widest = max(float(row["variance"]) for row in rows_of(page, tmp_path))
+    assert max(ticks) >= 0.8 * widest > 0.8

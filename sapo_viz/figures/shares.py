@@ -32,13 +32,12 @@ def shares_figure(kept: Mapping[str, Mapping[str, float]], objectives: Mapping[s
             name=CATALOG[objective.name].label if key == objective.name else key,
             marker=dict(color=color, pattern=dict(shape=shape)),
             text=["–" if value != value else f"{value:.3f}" for value in values],
-            textposition=["inside" if value > 0.12 else "outside" for value in values],
-            insidetextanchor="end",
+            textposition="outside",
             cliponaxis=False,
             hovertemplate="%{y}: %{x:.4f}",
         )
     top = max((value for scope in kept.values() for value in scope.values() if value == value), default=1.0)
-    figure.update_xaxes(range=[0, max(1.08, top * 1.1)], title_text="share of gradient kept, Σ|A|w / Σ|A|")
+    figure.update_xaxes(range=[0, max(1.0, top) * 1.12], title_text="share of gradient kept, Σ|A|w / Σ|A|")
     figure.update_yaxes(autorange="reversed")
     figure.update_layout(
         height=90 + len(scopes) * (14 + 19 * len(objectives)),

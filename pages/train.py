@@ -46,8 +46,8 @@ st.markdown(
         "*(computed; see Curves)*. Over 40 steps the reward fell below half of its best in 4 of 4 GRPO runs (at "
         "steps 10 to 22) and in 3 of 4 SAPO runs (at 32 to 37); the last 10 steps: GRPO 0.10 ± 0.12, SAPO 0.38 ± 0.27. "
         "Later, not never; and four seeds are a hint, not a result. *(measured here: 4 seeds each)*\n"
-        "- **What the paper says.** It reports steadier training than GSPO and GRPO-R2 on mixture-of-experts models "
-        "far larger than this one. Nothing this small supports or refutes that. "
+        "- **What the paper says.** It reports improved training stability and higher Pass@1 on mathematical reasoning "
+        "under comparable budgets, for models far larger than this one. Nothing this small supports or refutes that. "
         "*(paper: [arXiv 2511.20347](https://arxiv.org/abs/2511.20347))*"
     )
 )

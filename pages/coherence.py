@@ -25,8 +25,8 @@ st.markdown(
         "- **For the gate in log r the line always holds.** With $z=\\log r$ it is Taylor's theorem, whatever the size "
         "of z. *(computed: no draw has crossed it)*\n"
         "- **For the gate in r, the one that is trained, it need not.** There $\\operatorname{sech}^2(\\tau(r-1)/2)$ "
-        "has r − 1 for log r; where s is above 1 this gate bends faster, and sequences cross the line: by about 2.9 times "
-        "on random input. *(computed)*\n"
+        "has r − 1 for log r; where s is above 1 this gate bends faster, and sequences cross the line: by about "
+        "2.9 times on random input. *(computed)*\n"
         "- **What it does not say.** Being above the line does no harm by itself: it means that the simple formula "
         "no longer describes how the gate acts on that sequence."
     )

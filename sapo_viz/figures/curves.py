@@ -58,16 +58,13 @@ def layout(rows: list[str], signs: list[int], axis: RatioAxis, *, stacked: bool,
         figure.update_yaxes(range=_Y_RANGE.get(row), **place)
         bottom = index >= len(cells) - (1 if stacked else len(signs))
         if bottom:
-            figure.update_xaxes(
-                title_text="ratio r (s for sequence-level objectives)" if stacked else "ratio r", **place
-            )
+            figure.update_xaxes(title_text="ratio r (s for sequence-level objectives)", **place)
         figure.add_vline(x=1, line_width=1, **place)
     figure.update_layout(
         height=height * shape[0] + 70,
-        margin=dict(l=45, r=10, t=70 if not stacked else 90, b=45),
+        margin=dict(l=45, r=10, t=70 if not stacked else 90, b=60),
         hovermode="x",
-        legend=dict(orientation="h", yanchor="bottom", y=1.0, yref="container", x=0, xanchor="left", itemwidth=40)
-        | dict(yanchor="top"),
+        legend=dict(orientation="h", yanchor="top", y=1.0, yref="container", x=0, xanchor="left", itemwidth=40),
         font=dict(size=13),
         template="none",
         dragmode="zoom",

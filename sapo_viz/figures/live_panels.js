@@ -196,7 +196,6 @@ class LivePanels {
     });
     const theme = themeOf(this.lab.host);
     applyTheme(layout, theme);
-    layout.font.family = "sans-serif"; // a web font is not in the picture: text would be measured with one, drawn with another
     return savePicture(this.lab.Plotly, traces, layout, format, "sapo-viz-runs", theme);
   }
 }

@@ -58,7 +58,9 @@ function saveText(name, text, type) {
 
 // A picture for a paper or a slide: opaque in the page's own colours, wide whatever the window is.
 async function savePicture(Plotly, figure, layout, format, name, theme) {
-  const picture = { data: figure, layout: { ...layout, paper_bgcolor: theme.background, plot_bgcolor: theme.background } };
+  // A web font is not in the picture: text would be measured with one and drawn with another.
+  const font = { ...layout.font, family: "sans-serif" };
+  const picture = { data: figure, layout: { ...layout, font, paper_bgcolor: theme.background, plot_bgcolor: theme.background } };
   const url = await Plotly.toImage(picture, { format, width: 1200, height: Math.max(500, layout.height || 500), scale: 2 });
   el("a", { href: url, download: `${name}.${format}` }).click();
 }

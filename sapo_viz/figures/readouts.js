@@ -84,11 +84,15 @@ function matchKnob(f, knobs, name, spec, sign, tokens, target) {
 
 // The outline of where tokens are, per unit of log r, scaled to a height: [[r, y], …].
 function densityLine({ z, p }, height) {
+  if (p) { // the Gaussian's own bell, every tenth point of its grid
+    const top = p.reduce((a, b) => Math.max(a, b), 0);
+    return z.flatMap((at, i) => (i % 10 ? [] : [[Math.exp(at), height * p[i] / top]]));
+  }
   const bins = 60, low = Math.max(-6, z.reduce((a, b) => Math.min(a, b), 0)), high = Math.min(6, z.reduce((a, b) => Math.max(a, b), 0));
   const width = (high - low) / bins || 1e-6, counts = new Array(bins).fill(0);
   for (let i = 0; i < z.length; i++) {
     const bin = Math.min(bins - 1, Math.max(0, Math.floor((z[i] - low) / width)));
-    counts[bin] += p ? p[i] : 1 / z.length;
+    counts[bin] += 1 / z.length;
   }
   const top = counts.reduce((a, b) => Math.max(a, b), 0) || 1;
   const line = [[Math.exp(low - width / 2), 0]];

@@ -145,7 +145,7 @@ class AsymmetryExhibit extends Exhibit {
     const y = axisScale(0, top, py + low, py), good = (1 - p) * this.factor(1), bad = (1 - p) * this.factor(-1);
     memo(this.layers.frameT, [px, py, wide, low, top], () => frameOf({ x, y, title: words.by_tau, xName: words.tau_neg, yName: words.mass }));
     const points = Array.from({ length: 81 }, (_, i) => { const tau = spec.ui_lo * (spec.ui_hi / spec.ui_lo) ** (i / 80); return [x(tau), y((1 - p) * this.factor(-1, { ...this.values.knobs, tau_neg: tau }))]; });
-    texts.push({ text: words.good_total, x: (px + wide - 4).toFixed(1), y: (y(good) + (y(good) < py + 24 ? 15 : -6)).toFixed(1), "text-anchor": "end", class: "exh-halo exh-tick" });
+    texts.push({ text: words.good_total, x: px + 6, y: (y(good) + (y(good) < py + 24 ? 17 : -8)).toFixed(1), class: "exh-halo exh-tick" });
     texts.push({ text: `τ₋ = ${show(tau_neg)}: ${show(Number(bad.toPrecision(3)))}`, x: (x(tau_neg) + 10).toFixed(1), y: (y(bad) + (y(bad) < py + 30 ? 22 : -10)).toFixed(1), class: "exh-halo exh-strong" });
     return [
       { d: `M${px},${y(good).toFixed(1)}H${px + wide}`, stroke: "currentColor", "stroke-width": 1.6, "stroke-dasharray": "7 4", class: null },

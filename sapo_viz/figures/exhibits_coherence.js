@@ -120,7 +120,7 @@ class CoherenceExhibit extends Exhibit {
     const titles = [words.gate_z, words.gate_r];
     ["frameZ", "frameR"].forEach((name, i) => memo(this.layers[name], [panels[i], this.narrow, i], () =>
       frameOf({ ...panels[i], title: titles[i], note: "", xName: words.variance, yName: words.distance })));
-    const verdicts = [judged.z, judged.r].map((j) => sentence(this.narrow ? words.verdict_short : words.verdict, { above: count(j.above), n: count(j.n), factor: j.factor ? show(Number(j.factor.toPrecision(3))) : "0" }));
+    const verdicts = [judged.z, judged.r].map((j) => sentence(this.narrow ? words.verdict_short : words.verdict, { above: count(j.above), n: count(j.n), factor: factorText(j.factor) }));
     this.layers.notes.replaceChildren(...verdicts.map((text, i) => label(places[i][0], places[i][1] - 8, text, { "data-testid": `verdict-${"zr"[i]}`, class: "exh-halo" })));
     const clip = (p) => (v) => (log && v < p.y.lo ? p.y.from : p.y(v));
     const dots = [], crosses = [];
@@ -150,7 +150,8 @@ class CoherenceExhibit extends Exhibit {
     const half = (value, round) => 10 ** (round(Math.log10(value) * 2) / 2); // whole and half powers of ten
     const x = [half(least * 0.999, Math.floor), half(tops[0] * 1.001, Math.ceil)];
     const top = Math.max(tops[1], tops[2], slope * least);
-    return { x, y: [half(Math.max(slope * least, 1e-9), Math.floor) / 10, half(top * 1.001, Math.ceil)] };
+    const low = Float64Array.from([...inZ, ...inR]).sort()[Math.floor(inZ.length * 0.1)]; // a few may lie on the floor
+    return { x, y: [half(Math.max(Math.min(slope * least, low), 1e-10), Math.floor), half(top * 1.001, Math.ceil)] };
   }
 
   drawBound(panels, ranges, slope, log) {
@@ -163,8 +164,10 @@ class CoherenceExhibit extends Exhibit {
       const [from, to] = lines[i % 2];
       if (i < 2) put(node, { d: linePath([from, to]) });
       else {
-        const at = log ? 0.94 : 0.3; // where few points are
-        put(node, { x: (from[0] + (to[0] - from[0]) * at - 6).toFixed(1), y: (from[1] + (to[1] - from[1]) * at - (log ? 0 : 8)).toFixed(1), "text-anchor": "end" });
+        // Where few points are: above the middle of the line, or beside its upper end on log axes.
+        const beside = log && to[0] < panels[i - 2].x.to - 80;
+        const [x, y] = log ? [to[0] + (beside ? 8 : -8), to[1] + 14] : [from[0] + (to[0] - from[0]) * 0.3 - 6, from[1] + (to[1] - from[1]) * 0.3 - 8];
+        put(node, { x: x.toFixed(1), y: y.toFixed(1), "text-anchor": beside ? "start" : "end" });
         write(node, this.words.bound);
       }
     });
@@ -200,7 +203,7 @@ class CoherenceExhibit extends Exhibit {
   // ── words and numbers ───────────────────────────────────────────────────────────────────────
   fill({ most, middle, mean, z }, judged) {
     const words = this.words;
-    const row = (name, j) => [name, `${count(j.above)} / ${count(j.n)}`, j.factor ? `${show(Number(j.factor.toPrecision(3)))} ×` : "–"];
+    const row = (name, j) => [name, `${count(j.above)} / ${count(j.n)}`, `${factorText(j.factor)} ×`];
     this.fillTable(sentence(words.table, { n: count(mean.length), tokens: count(z.length), most: show(Number(most.toPrecision(3))), middle: show(Number(middle.toPrecision(3))) }),
       words.columns, [row(words.row_z, judged.z), row(words.row_r, judged.r)]);
     if (this.seed) write(this.seed, sentence(words.seed, { seed: this.values.numbers.seed }));
@@ -210,7 +213,7 @@ class CoherenceExhibit extends Exhibit {
     const { judged } = this, tokens = this.tokens(), { tau } = this.values.numbers;
     return sentence(this.words.alt, {
       n: count(tokens.mean.length), tokens: count(tokens.z.length), tau: show(tau), middle: show(Number(tokens.middle.toPrecision(3))),
-      aboveZ: count(judged.z.above), factorZ: show(Number(judged.z.factor.toPrecision(3))), aboveR: count(judged.r.above), factorR: show(Number(judged.r.factor.toPrecision(3))),
+      aboveZ: count(judged.z.above), factorZ: factorText(judged.z.factor), aboveR: count(judged.r.above), factorR: factorText(judged.r.factor),
     });
   }
 
@@ -262,6 +265,9 @@ function shares(z, wanted) {
     return ((bin + 1) / 4096) * top;
   });
 }
+
+// Below 1 rounded down: a sequence just under its bound must not be said to lie on it.
+function factorText(factor) { return show(factor < 1 ? Math.floor(factor * 1000) / 1000 : Number(factor.toPrecision(3))); }
 
 function median(values) { const sorted = Float64Array.from(values).sort(); return sorted[Math.floor(sorted.length / 2)] ?? NaN; }
 

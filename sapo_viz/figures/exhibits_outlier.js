@@ -153,7 +153,7 @@ class OutlierExhibit extends Exhibit {
         "data-selected": i === this.selected ? "" : null,
       });
       put(handle.children[0], { r: Math.max(9, Math.min(18, step / 2)) });
-      put(knob, { r: step > 20 ? 8 : Math.max(3.5, step / 2.6) });
+      put(knob, { r: Math.max(3.5, Math.min(8, step / 3.5)) });
       put(text, { y: up ? -13 : 23, visibility: step > 34 || i === this.selected ? "visible" : "hidden" });
       put(under, { y: TOP + PLOT + 18 - py, visibility: step > 16 || i % 5 === 0 ? "visible" : "hidden" });
       if (text.textContent !== show(ratios[i])) text.textContent = show(ratios[i]);

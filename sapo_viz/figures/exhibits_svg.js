@@ -55,7 +55,7 @@ function evenTicks(lo, hi, wanted = 5) {
 }
 
 function logTicks(lo, hi) {
-  const decades = Math.log10(hi / lo), marks = decades > 4 ? [1] : decades > 1.6 ? [1, 3] : [1, 1.5, 2, 3, 5, 7];
+  const decades = Math.log10(hi / lo), marks = decades > 4 ? [1] : decades > 1.6 ? [1, 3] : decades > 0.8 ? [1, 2, 5] : [1, 1.5, 2, 3, 5, 7];
   const every = decades > 8 ? Math.ceil(decades / 6) : 1, ticks = [];
   for (let e = Math.floor(Math.log10(lo)); e <= Math.log10(hi); e++) {
     if (e % every) continue;

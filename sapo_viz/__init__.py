@@ -1,8 +1,8 @@
 """SAPO Viz: what does this policy objective do to my tokens, and will it keep my run stable?
 
-    from sapo_viz import CATALOG, policy_loss
-    out = policy_loss(CATALOG["sapo"](tau_neg=1.05), logprobs, old_logprobs, advantages, mask)
-    out.loss, out.tokens.gate_weight, out.metrics
+from sapo_viz import CATALOG, policy_loss
+out = policy_loss(CATALOG["sapo"](tau_neg=1.05), logprobs, old_logprobs, advantages, mask)
+out.loss, out.tokens.gate_weight, out.metrics
 """
 
 from sapo_viz.core import objectives as _objectives  # fills the catalogue

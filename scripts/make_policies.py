@@ -1,7 +1,7 @@
 """Make the two policies that ship: `python scripts/make_policies.py` (`make policies`), about two minutes on one core.
 
 addition-start  1,500 supervised steps on a noisy teacher: knows the form, unsure about every column
-addition-rl     the same after a run of our own engine with its default settings
+addition-rl     the same after a run of our own engine
 
 Seeds are fixed; the same versions of PyTorch on the same machine give the same weights.
 """
@@ -121,14 +121,14 @@ def main() -> None:
     )
     publish(warm_start(), "addition-start", how, root)
     print(f"{time.time() - began:.0f} s")
-    config = RunConfig(policy=str(root / "addition-start"), seed=SEED, steps=RL_STEPS, snapshot_every=0)
+    config = RunConfig(policy=str(root / "addition-start"), seed=SEED, steps=RL_STEPS, lr=1e-4, snapshot_every=0)
     for event in train(config):
         if event.type == "step" and event.step % 10 == 0:
             print(f"rl {event.step}/{RL_STEPS}  reward {event.metrics['reward']:.3f}", flush=True)
     assert event.type == "finished", event
     how = (
-        f"From addition-start by {RL_STEPS} steps of SAPO (τ₊ 1.0, τ₋ 1.05) in this project's engine with its default "
-        f"settings: 16 prompts × 16 completions a step, 4 mini-batches, AdamW, learning rate 1e-4, gradient norm "
+        f"From addition-start by {RL_STEPS} steps of SAPO (τ₊ 1.0, τ₋ 1.05) in this project's engine: "
+        f"16 prompts × 16 completions a step, 4 mini-batches, AdamW, learning rate 1e-4, gradient norm "
         f"clipped at 1, 8 warm-up updates, no KL penalty, seed {SEED}; the reward is 1 when the final answer is exact."
     )
     publish(event.payload, "addition-rl", how, root)

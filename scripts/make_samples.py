@@ -1,6 +1,6 @@
 """Make the sample rollout files: `python scripts/make_samples.py` (`make samples`), about a minute on one core.
 
-addition-step12.{jsonl,json,csv,parquet}  step 12 of a SAPO run with the default settings, two groups: ratios near 1
+addition-step12.{jsonl,json,csv,parquet}  step 12 of a SAPO run at learning rate 1e-4, two groups: ratios near 1
 outlier.jsonl                             GRPO by plain SGD without gradient clipping, four groups of the step
                                           that moved a token with negative advantage furthest up
 
@@ -26,7 +26,7 @@ from sapo_viz.runs.config import RunConfig
 from sapo_viz.runs.engine import train
 
 SAMPLES = Path(__file__).parents[1] / "assets" / "samples"
-CALM = RunConfig(seed=0, steps=12, snapshot_every=0, device="cpu")
+CALM = RunConfig(seed=0, steps=12, lr=1e-4, snapshot_every=0, device="cpu")
 OUTLIER = RunConfig(
     objective="grpo",
     knobs={"eps_low": 0.2, "eps_high": 0.27},

@@ -50,11 +50,11 @@ class RunConfig:
         lo=0, hi=2**31 - 1,
     )  # fmt: skip
     steps: int = setting(
-        "int", 60, "Steps", "task", "Rollouts, each followed by its updates.", lo=1, hi=100_000, ui_lo=10, ui_hi=300
+        "int", 40, "Steps", "task", "Rollouts, each followed by its updates.", lo=1, hi=100_000, ui_lo=10, ui_hi=300
     )
 
     lr: float = setting(
-        "float", 1e-4, "Learning rate", "update", "Step size of the optimiser.",
+        "float", 2e-4, "Learning rate", "update", "Step size of the optimiser.",
         lo=1e-8, hi=10.0, scale="log", ui_lo=1e-5, ui_hi=1.0, step=1e-5,
     )  # fmt: skip
     minibatches: int = setting(

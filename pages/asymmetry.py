@@ -31,7 +31,7 @@ st.markdown(
         "- **What it does not say.** It is one step at one position. Direction differs: good news concentrates, bad "
         "news spreads, and steps add up through shared weights and the optimiser, where thin noise may or may not "
         "average out. Only runs can tell. In ours, a small model with a sampler unlike its trainer, τ₋ = 1.05 against "
-        "0.95 gained 0.26 in reward over seeds 1–4, 0.22 over 5–8, and lost 0.14 over 9–14. *(measured when this project "
-        "was designed, with an earlier policy; not repeated with the bundled one)*"
+        "0.95 gained 0.26 in reward over seeds 1–4, 0.22 over 5–8, and lost 0.14 over 9–14. *(measured when this "
+        "project was designed, with an earlier policy; not repeated with the bundled one)*"
     )
 )

@@ -18,8 +18,8 @@ from sapo_viz.ui.words import _
 
 MOST_LISTED = 100
 _ONE_PRESS = 5.0  # seconds: runs created closer together belong to one press of the button
-_SECONDS_A_STEP = 0.3  # on one core of a small machine, until a run here has told
-_START = 4.0  # seconds until a worker has imported PyTorch
+_SECONDS_A_STEP = 0.6  # on one core of a small machine, until a run here has told
+_START = 6.0  # seconds until a worker has imported PyTorch
 
 
 def rows(store: RunStore, summaries: Sequence[RunSummary]) -> list[dict[str, Any]]:

@@ -63,7 +63,7 @@ def machine() -> str:
     return (
         f"{model}, {cores} cores, {platform.system()}; Python {platform.python_version()}, "
         f"Streamlit {streamlit.__version__}, Plotly {plotly.__version__}; {datetime.date.today().isoformat()}; "
-        f"load at the start {os.getloadavg()[0]:.1f}."
+        f"load at the start {os.getloadavg()[0]:.1f}"
     )
 
 
@@ -71,7 +71,7 @@ def write(where: str, sections: list[Section]) -> None:
     text = (
         "# Benchmarks\n\n"
         "Made by `make bench`; run it to see your machine's numbers. Nothing here is asserted by a test.\n\n"
-        f"Machine: {where}\n\n"
+        f"Machine: {where}, at the end {os.getloadavg()[0]:.1f} (the benchmarks' own work included).\n\n"
     )
     TARGET.parent.mkdir(exist_ok=True)
     TARGET.write_text(text + "\n".join(section.markdown() for section in sections), encoding="utf-8")

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 KNOB = '[data-testid="knob-sapo-tau_pos"]'
 STEPS = 300
+# Six objectives, both signs, surrogate and weight: 24 curves, and where the tokens are.
+PICTURE = "/curves?objectives=sapo,grpo,gspo,dapo,dual_clip,cispo"
 
 # Input event → the frame that shows it: the message is handled after the frame of this input was painted.
 # Every sample must have moved a line, or it would measure an empty frame.
@@ -60,8 +62,9 @@ def measure() -> Section:
         traffic: list[str] = []
         page.on("request", lambda request: traffic.append(request.url))
         page.on("websocket", lambda socket: _listen(socket, traffic))
-        page.goto(f"{server.url}/curves")
+        page.goto(server.url + PICTURE)
         settle(page)
+        page.wait_for_selector(".lab[data-ready=true]")
         page.wait_for_timeout(1000)
         result = page.evaluate(INPUT_TO_PAINT, [KNOB, STEPS])
         page.wait_for_timeout(2000)
@@ -69,7 +72,7 @@ def measure() -> Section:
         page.close()
     return Section(
         "Slider input → repaint while dragging",
-        "Curves page as it opens, 1440 px, Chromium without GPU (it paints on the CPU). Input event → end of the "
+        "24 curves (six objectives, both signs, surrogate and weight) at 1440 px, Chromium without GPU (it paints on the CPU). Input event → end of the "
         f"frame that shows it, {STEPS} inputs on τ₊, one after the other; then a real mouse drag of three seconds.",
         [
             Row("input → repaint", "ms", result["samples"], digits=1),

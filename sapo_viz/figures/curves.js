@@ -56,7 +56,12 @@ class CurveLab {
     if (shape !== this.shape) { this.shape = shape; this.buildPanel(); this.buildTools(); }
     else this.showValues();
     this.figure.style.minHeight = `${this.layoutNow().height}px`;
-    this.Plotly ||= await loadPlotly(data.plotly);
+    if (!this.Plotly) {
+      this.draw(); // at once, without Plotly
+      await new Promise((painted) => requestAnimationFrame(() => setTimeout(painted)));
+      this.Plotly = await loadPlotly(data.plotly).catch(() => null); // the picture stays as it is, without hover
+      if (!this.Plotly) return;
+    }
     if (!before || this.data === data) this.draw();
     this.host.dataset.ready = "true";
   }
@@ -194,7 +199,7 @@ class CurveLab {
   follow() {
     const changed = this.changed;
     this.changed = null;
-    if (!this.traces || !changed) return false;
+    if (!this.Plotly || !this.traces || !changed) return false;
     const grid = ratioGrid(this.data.axis, this.visible), moved = [];
     for (const item of this.sampled) {
       if (!changed.has(item.objective)) continue;
@@ -269,7 +274,7 @@ class CurveLab {
   }
 
   draw() {
-    if (!this.Plotly || !this.data) return;
+    if (!this.data) return;
     this.changed = null;
     const theme = themeOf(this.host);
     const layout = applyTheme(structuredClone(this.layoutNow()), theme);
@@ -321,10 +326,16 @@ class CurveLab {
     layout.uirevision = this.range;
     this.layout = layout;
     this.drawnNarrow = this.isNarrow();
+    if (this.Plotly) this.plot(layout);
+    else firstPaint(this.figure, layout, this.traces, theme, layout.width);
+    this.afterDrawing();
+  }
+
+  plot(layout) {
+    this.figure.querySelector(".first-paint")?.remove();
     const bar = this.data.compact ? false : "hover";
     this.Plotly.react(this.figure, this.traces, layout, { displaylogo: false, responsive: false, displayModeBar: bar, modeBarButtonsToRemove: ["select2d", "lasso2d", "toImage"] });
     if (!this.listening) { this.listen(); this.listening = true; }
-    this.afterDrawing();
   }
 
   afterDrawing() {

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 import plotly.graph_objects as go
@@ -37,7 +38,8 @@ class RatioAxis:
         return cls("log", 0.05, 20.0) if kind == "log" else cls()
 
 
-def layout(rows: list[str], signs: list[int], axis: RatioAxis, *, stacked: bool, height: int) -> go.Figure:
+@lru_cache
+def layout(rows: tuple[str, ...], signs: tuple[int, ...], axis: RatioAxis, *, stacked: bool, height: int) -> go.Figure:
     """Empty panels. `stacked` puts the signs below one another, for narrow screens.
 
     Args:
@@ -128,8 +130,10 @@ def curves_data(
         axis=dict(kind=axis.kind, lo=axis.lo, hi=axis.hi),
         axes=_axes(rows, signs),
         layouts=dict(
-            wide=layout(rows, signs, axis, stacked=False, height=height).to_plotly_json()["layout"],
-            narrow=layout(rows, signs, axis, stacked=True, height=min(height, 240)).to_plotly_json()["layout"],
+            wide=layout(tuple(rows), tuple(signs), axis, stacked=False, height=height).to_plotly_json()["layout"],
+            narrow=layout(tuple(rows), tuple(signs), axis, stacked=True, height=min(height, 240)).to_plotly_json()[
+                "layout"
+            ],
         ),
         labels=labels,
         alt=alt,

@@ -17,17 +17,8 @@ from sapo_viz.ui.words import _
 def _component(formulas: str) -> Any:
     """Registered once; anew when an objective joins the catalogue."""
     name = f"sapo_viz.curves_{hash(formulas) & 0xFFFFFFFF:x}"
-    js = "\n".join(
-        [
-            formulas,
-            read("plot.js"),
-            read("sliders.js"),
-            read("paths.js"),
-            read("curve_points.js"),
-            read("readouts.js"),
-            read("curves.js"),
-        ]
-    )
+    parts = ("plot", "sliders", "paths", "curve_points", "readouts", "svg", "first_paint", "curves")
+    js = "\n".join([formulas, *(read(f"{part}.js") for part in parts)])
     return st.components.v2.component(name, js=js, css=read("sliders.css") + read("curves.css"), isolate_styles=False)
 
 

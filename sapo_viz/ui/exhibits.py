@@ -19,7 +19,7 @@ from sapo_viz.ui.words import _
 def _component(kind: str, formulas: str) -> Any:
     """Registered once a kind; anew when an objective joins the catalogue."""
     name = f"sapo_viz.{kind}_{hash(formulas) & 0xFFFFFFFF:x}"
-    files = ["plot.js", "sliders.js", "exhibits_svg.js", "exhibits.js", f"exhibits_{kind}.js"]
+    files = ["plot.js", "sliders.js", "svg.js", "exhibits.js", f"exhibits_{kind}.js"]
     js = "\n".join([formulas, *map(read, files)])
     css = "\n".join(map(read, ["sliders.css", "curves.css", "exhibits.css"]))
     return st.components.v2.component(name, js=js, css=css, isolate_styles=False)

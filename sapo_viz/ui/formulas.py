@@ -25,8 +25,11 @@ def formula_cards(names: list[str], values: Mapping[str, Mapping[str, float]] | 
     for place, name in enumerate(names):
         with columns[place % 2].container(border=True):
             _card(CATALOG[name])
-            with st.expander(_("LaTeX and PyTorch"), icon=":material/code:"):
-                take_home(CATALOG[name].from_knobs(dict((values or {}).get(name, {}))))
+            # Filled when it is opened: what is closed costs the page's first picture nothing.
+            home = st.expander(_("LaTeX and PyTorch"), icon=":material/code:", key=f"home-{name}", on_change="rerun")
+            if home.open:
+                with home:
+                    take_home(CATALOG[name].from_knobs(dict((values or {}).get(name, {}))))
 
 
 def _card(cls: type[Objective]) -> None:

@@ -72,7 +72,8 @@ def measure() -> Section:
         page.close()
     return Section(
         "Slider input → repaint while dragging",
-        "24 curves (six objectives, both signs, surrogate and weight) at 1440 px, Chromium without GPU (it paints on the CPU). Input event → end of the "
+        "24 curves (six objectives, both signs, surrogate and weight) at 1440 px, Chromium without GPU (it paints on "
+        "the CPU). Input event → end of the "
         f"frame that shows it, {STEPS} inputs on τ₊, one after the other; then a real mouse drag of three seconds.",
         [
             Row("input → repaint", "ms", result["samples"], digits=1),

@@ -40,6 +40,9 @@ def test_an_objective_that_joined_the_catalogue_has_its_entry(toy_objective: typ
 
 def test_the_curves_page_hands_out_the_code_with_the_knobs_of_its_address() -> None:
     app = open_page("curves", {"objectives": "sapo,gspo", "sapo.tau_neg": "3"})
+    assert not app.code, "the code is written when its box is opened"
+    app.session_state["home-sapo"] = app.session_state["home-gspo"] = True
+    app.run()
     assert_no_fault(app)
     objectives = [CATALOG["sapo"](tau_neg=3.0), CATALOG["gspo"]()]  # type: ignore[call-arg]
     shown = {language: [block.value for block in app.code if block.language == language] for language in LANGUAGES}

@@ -10,7 +10,7 @@ export default function (component) {
     instance = new CurveLab(parentElement, (values) => setStateValue("values", values));
     INSTANCES.set(parentElement, instance);
   }
-  instance.update(data);
+  instance.update(unpack(data));
   return () => { instance.close(); INSTANCES.delete(parentElement); };
 }
 

@@ -8,11 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Literal
-
-import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from sapo_viz.core.objective import CATALOG, Objective
 from sapo_viz.figures.palette import style_of
@@ -38,47 +34,60 @@ class RatioAxis:
         return cls("log", 0.05, 20.0) if kind == "log" else cls()
 
 
-@lru_cache
-def layout(rows: tuple[str, ...], signs: tuple[int, ...], axis: RatioAxis, *, stacked: bool, height: int) -> go.Figure:
-    """Empty panels. `stacked` puts the signs below one another, for narrow screens.
+def layout(rows: list[str], signs: list[int], axis: RatioAxis, *, stacked: bool, height: int) -> dict[str, Any]:
+    """Empty panels, as a Plotly layout. Written out: `make_subplots` would cost the first picture a tenth of a second.
 
     Args:
         rows: quantities, top to bottom.
-        signs: +1 and/or −1, left to right.
+        signs: +1 and/or −1, left to right; `stacked` puts them below one another, for narrow screens.
         height: of one row of panels, in pixels.
     """
     cells = [(row, sign) for row in rows for sign in signs]
-    shape = (len(cells), 1) if stacked else (len(rows), len(signs))
-    titles = [f"{QUANTITIES[row]}, A {'>' if sign > 0 else '<'} 0" for row, sign in cells]
-    gaps = dict(vertical_spacing=min(0.3, 75 / (height * shape[0])) if shape[0] > 1 else 0.0, horizontal_spacing=0.07)
-    figure = make_subplots(*shape, subplot_titles=titles, **gaps)
-    for index, (row, _) in enumerate(cells):
-        place = dict(row=index + 1, col=1) if stacked else dict(row=index // len(signs) + 1, col=index % len(signs) + 1)
-        x_range = [math.log10(axis.lo), math.log10(axis.hi)] if axis.kind == "log" else [axis.lo, axis.hi]
-        ticks = dict(tickvals=[0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20]) if axis.kind == "log" else {}
-        figure.update_xaxes(type=axis.kind, range=x_range, matches="x" if index else None, **ticks, **place)
-        figure.update_yaxes(range=_Y_RANGE.get(row), **place)
-        bottom = index >= len(cells) - (1 if stacked else len(signs))
-        if bottom:
-            figure.update_xaxes(title_text="ratio r (s for sequence-level objectives)", **place)
-        figure.add_vline(x=1, line_width=1, **place)
-    figure.update_layout(
-        height=height * shape[0] + 70,
-        margin=dict(l=45, r=10, t=70 if not stacked else 90, b=60),
+    down, across = (len(cells), 1) if stacked else (len(rows), len(signs))
+    between = min(0.3, 75 / (height * down)) if down > 1 else 0.0
+    tall, wide = (1 - between * (down - 1)) / down, (1 - 0.07 * (across - 1)) / across
+    log = axis.kind == "log"
+    x_range = [math.log10(axis.lo), math.log10(axis.hi)] if log else [axis.lo, axis.hi]
+    ticks = dict(tickvals=[0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20]) if log else {}
+    panels: dict[str, Any] = dict(annotations=[], shapes=[])
+    for index, (row, sign) in enumerate(cells):
+        n = _number(index)
+        left, top = index % across * (wide + 0.07), 1 - index // across * (tall + between)
+        x = dict(type=axis.kind, range=x_range, domain=[left, left + wide], anchor=f"y{n}", **ticks)
+        if index:
+            x["matches"] = "x"
+        if index >= len(cells) - across:
+            x["title"] = dict(text="ratio r (s for sequence-level objectives)")
+        panels[f"xaxis{n}"] = x
+        panels[f"yaxis{n}"] = dict(domain=[top - tall, top], anchor=f"x{n}", range=_Y_RANGE.get(row))
+        title = dict(
+            text=f"{QUANTITIES[row]}, A {'>' if sign > 0 else '<'} 0", x=left + wide / 2, y=top, showarrow=False
+        )
+        panels["annotations"].append(
+            dict(title, xref="paper", yref="paper", xanchor="center", yanchor="bottom", font=dict(size=13))
+        )
+        panels["shapes"].append(
+            dict(type="line", x0=1, x1=1, y0=0, y1=1, xref=f"x{n}", yref=f"y{n} domain", line=dict(width=1))
+        )
+    return panels | dict(
+        height=height * down + 70,
+        margin=dict(l=45, r=10, t=90 if stacked else 70, b=60),
         hovermode="x",
         legend=dict(orientation="h", yanchor="top", y=1.0, yref="container", x=0, xanchor="left", itemwidth=40),
         font=dict(size=13),
-        template="none",
         dragmode="zoom",
     )
-    figure.update_annotations(font_size=13)
-    return figure
+
+
+def _number(index: int) -> str:
+    """Plotly numbers axes from 2; the first has none."""
+    return str(index + 1) if index else ""
 
 
 def _axes(rows: list[str], signs: list[int]) -> dict[str, dict[str, str]]:
     """The axis names of each panel, `quantity:sign` -> {x, y}: the same in both layouts."""
     cells = [f"{row}:{sign}" for row in rows for sign in signs]
-    return {cell: dict(x=f"x{n or ''}", y=f"y{n or ''}") for cell, n in zip(cells, [0, *range(2, 99)], strict=False)}
+    return {cell: dict(x=f"x{_number(n)}", y=f"y{_number(n)}") for n, cell in enumerate(cells)}
 
 
 def curves_data(
@@ -130,10 +139,8 @@ def curves_data(
         axis=dict(kind=axis.kind, lo=axis.lo, hi=axis.hi),
         axes=_axes(rows, signs),
         layouts=dict(
-            wide=layout(tuple(rows), tuple(signs), axis, stacked=False, height=height).to_plotly_json()["layout"],
-            narrow=layout(tuple(rows), tuple(signs), axis, stacked=True, height=min(height, 240)).to_plotly_json()[
-                "layout"
-            ],
+            wide=layout(rows, signs, axis, stacked=False, height=height),
+            narrow=layout(rows, signs, axis, stacked=True, height=min(height, 240)),
         ),
         labels=labels,
         alt=alt,

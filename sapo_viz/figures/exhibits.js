@@ -11,7 +11,7 @@ function mount(component, Kind) {
     INSTANCES.set(parentElement, instance);
   }
   instance.setStateValue = setStateValue;
-  instance.update(data);
+  instance.update(unpack(data));
   return () => { instance.close(); INSTANCES.delete(parentElement); };
 }
 

@@ -39,6 +39,9 @@ function applyTheme(layout, theme) {
   return layout;
 }
 
+// Data that Python sent as bytes of JSON (sapo_viz/ui/pack.py says why).
+function unpack(data) { return JSON.parse(new TextDecoder().decode(data)); }
+
 function el(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {

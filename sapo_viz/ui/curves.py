@@ -9,6 +9,7 @@ import streamlit as st
 
 from sapo_viz.figures.assets import formulas_js, read
 from sapo_viz.figures.curves import RatioAxis, curves_data
+from sapo_viz.ui.pack import pack
 from sapo_viz.ui.state import read_values, write_values
 from sapo_viz.ui.words import _
 
@@ -99,5 +100,5 @@ def curves(
         height=height,
         distribution=distribution,
     )
-    _component(formulas_js())(key=key, data=data, on_values_change=released)
+    _component(formulas_js())(key=key, data=pack(data), on_values_change=released)
     return values

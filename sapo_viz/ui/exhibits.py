@@ -11,6 +11,7 @@ import streamlit as st
 from sapo_viz.core.knobs import Knob
 from sapo_viz.figures.assets import formulas_js, read
 from sapo_viz.ui.nav import page_file
+from sapo_viz.ui.pack import pack
 from sapo_viz.ui.state import read_number, write_number
 from sapo_viz.ui.words import _
 
@@ -33,7 +34,7 @@ def exhibit(kind: str, data: dict[str, Any], keep: Callable[[dict[str, Any]], No
         if sent:
             keep(sent)
 
-    _component(kind, formulas_js())(key=kind, data=data, on_values_change=released)
+    _component(kind, formulas_js())(key=kind, data=pack(data), on_values_change=released)
 
 
 def shared_words() -> dict[str, str]:

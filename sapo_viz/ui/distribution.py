@@ -3,42 +3,89 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from sapo_viz.errors import RolloutError, SapoVizError
 from sapo_viz.figures.assets import ASSETS
+from sapo_viz.runs.store import RunStore
 from sapo_viz.ui.state import url_choice
+from sapo_viz.ui.text import plain
 from sapo_viz.ui.words import _
 
+if TYPE_CHECKING:
+    from sapo_viz.rollouts.schema import Rollouts
+
+_GAUSSIAN, _OWN = "gaussian", "own"
+_RUNS = 8  # the newest; older ones are opened on the Tokens page
 _POINTS = 2000  # quantiles are enough for a picture and a mean; a file may have millions of tokens
 
 
 def distribution_choice() -> dict[str, Any]:
-    """A choice on the page, kept in the address as `ratios`; what curves_data takes as `distribution`."""
-    samples = {path.stem: path for path in sorted((ASSETS / "samples").glob("*.jsonl"))}
-    url_choice("ratios", ["gaussian", *samples], "gaussian")
+    """A choice on the page, kept in the address as `ratios`; what curves_data takes as `distribution`.
+
+    The last step of a run and the bundled samples are there by name; a file is uploaded for the visit only.
+    """
+    files = _files()
+    options = [_GAUSSIAN, *files, _OWN]
+    names = {_GAUSSIAN: _("a Gaussian in log r"), _OWN: _("a file of mine")}
+    url_choice("ratios", options, _GAUSSIAN)
     chosen = st.selectbox(
         _("Ratios of the tokens"),
-        ["gaussian", *samples],
-        format_func=lambda name: _("a Gaussian in log r") if name == "gaussian" else _("sample: {n}").format(n=name),
+        options,
+        format_func=lambda name: names.get(name, name),
         key="ratios",
         help=_("Drawn in grey under the curves; the share kept and the match of τ and ε are taken over it."),
     )
-    if chosen == "gaussian":
-        return dict(label="gaussian")
-    z, tokens = _quantiles(samples[chosen])
-    return dict(label=_("{tokens} tokens of {name}").format(tokens=f"{tokens:,}", name=chosen), z=z)
+    try:
+        if chosen == _OWN:
+            upload = st.file_uploader(_("A rollout file: JSON, JSONL, CSV or Parquet"), key="ratios-file")
+            if upload is not None:
+                return _described(*_of_upload(upload.getvalue(), upload.name), upload.name)
+        elif chosen != _GAUSSIAN:
+            return _described(*_of_file(files[chosen]), chosen)
+    except SapoVizError as error:
+        st.error(plain(str(error)), icon=":material/error:")
+    return dict(label=_GAUSSIAN)
 
 
-@st.cache_data(show_spinner=False)
-def _quantiles(path: Path) -> tuple[list[float], int]:
+def _files() -> dict[str, Path]:
+    """The newest runs' last steps and the samples, by the name that stands in the address."""
+    store = RunStore()
+    runs: dict[str, Path] = {}
+    for summary in store.list()[:_RUNS]:
+        steps = store.snapshots(summary.id)
+        if steps:
+            runs[f"run {summary.id}"] = store.snapshot_path(summary.id, steps[-1])
+    samples = {f"sample {path.stem}": path for path in sorted((ASSETS / "samples").glob("*.jsonl"))}
+    return samples | runs
+
+
+def _described(z: list[float], tokens: int, name: str) -> dict[str, Any]:
+    if not z:
+        raise RolloutError(f"{name}: no token has mask 1, so there are no ratios; give a file with response tokens.")
+    return dict(label=_("{tokens} tokens of {name}").format(tokens=f"{tokens:,}", name=name), z=z)
+
+
+@st.cache_data(show_spinner=False, max_entries=16)
+def _of_file(path: Path) -> tuple[list[float], int]:
+    from sapo_viz.rollouts.read import read_rollouts
+
+    return _quantiles(read_rollouts(path))
+
+
+@st.cache_data(show_spinner=False, max_entries=4, ttl="1h")
+def _of_upload(data: bytes, name: str) -> tuple[list[float], int]:
+    from sapo_viz.rollouts.read import parse_rollouts
+
+    return _quantiles(parse_rollouts(data, name))
+
+
+def _quantiles(rollouts: Rollouts) -> tuple[list[float], int]:
     """Quantiles of log r over the response tokens of a file, and how many tokens there are."""
     import numpy as np
 
-    from sapo_viz.rollouts.read import read_rollouts
-
-    rollouts = read_rollouts(path)
     z = np.sort(rollouts.log_ratio[rollouts.mask])
     picked = z[np.linspace(0, len(z) - 1, min(_POINTS, len(z))).round().astype(int)]
     return picked.round(6).tolist(), len(z)

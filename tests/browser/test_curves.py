@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import math
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlparse
@@ -189,3 +190,22 @@ def test_pictures_are_pictures(visit: Any, tmp_path: Path) -> None:
     page = open_curves(visit, "/curves")
     assert save(page, "save-png", tmp_path).read_bytes().startswith(b"\x89PNG")
     assert save(page, "save-svg", tmp_path).read_text(encoding="utf-8").startswith("<svg")
+
+
+def test_the_ratios_of_a_file_of_mine_lie_under_the_curves(visit: Any, tmp_path: Path) -> None:
+    """One token in four is at r = 2.5, beyond GRPO's band: 75 % kept for A > 0."""
+    file = tmp_path / "mine.jsonl"
+    z = [0.02, 0.01, -0.01, math.log(2.5)]
+    row = {"tokens": list("abcd"), "logprobs": [-2 + v for v in z], "old_logprobs": [-2.0] * 4, "advantage": 1}
+    file.write_text(json.dumps(row), encoding="utf-8")
+    page = open_curves(visit, "/curves?ratios=own")
+    page.locator("input[type=file]").set_input_files(file)
+    expect(page.get_by_test_id("match")).to_contain_text("GRPO 75.0 % / 100.0 %")
+    (tmp_path / "bad.jsonl").write_text("{}", encoding="utf-8")
+    page.locator("input[type=file]").set_input_files(tmp_path / "bad.jsonl")
+    expect(page.get_by_role("alert")).to_contain_text("bad.jsonl")
+
+
+def test_a_samples_ratios_are_named_in_the_address(visit: Any) -> None:
+    page = open_curves(visit, "/curves?ratios=sample+outlier")
+    assert "tokens of sample outlier" in page.locator(".lab-panel").inner_text()

@@ -219,7 +219,7 @@ class CurveLab {
 
   resized() {
     const narrow = this.isNarrow();
-    if (this.layout && (narrow !== this.drawnNarrow || Math.abs(this.figure.clientWidth - this.layout.width) > 1)) this.draw();
+    if (!this.layout || narrow !== this.drawnNarrow || Math.abs(this.figure.clientWidth - this.layout.width) > 1) this.draw();
   }
 
   isNarrow() { return this.host.clientWidth < 700; }
@@ -274,7 +274,8 @@ class CurveLab {
   }
 
   draw() {
-    if (!this.data) return;
+    // Without a width (the page is being left, or not laid out yet) there is nothing to draw on; see resized().
+    if (!this.data || this.figure.clientWidth < 80) return;
     this.changed = null;
     const theme = themeOf(this.host);
     const layout = applyTheme(structuredClone(this.layoutNow()), theme);

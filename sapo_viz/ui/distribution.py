@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,9 +56,9 @@ def _files() -> dict[str, Path]:
     store = RunStore()
     runs: dict[str, Path] = {}
     for summary in store.list()[:_RUNS]:
-        steps = store.snapshots(summary.id)
-        if steps:
-            runs[f"run {summary.id}"] = store.snapshot_path(summary.id, steps[-1])
+        with contextlib.suppress(SapoVizError):  # deleted meanwhile: it is not offered, and the page goes on
+            if steps := store.snapshots(summary.id):
+                runs[f"run {summary.id}"] = store.snapshot_path(summary.id, steps[-1])
     samples = {f"sample {path.stem}": path for path in sorted((ASSETS / "samples").glob("*.jsonl"))}
     return samples | runs
 

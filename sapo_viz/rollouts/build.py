@@ -12,143 +12,72 @@ from typing import Any
 
 import numpy as np
 
-from sapo_viz.errors import RolloutError
+from sapo_viz.rollouts.columns import Columns, Row
 from sapo_viz.rollouts.record import Record, shown
-from sapo_viz.rollouts.schema import FIELDS, MAX_TOKENS, ROUNDING, Rollouts
+from sapo_viz.rollouts.schema import FIELDS, ROUNDING, UPLOAD, Limits, Rollouts
+from sapo_viz.rollouts.vocabulary import whole_text
 
 _NEEDED = ("tokens", "logprobs", "old_logprobs")
 
 
-def build(name: str, records: Iterable[Record]) -> Rollouts:
+def build(name: str, records: Iterable[Record], limits: Limits = UPLOAD) -> Rollouts:
     """The validated set of sequences of one file.
 
     Raises:
         RolloutError: the first thing that is wrong, as one sentence with file, place, field and remedy.
     """
-    builder = _Builder(name)
+    columns = Columns(name, limits)
+    checker = _Checker(columns)
     for record in records:
-        builder.add(record)
-    return builder.finish()
+        columns.add(checker.row(record))
+    return columns.finish()
 
 
-class _Builder:
-    """Collects checked columns; the strings of equal tokens are shared."""
+class _Checker:
+    """From a record, not yet believed, to a row."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.records: list[Record] = []  # emptied of their arrays: kept for messages about advantages
-        self.tokens: list[str] = []
-        self.columns: dict[str, list[np.ndarray | None]] = {
-            key: [] for key in ("logprobs", "old_logprobs", "advantages", "mask", "token_ids", "ref_logprobs")
-        }
-        self.labels: dict[str, list[Any]] = {key: [] for key in ("id", "prompt", "reward", "group", "step")}
-        self.shared: dict[str, str] = {}
-        self.unused: dict[str, None] = {}
-        self.rounded = self.repaired = self.empty = 0
+    def __init__(self, columns: Columns) -> None:
+        self.vocabulary = columns.vocabulary
+        self.counts = columns.counts
+        self.note_unused = columns.note_unused
 
-    def add(self, record: Record) -> None:
+    def row(self, record: Record) -> Row:
         values = {key: value for key, value in record.values.items() if value is not None}
-        for key in values:
-            if key not in FIELDS and len(self.unused) < 9:
-                self.unused[key] = None
+        self.note_unused(key for key in values if key not in FIELDS)
         for key in _NEEDED:
             if key not in values:
                 has = ", ".join(shown(k, 24).strip("'\"") for k in list(values)[:12]) or "none"
                 remedy = f"a sequence needs tokens, logprobs and old_logprobs (fields found: {has})"
                 record.fail(key, "is missing", remedy)
-        tokens = self._texts(record, values["tokens"])
-        length = len(tokens)
+        codes = self._texts(record, values["tokens"])
+        length = len(codes)
         mask = _mask(record, values.get("mask"), length)
-        new = self._logprobs(record, "logprobs", values, length, mask)
-        old = self._logprobs(record, "old_logprobs", values, length, mask)
-        ref = self._logprobs(record, "ref_logprobs", values, length, mask) if "ref_logprobs" in values else None
-        ids = _token_ids(record, values["token_ids"], length) if "token_ids" in values else None
-        advantages = _advantages(record, values, length, mask)
-        labels = self._labels(record, values)
-        if not length:
-            self.empty += 1
-            return
-        if len(self.tokens) + length > MAX_TOKENS:
-            raise RolloutError(f"{self.name}: more than {MAX_TOKENS:,} tokens; split the file into smaller ones.")
-        self.tokens.extend(tokens)
-        row = {"logprobs": new, "old_logprobs": old, "advantages": advantages, "mask": mask}
-        row |= {"token_ids": ids, "ref_logprobs": ref}
-        for key, column in row.items():
-            self.columns[key].append(column)
-        for key, label in labels.items():
-            self.labels[key].append(label)
-        self.records.append(Record(record.file, record.place, {}, record.lines))
-
-    def finish(self) -> Rollouts:
-        if not self.records:
-            raise RolloutError(f"{self.name}: there is no sequence with tokens in it; give at least one.")
-        computed = self._advantages_from_rewards()
-        lengths = np.array([len(part) for part in self.columns["logprobs"]], dtype=np.int64)
-        ids = self.labels["id"]
-        return Rollouts(
-            name=self.name,
-            offsets=_frozen(np.concatenate(([0], np.cumsum(lengths)))),
-            tokens=tuple(self.tokens),
-            logprobs=self._flat("logprobs"),
-            old_logprobs=self._flat("old_logprobs"),
-            advantages=self._flat("advantages"),
-            mask=self._flat("mask"),
-            ids=tuple(str(i + 1) if ids[i] is None else ids[i] for i in range(len(ids))),
-            prompts=tuple(self.labels["prompt"]),
-            rewards=tuple(self.labels["reward"]),
-            groups=tuple(self.labels["group"]),
-            steps=tuple(self.labels["step"]),
-            token_ids=self._flat("token_ids", lengths, missing=-1),
-            ref_logprobs=self._flat("ref_logprobs", lengths, missing=math.nan),
-            notes=tuple(self._notes(computed)),
+        return Row(
+            codes=codes,
+            logprobs=self._logprobs(record, "logprobs", values, length, mask),
+            old_logprobs=self._logprobs(record, "old_logprobs", values, length, mask),
+            mask=mask,
+            advantages=_advantages(record, values, length, mask),
+            token_ids=_token_ids(record, values["token_ids"], length) if "token_ids" in values else None,
+            ref_logprobs=(
+                self._logprobs(record, "ref_logprobs", values, length, mask) if "ref_logprobs" in values else None
+            ),
+            record=record,
+            **self._labels(record, values),
         )
 
-    def _flat(self, key: str, lengths: np.ndarray | None = None, missing: float = 0) -> Any:
-        parts = self.columns[key]
-        if all(part is None for part in parts):
-            return None
-        if lengths is not None:
-            parts = [np.full(n, missing) if p is None else p for p, n in zip(parts, lengths, strict=True)]
-        flat = np.concatenate(parts)  # type: ignore[arg-type]
-        parts.clear()
-        return _frozen(flat.astype(np.int64) if key == "token_ids" else flat)
-
-    def _notes(self, computed: int) -> list[str]:
-        notes = []
-        if computed:
-            notes.append(f"Advantages computed from reward and group; sequences: {computed:,}.")
-        if self.rounded:
-            notes.append(f"Log-probs above 0 by at most {ROUNDING:g}, taken as 0: {self.rounded:,}.")
-        if self.repaired:
-            notes.append(f"Texts that held half a character, shown as �: {self.repaired:,}.")
-        if self.empty:
-            notes.append(f"Sequences without tokens, left out: {self.empty:,}.")
-        if self.unused:
-            names = ", ".join(shown(name, 30).strip("'\"") for name in list(self.unused)[:8])
-            notes.append(f"Fields not used: {names}{', …' if len(self.unused) > 8 else ''}.")
-        return notes
-
-    def _texts(self, record: Record, value: Any) -> list[str]:
+    def _texts(self, record: Record, value: Any) -> np.ndarray:
         if isinstance(value, str) or not isinstance(value, (list, tuple)):
             record.fail("tokens", f"is {shown(value)}", "it takes a list of texts, one a token")
         if set(map(type, value)) - {str}:
             index = next(i for i, token in enumerate(value) if type(token) is not str)
             record.fail("tokens", f"is {shown(value[index])}", "a token is text", index=index)
-        shared = self.shared
-        try:
-            "".join(value).encode()
-        except UnicodeEncodeError:
-            value = [self._clean(token) for token in value]
-        return [shared.setdefault(token, token) for token in value]
+        return self.vocabulary.encode(value)
 
-    def _clean(self, text: str) -> str:
-        """Lone surrogates (JSON can write them) become �: no encoder downstream would take them."""
-        try:
-            text.encode()
-            return text
-        except UnicodeEncodeError:
-            self.repaired += 1
-            return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    def _whole(self, text: str) -> str:
+        whole = whole_text(text)
+        self.counts.repaired += whole != text
+        return whole
 
     def _logprobs(self, record: Record, key: str, values: Any, length: int, mask: np.ndarray) -> np.ndarray:
         array = _numbers(record, key, values[key], length, mask)
@@ -160,7 +89,7 @@ class _Builder:
                 index = int(wrong.argmax())
                 remedy = "a log-probability is at most 0 (natural log, not a probability)"
                 record.fail(key, f"is {array[index]:g}", remedy, index=index)
-            self.rounded += int(above.sum())
+            self.counts.rounded += int(above.sum())
             array = np.where(above, 0.0, array)
         return array
 
@@ -172,46 +101,17 @@ class _Builder:
                 value = int(value)
             if value is not None and (isinstance(value, bool) or not isinstance(value, (str, int))):
                 record.fail(key, f"is {shown(value)}", "it takes a text or a whole number")
-            out[key] = None if value is None else self._clean(_text_of(record, key, value))
+            out[key] = None if value is None else self._whole(_text_of(record, key, value))
         prompt = values.get("prompt")
         if prompt is not None and not isinstance(prompt, str):
             record.fail("prompt", f"is {shown(prompt)}", "it takes text")
-        out["prompt"] = None if prompt is None else self._clean(prompt)
+        out["prompt"] = None if prompt is None else self._whole(prompt)
         out["reward"] = _number(record, "reward", values["reward"]) if "reward" in values else None
         step = _number(record, "step", values["step"]) if "step" in values else None
         if step is not None and (not step.is_integer() or abs(step) > 2**53):
             record.fail("step", f"is {shown(values['step'])}", "it takes a whole number")
         out["step"] = None if step is None else int(step)
         return out
-
-    def _advantages_from_rewards(self) -> int:
-        """Fill in the advantages that were not given. Returns for how many sequences."""
-        columns = self.columns["advantages"]
-        missing = [i for i, column in enumerate(columns) if column is None]
-        if not missing:
-            return 0
-        rewards, groups = self.labels["reward"], self.labels["group"]
-        for i in missing:
-            for key, there in (("reward", rewards[i]), ("group", groups[i])):
-                if there is None:
-                    remedy = "give advantage (or advantages), or reward together with group"
-                    self.records[i].fail(key, "is missing and there is no advantage", remedy)
-        from sapo_viz.core.advantages import advantages_of  # torch, only when it is needed
-
-        wanted = {groups[i] for i in missing}
-        members = [i for i, reward in enumerate(rewards) if reward is not None and groups[i] in wanted]
-        values = advantages_of([rewards[i] for i in members], [groups[i] for i in members])
-        for i, value in zip(members, values, strict=True):
-            if columns[i] is None:
-                if not math.isfinite(value):
-                    self.records[i].fail("reward", f"is {rewards[i]:g}", "the spread of its group is not finite")
-                columns[i] = np.full(len(self.columns["logprobs"][i]), value)  # type: ignore[arg-type]
-        return len(missing)
-
-
-def _frozen(array: np.ndarray) -> np.ndarray:
-    array.setflags(write=False)
-    return array
 
 
 def _text_of(record: Record, key: str, value: str | int) -> str:
@@ -298,13 +198,13 @@ def _token_ids(record: Record, value: Any, length: int) -> np.ndarray:
     return np.asarray(value).astype(np.int64)
 
 
-def _advantages(record: Record, values: dict[str, Any], length: int, mask: np.ndarray) -> np.ndarray | None:
-    """[T] from `advantages` or `advantage`; None where it has to come from reward and group."""
+def _advantages(record: Record, values: dict[str, Any], length: int, mask: np.ndarray) -> np.ndarray | float | None:
+    """[T] from `advantages`, one number from `advantage`; None where it has to come from reward and group."""
     if "advantages" in values:
         array = _numbers(record, "advantages", values["advantages"], length, mask)
         return np.where(np.isfinite(array), array, 0.0)  # null is allowed under the mask only
     if "advantage" in values:
         if isinstance(values["advantage"], (list, tuple)):
             record.fail("advantage", "is a list", "one number; a list is called advantages")
-        return np.full(length, _number(record, "advantage", values["advantage"]))
+        return _number(record, "advantage", values["advantage"])
     return None

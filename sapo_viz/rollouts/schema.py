@@ -13,9 +13,24 @@ from typing import Any, Literal
 
 import numpy as np
 
-MAX_BYTES = 200 * 1024 * 1024  # what is accepted in one file; the page's upload limit is the same
-MAX_TOKENS = 10_000_000  # a small compressed Parquet file can unpack to far more than its size
+from sapo_viz.rollouts.vocabulary import Tokens
+
 ROUNDING = 1e-3  # bf16 and top-p renormalisation leave log-probs a hair above 0: taken as 0, and said
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much of one file is taken. Memory is some 50 bytes a token, whatever the file's format."""
+
+    bytes: int
+    tokens: int  # a small compressed Parquet file can unpack to far more than its size
+
+
+UPLOAD = Limits(200 * 1024**2, 10_000_000)  # the page's upload limit is the same
+DISK = Limits(4 * 1024**3, 50_000_000)  # files opened by their path: the command line, the server's own folder
+MAX_BYTES, MAX_TOKENS = UPLOAD.bytes, UPLOAD.tokens
+MAX_SEQUENCES = 1_000_000  # each is a row of the tables, a Python object or two
+MAX_LENGTH = 2_000_000  # tokens of one sequence: sequence-level objectives see it whole, in some 20 tensors
 
 Kind = Literal["texts", "numbers", "flags", "ids", "text", "number", "integer", "label"]
 
@@ -60,7 +75,7 @@ class Sequence:
     """One completion. Arrays are [T] and read-only; log-probs may be NaN where the mask is False."""
 
     id: str
-    tokens: tuple[str, ...]
+    tokens: Tokens
     logprobs: np.ndarray
     old_logprobs: np.ndarray
     advantages: np.ndarray
@@ -82,8 +97,8 @@ class Rollouts:
 
     name: str  # of the file, for messages and downloads
     offsets: np.ndarray  # [N+1] int64: sequence i has the tokens offsets[i]:offsets[i+1]
-    tokens: tuple[str, ...]  # [M]
-    logprobs: np.ndarray  # [M] float64
+    tokens: Tokens  # [M]: a compact sequence of str
+    logprobs: np.ndarray  # [M] float64: in float32 a log-prob of −20 is off by 1e-6, as large as an on-policy z
     old_logprobs: np.ndarray  # [M] float64
     advantages: np.ndarray  # [M] float64
     mask: np.ndarray  # [M] bool
@@ -111,7 +126,7 @@ class Rollouts:
 
         return Sequence(
             id=self.ids[index],
-            tokens=self.tokens[part],
+            tokens=self.tokens.cut(part),
             logprobs=self.logprobs[part],
             old_logprobs=self.old_logprobs[part],
             advantages=self.advantages[part],
@@ -141,7 +156,7 @@ class Rollouts:
         return Rollouts(
             name=self.name,
             offsets=np.array([0, part.stop - part.start]),
-            tokens=self.tokens[part],
+            tokens=self.tokens.cut(part),
             logprobs=self.logprobs[part],
             old_logprobs=self.old_logprobs[part],
             advantages=self.advantages[part],

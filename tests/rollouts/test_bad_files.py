@@ -248,4 +248,4 @@ def test_mutated_files_give_sequences_or_a_sentence(format: str, mixed: Rollouts
             str(error).encode()
         else:
             assert np.isfinite(rollouts.logprobs[rollouts.mask]).all()
-            json.dumps(rollouts.tokens, ensure_ascii=False).encode()
+            json.dumps(list(rollouts.tokens), ensure_ascii=False).encode()

@@ -50,6 +50,11 @@ def read_rollouts(path: Path | str) -> Rollouts:
 def parse_rollouts(data: bytes, name: str) -> Rollouts:
     """The sequences in `data`, as uploaded under `name`, which is used in messages only."""
     _check_bytes(name, len(data))
+    from sapo_viz.rollouts.formats import read_known
+
+    known = read_known(name, data)  # a framework's own file, seen from its content
+    if known is not None:
+        return known
     if data.startswith(b"PAR1"):
         from sapo_viz.rollouts import parquet_file
 

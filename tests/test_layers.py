@@ -24,6 +24,8 @@ HOMES = {
     "starlette": {"ui", "pages"},
     "plotly": {"figures"},
     "transformers": {"models"},
+    "peft": {"models"},
+    "huggingface_hub": {"models"},
     "tokenizers": {"models"},
     "safetensors": {"models"},
 }

@@ -4,29 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import socket
-import urllib.parse
-import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sapo_viz.core.lazy import torch
 from sapo_viz.errors import ModelError
+from sapo_viz.models.lora import with_adapter
+from sapo_viz.models.memory import check_memory, out_of_memory
+from sapo_viz.models.routing import quick_experts
+from sapo_viz.models.source import BUNDLED, ModelSource, fetch, locate
 from sapo_viz.models.tasks import Task
 from sapo_viz.models.tokenizer import encode, make_tokenizer, token_texts
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-_ASSETS = Path(__file__).parents[2] / "assets" / "policies"
-
-# name -> what it is, in one line
-BUNDLED: dict[str, str] = {
-    "addition-start": "warm start on three-digit addition: knows the form, right about one time in four",
-    "addition-rl": "the same after reinforcement learning with SAPO",
-}
 
 
 @dataclass(frozen=True)
@@ -55,47 +48,81 @@ class Policy:
 
     def save(self, folder: Path | str) -> None:
         """Hugging Face format, weights as safetensors."""
-        with _quiet():
+        with quiet():
             self.model.save_pretrained(folder)
             self.tokenizer.save_pretrained(folder)
 
 
 def load_policy(name: str, *, device: str = "cpu", dtype: str = "float32") -> Policy:
-    """A policy by bundled name, folder, or Hub id, in evaluation mode.
-
-    Code that comes with a model is never run (`trust_remote_code` stays off).
+    """A policy by bundled name, folder, or Hub id, in evaluation mode; any folder of this machine.
 
     Raises:
         ModelError: there is no such policy, or it is not a causal language model that can be read.
     """
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    return load_source(fetch(locate(name)), device=device, dtype=dtype)
 
-    source = str(_ASSETS / name) if name in BUNDLED else name
-    if Path(source).is_dir() and not (Path(source) / "config.json").is_file():
-        raise ModelError(f"the folder {name!r} holds no policy: there is no config.json in it.")
-    # Without a connection the library would try for most of a minute; what is in its cache still loads.
-    local = Path(source).exists() or not _hub_answers()
+
+def load_source(source: ModelSource, *, device: str = "cpu", dtype: str = "float32") -> Policy:
+    """A policy whose files are on this machine, in evaluation mode, with its adapter's layers in place.
+
+    The adapter is not merged into the weights: in bfloat16 the rounding would swallow part of it.
+
+    Raises:
+        ModelError: it is not a causal language model that can be read, or there is not enough memory for it.
+    """
+    from transformers import AutoModelForCausalLM
+
+    tokenizer = load_tokenizer(source)
+    check_memory(source, device, dtype)
+    with out_of_memory(source.name, device), reading(source.base.name), quiet():
+        model = AutoModelForCausalLM.from_pretrained(
+            source.base.folder,
+            dtype=getattr(torch, dtype),
+            trust_remote_code=False,
+            local_files_only=True,
+            use_safetensors=True,
+        )
+        if source.adapter:
+            model = with_adapter(model, source.adapter)
+        return Policy(source.name, quick_experts(model).to(device).eval(), tokenizer)
+
+
+def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
+    """The tokenizer alone, which takes no memory to speak of.
+
+    Raises:
+        ModelError: it cannot be read.
+    """
+    from transformers import AutoTokenizer
+
+    with reading(source.base.name), quiet():
+        return AutoTokenizer.from_pretrained(source.base.folder, trust_remote_code=False, local_files_only=True)
+
+
+@contextlib.contextmanager
+def reading(name: str) -> Iterator[None]:
+    """Whatever the libraries raise for a broken or foreign file, as one sentence. They have a dozen kinds."""
     try:
-        with _quiet():
-            tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False, local_files_only=local)
-            model = AutoModelForCausalLM.from_pretrained(
-                source, dtype=getattr(torch, dtype), trust_remote_code=False, local_files_only=local
-            )
-    except Exception as error:  # the libraries raise a dozen kinds, for a wrong name or a broken file
+        yield
+    except (ModelError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
         reason = str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else type(error).__name__
         raise ModelError(
             f"policy {name!r} could not be loaded ({reason[:300]}); it takes {', '.join(BUNDLED)}, a folder in "
             "Hugging Face format, or the id of a causal language model on the Hub, which needs a connection."
         ) from None
-    return Policy(name, model.to(device).eval(), tokenizer)
 
 
-def new_policy(task: Task, seed: int) -> Policy:
-    """An untrained Qwen3 of 75,776 parameters for a task. Equal seeds give equal weights."""
-    from transformers import Qwen3Config, Qwen3ForCausalLM
+def new_policy(task: Task, seed: int, *, experts: int = 0) -> Policy:
+    """An untrained Qwen3 of 75,776 parameters for a task of 26 symbols. Equal seeds give equal weights.
+
+    With `experts` it is a Qwen3Moe: so many experts of width 32 in each layer, two of them for each token.
+    """
+    from transformers import Qwen3Config, Qwen3ForCausalLM, Qwen3MoeConfig, Qwen3MoeForCausalLM
 
     tokenizer = make_tokenizer(task)
-    config = Qwen3Config(
+    shape: dict[str, Any] = dict(
         vocab_size=len(task.vocabulary),
         hidden_size=64,
         intermediate_size=128,
@@ -103,34 +130,25 @@ def new_policy(task: Task, seed: int) -> Policy:
         num_attention_heads=4,
         num_key_value_heads=2,
         head_dim=16,
-        max_position_embeddings=64,
+        max_position_embeddings=max(64, task.prompt_length + task.completion_length),
         tie_word_embeddings=True,
         pad_token_id=tokenizer.pad_token_id,
         eos_token_id=tokenizer.eos_token_id,
         bos_token_id=None,
         dtype="float32",
     )
+    mixture = dict(moe_intermediate_size=32, num_experts=experts, num_experts_per_tok=2, norm_topk_prob=True)
     with torch.random.fork_rng(devices=[]):  # leave the caller's random numbers alone
         torch.manual_seed(seed)
-        model = Qwen3ForCausalLM(config)
+        if experts:
+            model = quick_experts(Qwen3MoeForCausalLM(Qwen3MoeConfig(**shape, **mixture)))
+        else:
+            model = Qwen3ForCausalLM(Qwen3Config(**shape))
     return Policy("new", model.eval(), tokenizer)
 
 
-def _hub_answers(seconds: float = 3.0) -> bool:
-    """Whether the Hub can be reached; taken for granted behind a proxy."""
-    from huggingface_hub.constants import ENDPOINT
-
-    if urllib.request.getproxies():
-        return True
-    address = urllib.parse.urlsplit(ENDPOINT)
-    port = address.port or (80 if address.scheme == "http" else 443)
-    with contextlib.suppress(OSError), socket.create_connection((address.hostname, port), timeout=seconds):
-        return True
-    return False
-
-
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without progress bars and advice: what matters is in the error."""
     from transformers.utils import logging as transformers_logging
 

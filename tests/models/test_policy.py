@@ -126,7 +126,7 @@ def test_half_characters_and_blanks_are_shown_as_they_are() -> None:
     backend.decoder = decoders.ByteLevel()
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend)
     ids = encode(tokenizer, "a <b>\n你")
-    assert token_texts(tokenizer, ids) == ["a", " ", "<", "b", ">", "\n", r"\xe4", r"\xbd", r"\xa0"]
+    assert token_texts(tokenizer, ids) == ["a", " ", "<", "b", ">", "\n", "⟨E4⟩", "⟨BD⟩", "⟨A0⟩"]
 
 
 def test_importing_the_layer_loads_neither_torch_nor_transformers() -> None:

@@ -1,0 +1,69 @@
+"""A LoRA adapter (arXiv 2106.09685) as peft writes it: adapter_config.json beside adapter_model.safetensors."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sapo_viz.errors import ModelError
+from sapo_viz.models.source import Located
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+def with_adapter(model: PreTrainedModel, adapter: Located) -> PreTrainedModel:
+    """The same model with W + (α/r)·B·A in the layers that the adapter names; nothing is trained.
+
+    The transformers model itself is returned and not peft's wrapper: the LoRA layers sit inside it.
+
+    Raises:
+        ModelError: it is no LoRA adapter, or one for another model.
+    """
+    folder = Path(adapter.folder)
+    _check(adapter.name, folder)
+    from peft import PeftModel
+
+    try:
+        wrapped = PeftModel.from_pretrained(model, str(folder), is_trainable=False, local_files_only=True)
+    except Exception as error:  # a wrong shape is a RuntimeError, a layer that is missing a ValueError
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__).strip().rstrip(".:")
+        raise ModelError(
+            f"the adapter {adapter.name!r} does not fit the model ({reason[:200]}); it takes the model that it was "
+            "trained on."
+        ) from None
+    base = wrapped.get_base_model()
+    in_file, in_model = _layers_in_file(folder), sum(name.endswith("lora_A") for name, _ in base.named_modules())
+    if in_file != in_model:  # peft leaves out what does not fit and goes on
+        raise ModelError(
+            f"the adapter {adapter.name!r} has {in_file} LoRA layers in its file and {in_model} in this model; it takes "
+            "the model that it was trained on."
+        )
+    return base
+
+
+def _layers_in_file(folder: Path) -> int:
+    from safetensors import safe_open
+
+    with safe_open(folder / "adapter_model.safetensors", "pt") as file:
+        return sum(".lora_A." in key or ".lora_embedding_A" in key for key in file.keys())  # noqa: SIM118
+
+
+def _check(name: str, folder: Path) -> None:
+    try:
+        config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+        kind = str(config.get("peft_type"))
+    except (OSError, ValueError, AttributeError, RecursionError):
+        raise ModelError(f"the adapter {name!r} has no adapter_config.json that can be read.") from None
+    if kind != "LORA":
+        raise ModelError(f"the adapter {name!r} is of kind {kind[:30]}; only LORA is read.")
+    if not (folder / "adapter_model.safetensors").is_file():
+        raise ModelError(
+            f"the adapter {name!r} has no adapter_model.safetensors (a .bin file is a pickle, which can run code when "
+            "opened); save it again with a current peft."
+        )
+    if config.get("megatron_config"):  # peft would import the module that the file names
+        raise ModelError(
+            f"the adapter {name!r} is made for Megatron layers (megatron_config), which are not read here."
+        )

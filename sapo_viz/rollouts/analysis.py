@@ -1,97 +1,83 @@
 """What each objective does to the tokens of a file: token by token, sequence by sequence, and over all of it.
 
-The numbers come from `core.losses.token_view`, the same call that training and the curves make. Sequences
-go through it padded to [B, T] in chunks of similar length, and come back flat.
+The file goes once through `core.losses.token_view` (see passes.py) and leaves a few sums a sequence; a
+token's own numbers are worked out again when its sequence is looked at.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sapo_viz.core.lazy import torch
-from sapo_viz.core.losses import token_view
 from sapo_viz.core.objective import LOG_RATIO_LIMIT, Objective
+from sapo_viz.rollouts.histogram import Histogram, What, histogram
+from sapo_viz.rollouts.passes import spans, sums
 from sapo_viz.rollouts.schema import Rollouts
+from sapo_viz.rollouts.token_numbers import TokenNumbers
+from sapo_viz.rollouts.totals import Share, Totals, gather
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_CHUNK = 1 << 18  # padded tokens at a time: 2 MB a tensor, so the peak does not depend on the file
-
-
-@dataclass(frozen=True)
-class TokenNumbers:
-    """One objective over a flat set of tokens, all [M] float64. Masked tokens: ratio 1, the rest 0."""
-
-    ratio: np.ndarray  # r, or s at sequence level
-    coefficient: np.ndarray  # c: ∂J/∂log π = c·A
-    weight: np.ndarray  # w = c / ratio
-
-
-@dataclass(frozen=True)
-class Share:
-    """What an objective keeps of the gradient of some tokens.
-
-    tokens          response tokens with A ≠ 0; the others have no gradient to keep
-    kept            Σ|A|·w / Σ|A|: the mean gate, the metric `gate_mean`
-    clip_fraction   share of these tokens with c = 0, the metric `clip_fraction`
-    ess             (Σ c)² / (n·Σ c²): the share of tokens that effectively carries the update; c is the
-                    importance weight after the gate, so that for `unclipped` it is the usual ESS of r
-    Without such tokens the three are NaN.
-    """
-
-    tokens: int
-    kept: float
-    clip_fraction: float
-    ess: float
-
 
 @dataclass(frozen=True)
 class Analysis:
-    """A file under some objectives. Everything beyond `tokens` is derived on demand, and kept."""
+    """A file under some objectives. Everything beyond `totals` is derived on demand, and kept."""
 
     rollouts: Rollouts
     objectives: Mapping[str, Objective]  # key -> objective; the key is its catalogue name, or the spec it was given by
-    tokens: Mapping[str, TokenNumbers]
+    totals: Mapping[str, Totals]  # key -> sums by sequence
+
+    @cached_property
+    def tokens(self) -> Mapping[str, TokenNumbers]:
+        """Objective -> ratio, coefficient and weight of the flat tokens, computed for the slice that is asked for."""
+        return {key: TokenNumbers(self.rollouts, objective) for key, objective in self.objectives.items()}
 
     @cached_property
     def log_s(self) -> np.ndarray:
         """[N] log s_i = mean of z over the sequence's response tokens; 0 without any."""
-        return self._sums(self.rollouts.log_ratio) / np.maximum(self.counts, 1)
+        return self._sums(lambda part, rows: self.rollouts.log_ratio[part]) / np.maximum(self.counts, 1)
 
     @cached_property
     def variance(self) -> np.ndarray:
         """[N] Var_i: variance of z within the sequence (population), the A2 of the paper's analysis."""
+
+        def squares(part: slice, rows: slice) -> np.ndarray:
+            mean = np.repeat(self.log_s[rows], self.rollouts.lengths[rows])
+            return np.where(self.rollouts.mask[part], (self.rollouts.log_ratio[part] - mean) ** 2, 0.0)
+
         with np.errstate(over="ignore", invalid="ignore"):  # log-probs of −1e200 are finite too
-            spread = self.rollouts.log_ratio - np.repeat(self.log_s, self.rollouts.lengths)
-            return self._sums(np.where(self.rollouts.mask, spread**2, 0.0)) / np.maximum(self.counts, 1)
+            return self._sums(squares) / np.maximum(self.counts, 1)
 
     @cached_property
     def counts(self) -> np.ndarray:
         """[N] response tokens a sequence."""
-        return self._sums(self.rollouts.mask.astype(np.float64)).astype(np.int64)
+        return self._sums(lambda part, rows: self.rollouts.mask[part].astype(np.float64)).astype(np.int64)
 
     def share(self, key: str, sign: int = 0) -> Share:
         """Over the whole file; `sign` 1 or −1 takes only the tokens whose A has that sign."""
-        advantages = self.rollouts.advantages
-        signal = self.rollouts.mask & (advantages != 0 if sign == 0 else np.sign(advantages) == sign)
-        size = np.abs(advantages[signal])
-        if not len(size):
-            return Share(0, np.nan, np.nan, np.nan)
-        numbers = self.tokens[key]
-        c = numbers.coefficient[signal]
-        # Scaled by its largest: c² overflows for ratios near the ±20 clamp times a large length.
-        c_scaled = c / max(float(np.abs(c).max()), 1e-300)
-        squares = float((c_scaled**2).sum())
-        ess = float(c_scaled.sum()) ** 2 / (len(c) * squares) if squares else 0.0
-        size = size / size.max()
-        kept = float((size * numbers.weight[signal]).sum() / size.sum())
-        return Share(len(c), kept, float((c == 0).mean()), ess)
+        return self.totals[key].share(sign)
+
+    def histogram(self, what: What, bins: int = 60) -> Histogram:
+        """Distribution of z over the response tokens by sign of A, or of log s_i or Var_i over the sequences.
+
+        The bins span the middle 99.8 % of the values; what lies beyond is counted in `below` and `above`.
+        """
+        if what != "log_ratio":
+            own = self.counts > 0
+            values = (self.log_s if what == "log_s" else self.variance)[own]
+            return histogram(what, values, {"all": 0}, None, bins, log=what == "variance")
+        rollouts = self.rollouts
+        kinds = {"A > 0": 1, "A < 0": -1, "A = 0": 0}
+        z, kind = np.empty(len(rollouts.tokens)), np.empty(len(rollouts.tokens), np.int8)
+        for _, part in spans(rollouts):
+            z[part] = np.where(rollouts.mask[part], rollouts.log_ratio[part], np.nan)  # masked ones do not count
+            kind[part] = np.sign(rollouts.advantages[part])
+        return histogram(what, z, kinds, kind, bins)
 
     @cached_property
     def batch(self) -> pd.DataFrame:
@@ -114,23 +100,21 @@ class Analysis:
         import pandas as pd
 
         rollouts = self.rollouts
-        size = np.where(rollouts.mask, np.abs(rollouts.advantages), 0.0)
-        total = self._sums(size)
         frame = {
             "id": list(rollouts.ids),
             "group": list(rollouts.groups),
             "step": pd.array(list(rollouts.steps), dtype="Int64"),
             "reward": np.array([np.nan if reward is None else reward for reward in rollouts.rewards]),
-            "advantage": self._sums(np.where(rollouts.mask, rollouts.advantages, 0.0)) / np.maximum(self.counts, 1),
+            "advantage": self._sums(lambda part, rows: np.where(rollouts.mask[part], rollouts.advantages[part], 0.0))
+            / np.maximum(self.counts, 1),
             "tokens": self.counts,
             "log_s": self.log_s,
             "s": np.exp(np.clip(self.log_s, -LOG_RATIO_LIMIT, LOG_RATIO_LIMIT)),
             "variance": self.variance,
         }
-        for key, numbers in self.tokens.items():
-            with np.errstate(over="ignore", invalid="ignore"):
-                frame[f"kept_{key}"] = np.where(total > 0, self._sums(size * numbers.weight) / total, np.nan)
-            frame[f"dropped_{key}"] = self._sums(((size > 0) & (numbers.coefficient == 0)).astype(float)).astype(int)
+        for key, totals in self.totals.items():
+            frame[f"kept_{key}"] = totals.kept()
+            frame[f"dropped_{key}"] = totals.dropped.sum(1).astype(np.int64)
         return pd.DataFrame(frame)
 
     def token_table(self, index: int) -> pd.DataFrame:
@@ -152,56 +136,19 @@ class Analysis:
             "advantage": sequence.advantages,
         }
         for key, numbers in self.tokens.items():
-            frame[f"weight_{key}"] = np.where(sequence.mask, numbers.weight[part], np.nan)
-            frame[f"coefficient_{key}"] = np.where(sequence.mask, numbers.coefficient[part], np.nan)
+            own = numbers.sequence(index)
+            frame[f"weight_{key}"] = np.where(sequence.mask, own.weight, np.nan)
+            frame[f"coefficient_{key}"] = np.where(sequence.mask, own.coefficient, np.nan)
         return pd.DataFrame(frame)
 
-    def _sums(self, values: np.ndarray) -> np.ndarray:
-        """Sum within each sequence. [M] -> [N]"""
-        return np.add.reduceat(values, self.rollouts.offsets[:-1])  # no sequence is empty
+    def _sums(self, values: Callable[[slice, slice], np.ndarray]) -> np.ndarray:
+        """Sum within each sequence of what `values` gives for some tokens, (tokens, sequences) -> [K]. [N]"""
+        out = np.empty(len(self.rollouts))
+        for rows, part in spans(self.rollouts):
+            out[rows] = sums(self.rollouts, rows, values(part, rows))
+        return out
 
 
 def analyse(rollouts: Rollouts, objectives: Mapping[str, Objective]) -> Analysis:
-    """Ratio, coefficient and weight of every token of the file under each objective."""
-    out = {key: [np.empty(len(rollouts.tokens)) for _ in range(3)] for key in objectives}
-    for places, inside, batch in _chunks(rollouts):
-        for key, objective in objectives.items():
-            view = token_view(objective, *batch)
-            for flat, values in zip(out[key], (view.ratio, view.coefficient, view.gate_weight), strict=True):
-                flat[places] = values.numpy()[inside] + 0.0  # −0 becomes 0
-    for arrays in out.values():
-        for array in arrays:
-            array.setflags(write=False)
-    return Analysis(rollouts, dict(objectives), {key: TokenNumbers(*arrays) for key, arrays in out.items()})
-
-
-def _chunks(rollouts: Rollouts) -> Iterator[tuple[np.ndarray, np.ndarray, tuple[Any, ...]]]:
-    """Sequences of similar length, padded: places in the flat arrays [K], which cells they fill [B, T] bool, tensors.
-
-    The values were checked when the file was read, so `token_view` may take them as they are.
-    """
-    lengths = rollouts.lengths
-    order = np.argsort(lengths, kind="stable")
-    start = 0
-    while start < len(order):
-        stop = start + 1
-        while stop < len(order) and (stop + 1 - start) * lengths[order[stop]] <= _CHUNK:
-            stop += 1
-        rows = order[start:stop]
-        steps = np.arange(lengths[rows[-1]])
-        inside = steps < lengths[rows, None]
-        places = (rollouts.offsets[rows, None] + steps)[inside]
-
-        def pad(values: np.ndarray, inside: np.ndarray = inside, places: np.ndarray = places) -> Any:
-            out = np.zeros(inside.shape, dtype=values.dtype)
-            out[inside] = values[places]
-            return torch.from_numpy(out)
-
-        yield (
-            places,
-            inside,
-            tuple(
-                pad(values) for values in (rollouts.logprobs, rollouts.old_logprobs, rollouts.advantages, rollouts.mask)
-            ),
-        )
-        start = stop
+    """What each objective does to the file."""
+    return Analysis(rollouts, dict(objectives), gather(rollouts, objectives))

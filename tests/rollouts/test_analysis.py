@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from sapo_viz import CATALOG, Objective, policy_loss
-from sapo_viz.rollouts import analysis as module
+from sapo_viz.rollouts import passes
 from sapo_viz.rollouts.analysis import analyse
 from sapo_viz.rollouts.read import parse_rollouts
 from sapo_viz.rollouts.schema import Rollouts
@@ -32,7 +32,7 @@ def test_the_worked_case() -> None:
         math.exp(result.log_s[0]) == pytest.approx(math.prod(WORKED_RATIOS) ** 0.25) == pytest.approx(1.2636, abs=1e-4)
     )
     assert result.tokens["gspo"].weight.tolist() == [0, 0, 0, 0]
-    weight = result.tokens["sapo"].weight
+    weight = result.tokens["sapo"].weight[:]
     assert (weight[:3] > 0.999).all() and weight[3] == pytest.approx(1 / math.cosh(0.75) ** 2) == pytest.approx(
         0.6, abs=0.004
     )
@@ -101,7 +101,7 @@ def test_order_and_chunks_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None
         )
     forward = analyse(parse_rollouts(jsonl(*items), "x"), ALL)
     shuffled = [items[i] for i in rng.permutation(30)]
-    monkeypatch.setattr(module, "_CHUNK", 64)
+    monkeypatch.setattr(passes, "CHUNK", 64)
     other = analyse(parse_rollouts(jsonl(*shuffled), "x"), ALL)
     a, b = (result.sequences.set_index("id").sort_index() for result in (forward, other))
     for column in a.select_dtypes("number"):
@@ -164,6 +164,6 @@ def test_one_object_alone_and_a_byte_order_mark_are_read() -> None:
 
 
 def test_values_are_frozen(mixed: Rollouts) -> None:
-    for array in (mixed.logprobs, mixed[0].logprobs, analyse(mixed, ALL).tokens["sapo"].weight):
+    for array in (mixed.logprobs, mixed[0].logprobs, analyse(mixed, ALL).tokens["sapo"].weight[:]):
         with pytest.raises(ValueError, match="read-only"):
             array[0] = 1.0

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tempfile
+import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,19 +12,24 @@ from benchmarks.report import Row, Section
 from scripts.browser import chromium, serving, settle
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, Page
 
 KNOB = '[data-testid="knob-sapo-tau_pos"]'
 STEPS = 300
+SECONDS = 3
 # Six objectives, both signs, surrogate and weight: 24 curves, and where the tokens are.
 PICTURE = "/curves?objectives=sapo,grpo,gspo,dapo,dual_clip,cispo"
+
+# Exhibit -> the slider that is dragged in it.
+EXHIBITS = {"outlier": "knob-sapo-tau_pos", "coherence": "knob-numbers-tau", "asymmetry": "knob-knobs-tau_neg"}
 
 # Input event → the frame that shows it: the message is handled after the frame of this input was painted.
 # Every sample must have moved a line, or it would measure an empty frame.
 INPUT_TO_PAINT = """async ([knob, steps]) => {
-  const slider = document.querySelector(knob);
-  const paths = () => [...document.querySelectorAll('.lab .main-svg path.js-line')];
-  const lines = () => paths().map((path) => path.getAttribute('d')).join();
+  const slider = document.querySelector(knob), figure = document.querySelector('.lab :is(.lab-figure, .exh-figure)');
+  let moved = false;
+  new MutationObserver(() => { moved = true; })
+    .observe(figure, { subtree: true, attributes: true, childList: true, characterData: true });
   const low = Number(slider.min), high = Number(slider.max);
   const painted = () => new Promise((done) => requestAnimationFrame(() => {
     const channel = new MessageChannel();
@@ -32,28 +39,41 @@ INPUT_TO_PAINT = """async ([knob, steps]) => {
   const samples = [];
   let still = 0;
   for (let i = 0; i < steps; i++) {
-    const before = lines();
+    moved = false;
     slider.value = low + (high - low) * (0.5 + 0.4 * Math.sin(i / 9));
     const began = performance.now();
     slider.dispatchEvent(new Event('input', { bubbles: true }));
     samples.push(await painted() - began);
-    if (lines() === before) still += 1;
+    if (!moved) still += 1;
   }
   return { samples, still };
 }"""
 
-# Frames in which a line moved, while a real mouse drags.
-WATCH_FRAMES = """() => {
+# Frames in which a line moved, and the inputs that the mouse made, while a real mouse drags.
+WATCH_FRAMES = """(knob) => {
   window.sapoFrames = [];
-  let last = null;
+  window.sapoInputs = 0;
+  let moved = false;
+  document.querySelector(knob).addEventListener('input', () => { window.sapoInputs += 1; });
+  new MutationObserver(() => { moved = true; })
+    .observe(document.querySelector('.lab'), { subtree: true, attributes: true, attributeFilter: ['d'] });
   const look = (now) => {
-    const d = [...document.querySelectorAll('.lab .main-svg path.js-line')].map((p) => p.getAttribute('d')).join();
-    if (d !== last) window.sapoFrames.push(now);
-    last = d;
-    window.sapoWatch = requestAnimationFrame(look);
+    if (moved) window.sapoFrames.push(now);
+    moved = false;
+    requestAnimationFrame(look);
   };
-  window.sapoWatch = requestAnimationFrame(look);
+  requestAnimationFrame(look);
 }"""
+
+
+@dataclass(frozen=True)
+class Drag:
+    """`per_second` repaints, `gaps` between them in ms, `inputs` of the mouse, what was `sent` before release."""
+
+    per_second: list[float]
+    gaps: list[float]
+    inputs: int
+    sent: int
 
 
 def measure() -> Section:
@@ -68,25 +88,39 @@ def measure() -> Section:
         page.wait_for_timeout(1000)
         result = page.evaluate(INPUT_TO_PAINT, [KNOB, STEPS])
         page.wait_for_timeout(2000)
-        frames, gaps, sent = _drag(page, traffic)
+        drag = _drag(page, traffic)
         page.close()
+        exhibits = {name: _exhibit(browser, f"{server.url}/{name}", knob) for name, knob in EXHIBITS.items()}
     return Section(
         "Slider input → repaint while dragging",
-        "24 curves (six objectives, both signs, surrogate and weight) at 1440 px, Chromium without GPU (it paints on "
-        "the CPU). Input event → end of the "
-        f"frame that shows it, {STEPS} inputs on τ₊, one after the other; then a real mouse drag of three seconds.",
+        "24 curves (six objectives, both signs, surrogate and weight) and the exhibits as they open, at 1440 px, "
+        "Chromium without GPU (it paints on the CPU). Input event → end of the frame that shows it, "
+        f"{STEPS} inputs on a slider, one after the other; then, on the curves, a mouse drag of {SECONDS} seconds.",
         [
             Row("input → repaint", "ms", result["samples"], digits=1),
-            Row("between repaints during a mouse drag", "ms", gaps, digits=1),
-            Row("repaints a second during a mouse drag", "/s", frames),
+            *(Row(f"input → repaint, exhibit {name}", "ms", r["samples"], digits=1) for name, r in exhibits.items()),
+            Row("between repaints during a mouse drag", "ms", drag.gaps, digits=1),
+            Row("repaints a second during a mouse drag", "/s", drag.per_second),
         ],
         [
-            f"Inputs after which no line had moved: {result['still']} of {STEPS}.",
-            f"Requests and WebSocket frames during the drag, before release: {sent}.",
+            f"Inputs after which nothing had moved: {sum(r['still'] for r in (result, *exhibits.values()))} of "
+            f"{STEPS * (1 + len(exhibits)):,}.",
+            f"The drag made {drag.inputs} inputs and {sum(drag.per_second):.0f} repaints in {SECONDS} seconds.",
+            f"Requests and WebSocket frames during the drag, before release: {drag.sent}.",
             "A native slider with `st.plotly_chart` shows nothing until release and follows 250–350 ms after it "
             "(measured for the design).",
         ],
     )
+
+
+def _exhibit(browser: Browser, url: str, knob: str) -> dict[str, Any]:
+    page = browser.new_page(viewport={"width": 1440, "height": 900})
+    page.goto(url)
+    settle(page)
+    page.wait_for_timeout(500)
+    result: dict[str, Any] = page.evaluate(INPUT_TO_PAINT, [f'[data-testid="{knob}"]', STEPS])
+    page.close()
+    return result
 
 
 def _listen(socket: Any, traffic: list[str]) -> None:
@@ -94,26 +128,26 @@ def _listen(socket: Any, traffic: list[str]) -> None:
     socket.on("framereceived", lambda _: traffic.append("frame received"))
 
 
-def _drag(page: Page, traffic: list[str]) -> tuple[list[float], list[float], int]:
-    """Repaints of each second, gaps between them in ms, and how much traffic there was before release."""
+def _drag(page: Page, traffic: list[str]) -> Drag:
+    """To and fro over the slider for three seconds, the moves sent as fast as the page takes them."""
     box = page.locator(KNOB).bounding_box()
     assert box is not None
     middle = box["y"] + box["height"] / 2
     page.mouse.move(box["x"] + box["width"] / 2, middle)
     page.mouse.down()
     page.wait_for_timeout(700)  # what the press itself sets off is not the drag
-    page.evaluate(WATCH_FRAMES)
+    page.evaluate(WATCH_FRAMES, KNOB)
     before = len(traffic)
     began = page.evaluate("performance.now()")
-    step = 0
-    while page.evaluate("performance.now()") - began < 3000:
-        step += 1
-        share = 0.5 + 0.4 * (((step * 2) % 200) / 100 - 1) * (1 if (step // 100) % 2 else -1)
-        page.mouse.move(box["x"] + box["width"] * share, middle)
-    page.evaluate("cancelAnimationFrame(window.sapoWatch)")
+    end, side = time.monotonic() + SECONDS, 1
+    while time.monotonic() < end:
+        # Many moves in one order: asking the page between them would measure the asking.
+        page.mouse.move(box["x"] + box["width"] * (0.5 + 0.4 * side), middle, steps=30)
+        side = -side
     sent = len(traffic) - before
+    times = [moment - began for moment in page.evaluate("window.sapoFrames") if moment >= began]
+    inputs = page.evaluate("window.sapoInputs")
     page.mouse.up()
-    times = [time - began for time in page.evaluate("window.sapoFrames") if time >= began]
     gaps = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
-    per_second = [float(sum(1 for time in times if second <= time / 1000 < second + 1)) for second in range(3)]
-    return per_second, gaps, sent
+    per_second = [float(sum(second <= moment / 1000 < second + 1 for moment in times)) for second in range(SECONDS)]
+    return Drag(per_second, gaps, inputs, sent)

@@ -11,12 +11,12 @@ import urllib.request
 from pathlib import Path
 
 from benchmarks.report import Row, Section
-from scripts.browser import Server, chromium, launch
+from scripts.browser import EXHIBITS, Server, chromium, launch
 
 ROUNDS = 7
 EMPTY = 'import streamlit as st\n\nst.title("empty")\n'
 TEXT = '[data-testid="stMain"] h1'
-FIGURE = ".lab path.first-line, .lab .main-svg path.js-line"
+FIGURE = ".lab path.first-line, .lab .main-svg path.js-line, .exh-figure svg > g > *"
 HOVER = '.lab[data-ready="true"] .main-svg path.js-line'
 
 # The page itself notes when it first sees what is waited for: a wait from outside looks only every half second.
@@ -42,6 +42,7 @@ def measure() -> Section:
             ("home: hover and zoom", "app.py", "/", HOVER),
             ("curves: figure drawn", "app.py", "/curves", FIGURE),
             ("curves: hover and zoom", "app.py", "/curves", HOVER),
+            *((f"{name}: figure drawn", "app.py", path, FIGURE) for name, path in EXHIBITS.items()),
         ]
         for _ in range(ROUNDS):
             for name, script, path, selector in targets:
@@ -65,7 +66,7 @@ def measure() -> Section:
         _against_floor(samples)
         + [
             "The first figure follows its sliders; hover and zoom come with plotly.js, 4.8 MB to parse.",
-            "Home and curves import neither torch nor transformers (a test says so).",
+            "Home, curves and exhibits import neither torch nor transformers (a test says so).",
         ],
     )
 
@@ -73,7 +74,8 @@ def measure() -> Section:
 def _against_floor(samples: dict[str, list[float]]) -> list[str]:
     floor = statistics.median(samples["empty Streamlit page: text"])
     ratios = ", ".join(
-        f"{page} {statistics.median(samples[f'{page}: figure drawn']) / floor:.2f}" for page in ("home", "curves")
+        f"{page} {statistics.median(samples[f'{page}: figure drawn']) / floor:.2f}"
+        for page in ("home", "curves", *EXHIBITS)
     )
     return [f"First figure as a multiple of the empty page (aimed at: 1.3): {ratios}."]
 

@@ -7,6 +7,7 @@ from sapo_viz.figures.curves import QUANTITIES, RatioAxis
 from sapo_viz.ui.curves import curves
 from sapo_viz.ui.distribution import distribution_choice
 from sapo_viz.ui.exhibits import exhibit_links
+from sapo_viz.ui.first import figure_first
 from sapo_viz.ui.formulas import formula_cards
 from sapo_viz.ui.state import url_choice
 from sapo_viz.ui.words import _
@@ -62,6 +63,7 @@ values = curves(
     alt=_("Curves against the ratio, for positive and negative advantage, of"),
     distribution=distribution,
 )
+figure_first("curves")
 
 st.subheader(_("What to notice"))
 st.markdown(

@@ -7,14 +7,14 @@ derivative in z is larger, and it can exceed the line (arXiv 2511.20347; about 2
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from sapo_viz.core.knobs import Knob
 from sapo_viz.figures.exhibits import control, knob_json
 from sapo_viz.figures.palette import style_of
-from sapo_viz.rollouts.schema import Rollouts
+
+if TYPE_CHECKING:
+    from sapo_viz.rollouts.schema import Rollouts
 
 MOST_TOKENS = 100_000  # of a file: what a browser computes within a frame or two
 
@@ -52,6 +52,8 @@ def cases(file: bool) -> dict[str, dict[str, Any]]:
 
 def file_data(rollouts: Rollouts) -> dict[str, Any]:
     """The log-ratios of the response tokens, sequence after sequence; the first MOST_TOKENS of a long file."""
+    import numpy as np  # when there is a file; the drawn sequences do without
+
     z, starts, ids = [], [0], []
     for i in range(len(rollouts)):
         part = slice(int(rollouts.offsets[i]), int(rollouts.offsets[i + 1]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from sapo_viz.rollouts.schema import Rollouts
 
 _GAUSSIAN, _OWN = "gaussian", "own"
+_READ = "ratios: read"  # session: the upload that was read last, and its ratios
+Ratios = tuple[list[float], int]  # quantiles of log r, and how many tokens there are
 _RUNS = 8  # the newest; older ones are opened on the Tokens page
 _POINTS = 2000  # quantiles are enough for a picture and a mean; a file may have millions of tokens
 
@@ -43,9 +46,9 @@ def distribution_choice() -> dict[str, Any]:
         if chosen == _OWN:
             upload = st.file_uploader(_("A rollout file: JSON, JSONL, CSV or Parquet"), key="ratios-file")
             if upload is not None:
-                return _described(*_of_upload(upload.getvalue(), upload.name), upload.name)
+                return _described(*_of_upload(upload), upload.name)
         elif chosen != _GAUSSIAN:
-            return _described(*_of_file(files[chosen]), chosen)
+            return _described(*_of_file(files[chosen], files[chosen].stat().st_mtime_ns), chosen)
     except SapoVizError as error:
         st.error(plain(str(error)), icon=":material/error:")
     return dict(label=_GAUSSIAN)
@@ -69,21 +72,26 @@ def _described(z: list[float], tokens: int, name: str) -> dict[str, Any]:
     return dict(label=_("{tokens} tokens of {name}").format(tokens=f"{tokens:,}", name=name), z=z)
 
 
-@st.cache_data(show_spinner=False, max_entries=16)
-def _of_file(path: Path) -> tuple[list[float], int]:
+# Not st.cache_data: to name it is to import pandas, a third of a second before the first curve.
+@lru_cache(maxsize=16)
+def _of_file(path: Path, modified: int) -> Ratios:
     from sapo_viz.rollouts.read import read_rollouts
 
     return _quantiles(read_rollouts(path))
 
 
-@st.cache_data(show_spinner=False, max_entries=4, ttl="1h")
-def _of_upload(data: bytes, name: str) -> tuple[list[float], int]:
+def _of_upload(upload: Any) -> Ratios:
+    """Read once a visit: the quantiles stay with the session, the file with Streamlit."""
     from sapo_viz.rollouts.read import parse_rollouts
 
-    return _quantiles(parse_rollouts(data, name))
+    known, ratios = st.session_state.get(_READ, (None, None))
+    if known != upload.file_id:
+        ratios = _quantiles(parse_rollouts(upload.getvalue(), upload.name))
+        st.session_state[_READ] = (upload.file_id, ratios)
+    return ratios
 
 
-def _quantiles(rollouts: Rollouts) -> tuple[list[float], int]:
+def _quantiles(rollouts: Rollouts) -> Ratios:
     """Quantiles of log r over the response tokens of a file, and how many tokens there are."""
     import numpy as np
 

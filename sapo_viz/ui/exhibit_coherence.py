@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,6 @@ import streamlit as st
 from sapo_viz.errors import RolloutError
 from sapo_viz.figures.assets import ASSETS
 from sapo_viz.figures.exhibits_coherence import AXES, CONTROLS, TAILS, coherence_data, file_data
-from sapo_viz.rollouts.read import parse_rollouts, read_rollouts
 from sapo_viz.ui.exhibits import exhibit, read_controls, read_option, shared_words, write_controls, write_option
 from sapo_viz.ui.state import url_choice
 from sapo_viz.ui.text import plain
@@ -24,8 +24,11 @@ def _samples() -> dict[str, Path]:
     return {path.stem: path for path in sorted((ASSETS / "samples").glob("*.jsonl"))}
 
 
-@st.cache_data(max_entries=8, show_spinner=False)
-def _sample(path: str, modified: float) -> dict[str, Any]:
+# Not st.cache_data: to name it is to import pandas, which the first picture need not wait for.
+@lru_cache(maxsize=8)
+def _sample(path: Path, modified: int) -> dict[str, Any]:
+    from sapo_viz.rollouts.read import read_rollouts
+
     return file_data(read_rollouts(path))
 
 
@@ -46,12 +49,14 @@ def choose_sequences() -> dict[str, Any] | None:
     try:
         if source in samples:
             path = samples[source]
-            return _sample(str(path), path.stat().st_mtime)
+            return _sample(path, path.stat().st_mtime_ns)
         if source == _OWN:
             upload = st.file_uploader(_("A rollout file: JSON, JSONL, CSV or Parquet"), key="coherence-file")
             if upload is None:
                 st.info(_("Until a file is here, the sequences are drawn."), icon=":material/upload_file:")
                 return None
+            from sapo_viz.rollouts.read import parse_rollouts
+
             return file_data(parse_rollouts(upload.getvalue(), upload.name))
     except RolloutError as error:
         st.error(plain(str(error)), icon=":material/error:")

@@ -102,13 +102,13 @@ def test_an_address_with_nonsense_in_it_does_not_break_a_page(name: str, query: 
     assert_no_fault(open_page(name, query))
 
 
-def test_pages_that_show_only_curves_and_text_do_not_import_torch() -> None:
-    """Importing torch costs 1–4 s, which the first content of these pages need not wait for."""
+def test_pages_that_show_only_curves_and_text_import_neither_torch_nor_pandas() -> None:
+    """Importing torch costs 1–4 s and pandas 0.3 s, which the first content of these pages need not wait for."""
     code = (
         "import sys; from streamlit.testing.v1 import AppTest\n"
         f"app = AppTest.from_file({str(SHELL)!r}, default_timeout={SECONDS}).run()\n"
         "app.switch_page('../../pages/curves.py').run()\n"
-        "print(*sorted({'torch', 'transformers'} & set(sys.modules)))"
+        "print(*sorted({'torch', 'transformers', 'pandas', 'pyarrow'} & set(sys.modules)))"
     )
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert result.stdout.split() == []

@@ -1,0 +1,20 @@
+"""What is seen first is drawn first."""
+
+from __future__ import annotations
+
+import time
+
+import streamlit as st
+
+_SECONDS = 0.35  # about what a browser takes from the figure's data to its picture, on a slow machine
+
+
+def figure_first(key: str) -> None:
+    """Once a visit, hold back what lies below the fold until the browser has drawn what lies above it.
+
+    Streamlit sends elements as the script makes them. Formulas and links arriving beside the figure would
+    keep the browser's one thread busy for a quarter of a second before the first curve.
+    """
+    if f"{key}@drawn" not in st.session_state:
+        st.session_state[f"{key}@drawn"] = True
+        time.sleep(_SECONDS)

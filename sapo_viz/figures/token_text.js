@@ -57,3 +57,23 @@ function appendToken(parent, token, limit = Infinity) {
   }
   return parent;
 }
+
+// As a string literal would spell it, so that what has no ink of its own, or half a character, can be read off.
+function escapedOf(token) {
+  const short = { "\n": "\\n", "\r": "\\r", "\t": "\\t", "\\": "\\\\" };
+  return [...(token.length > 2000 ? `${token.slice(0, 2000)}…` : token)].map((char) => {
+    if (short[char]) return short[char];
+    const code = char.codePointAt(0);
+    const inkless = char !== " " && (INKLESS.test(char) || /\p{M}/u.test(char) || char === "\ufffd");
+    return inkless ? `\\u{${code.toString(16)}}` : char;
+  }).join("");
+}
+
+// For a voice: names for what has none.
+function spokenText(token) {
+  return piecesOf(token).map(([text, kind]) => (kind === "text" || kind === "space" ? text : ` ${glyphName(text)} `)).join("");
+}
+
+function glyphName(char) {
+  return { "\n": "LF", "\t": "TAB", "\u00a0": "NBSP" }[char] || glyphOf(char);
+}

@@ -3,23 +3,45 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
 from sapo_viz.figures.assets import formulas_js, read
+from sapo_viz.figures.packed import pack_arrays
 from sapo_viz.figures.strip import PAGE, parts_of, strip_data
 from sapo_viz.rollouts.analysis import Analysis
 from sapo_viz.ui.state import write_values
 from sapo_viz.ui.words import _
+
+_SCRIPTS = (
+    *("plot.js", "packed.js", "sliders.js", "token_text.js"),
+    *(f"strip_{part}.js" for part in ("numbers", "scales", "lines", "search", "formula", "token", "knobs")),
+    "strip.js",
+)
+_SHOWS = ("coefficient", "ratio", "change")  # what may be coloured besides the weight
+_SHOWN = "tokens: strip of"  # session: the sequence that the address's token belongs to
+_RELEASED = "tokens: strip released"  # session: knobs were let go, the whole page is to follow
 
 
 @lru_cache
 def _component(formulas: str) -> Any:
     """Registered once; anew when an objective joins the catalogue."""
     name = f"sapo_viz.tokens_{hash(formulas) & 0xFFFFFFFF:x}"
-    js = "\n".join([formulas, *map(read, ("plot.js", "sliders.js", "token_text.js", "strip.js"))])
+    js = "\n".join([formulas, *map(read, _SCRIPTS)])
     return st.components.v2.component(name, js=js, css=read("sliders.css") + read("strip.css"), isolate_styles=False)
+
+
+@lru_cache
+def katex_path() -> str:
+    """The address of the KaTeX that Streamlit brings for `st.latex`; its file name carries a hash.
+
+    Empty when there is none: formulas are then shown as LaTeX text.
+    """
+    root = Path(st.__file__).parent / "static"
+    found = sorted(root.glob("static/js/katex.*.js"))
+    return found[0].relative_to(root).as_posix() if found else ""
 
 
 def _labels() -> dict[str, str]:
@@ -28,10 +50,14 @@ def _labels() -> dict[str, str]:
         no_knobs=_("No knobs."),
         takes=_("It takes values from {lo} to {hi}."),
         number=_("as a number"),
-        strip=_("Tokens, coloured by weight. Arrow keys move from token to token."),
+        strip=_("Tokens. Arrow keys move from token to token, Enter opens its numbers."),
         view=_("Rows"),
         compare=_("Compare"),
-        weight=_("weight"),
+        shown=_("Colour:"),
+        weight=_("weight w"),
+        coefficient=_("coefficient c"),
+        change=_("log-prob change z"),
+        middle=_("middle: {x}"),
         kept=_("Share of this sequence's gradient that is kept"),
         above=_("above 1"),
         cut=_("cut: no gradient"),
@@ -39,37 +65,82 @@ def _labels() -> dict[str, str]:
         masked_note=_("Masked: this token is not part of the loss and gets no gradient."),
         no_gradient=_("A = 0: no gradient flows here. The weights are those of a small negative A."),
         point=_("Point at a token, tap it, or walk with the arrow keys to see its numbers."),
+        panel=_("The chosen token's numbers and formulas. Escape leads back to the token."),
         place=_("token {i} of {n}"),
         token_id=_("id"),
         objective=_("Objective"),
-        ratio=_("ratio"),
+        ratio=_("ratio r"),
+        empty=_("empty token"),
+        find=_("Find in the tokens"),
+        find_next=_("Next place (Enter)"),
+        find_before=_("Place before (Shift + Enter)"),
+        found=_("{i} of {n}"),
+        found_none=_("not found"),
+        shared_mean=_(
+            "s = exp(mean z) over the sequence's {n} response tokens = {x}: every token of the sequence shares it."
+        ),
+        shared_own=_(
+            "One ratio for the sequence, {x}: exp of the mean over its {n} response tokens, after each token's z went "
+            "through this objective's own rule. Every token shares it."
+        ),
+        shared_product=_(
+            "W = Π r over the sequence's {n} response tokens = {x}, held within exp(±20): every token shares it."
+        ),
+        on_release=_("These numbers follow when the knob is let go."),
     )
 
 
+@st.fragment
 def token_strip(key: str, analysis: Analysis, index: int) -> None:
-    """Draw sequence `index`; what the knobs are let go at, and the chosen row, are kept in the address."""
-    names = list(analysis.objectives)
-    view = st.query_params.get("view", "compare")
+    """Draw sequence `index`; knobs that are let go, rows, colours and the chosen token are kept in the address.
+
+    A fragment: choosing a token or a colour runs only this again, and what it sends is the same bytes, which
+    the browser has already. Knobs concern the whole page.
+    """
+    if st.session_state.pop(_RELEASED, False):
+        st.rerun()
+    length = int(analysis.rollouts.lengths[index])
 
     def released() -> None:
         write_values(st.session_state[key].get("values") or {})
+        st.session_state[_RELEASED] = True
 
     def turned() -> None:
-        chosen = st.session_state[key].get("view")
-        if chosen in names:
-            st.query_params["view"] = chosen
+        _write_link(st.session_state[key].get("link") or {}, list(analysis.objectives), length)
+
+    here = (analysis.rollouts.name, index)
+    if st.session_state.setdefault(_SHOWN, here) != here:  # a token of another sequence means nothing here
+        st.query_params.pop("token", None)
+    st.session_state[_SHOWN] = here
+    header, arrays = strip_data(analysis, index, part=_part(key, index, length), labels=_labels())
+    data = pack_arrays(header | {"katex": katex_path()}, arrays)
+    _component(formulas_js())(key=key, data=data, on_values_change=released, on_link_change=turned)
+
+
+def _write_link(link: dict[str, Any], names: list[str], length: int) -> None:
+    """Rows, colours and token (from 1) into the address; what the strip shows by itself is left out."""
+    token = link.get("token")
+    known = isinstance(token, (int, float)) and 1 <= token <= length
+    for name, value, good in (
+        ("view", link.get("view"), link.get("view") in names),
+        ("show", link.get("show"), link.get("show") in _SHOWS),
+        ("token", str(int(token)) if known else "", known),
+    ):
+        if good:
+            st.query_params[name] = str(value)
         else:
-            st.query_params.pop("view", None)
-
-    data = strip_data(analysis, index, part=_part(analysis, index), view=view, labels=_labels())
-    _component(formulas_js())(key=key, data=data, on_values_change=released, on_view_change=turned)
+            st.query_params.pop(name, None)
 
 
-def _part(analysis: Analysis, index: int) -> int:
-    """Which part of a very long sequence is shown."""
-    length = int(analysis.rollouts.lengths[index])
+def _part(key: str, index: int, length: int) -> int:
+    """Which part of a very long sequence is shown; a link's token opens its own."""
     parts = parts_of(length)
     if parts == 1:
         return 0
+    widget = f"{key} part {index}"
+    if widget not in st.session_state:
+        token = st.query_params.get("token", "")
+        asked = int(token) if token.isdecimal() and len(token) < 10 else 1
+        st.session_state[widget] = min(max(asked - 1, 0) // PAGE + 1, parts)
     text = _("This sequence has {n:,} tokens; {page:,} are shown at a time. Part (of {parts})")
-    return int(st.number_input(text.format(n=length, page=PAGE, parts=parts), 1, parts, key=f"part {index}")) - 1
+    return int(st.number_input(text.format(n=length, page=PAGE, parts=parts), 1, parts, key=widget)) - 1

@@ -159,6 +159,8 @@ def test_advantages_that_differ_within_a_sequence_are_weighed_right(visit: Visit
 def test_tokens_follow_the_drag_without_traffic_and_keep_the_chosen_one(visit: Visit) -> None:
     page = open_file(visit, rollout([f" t{i}" for i in range(60)]))
     first_row(page).nth(7).click()
+    page.wait_for_url("**token=8**")
+    settle(page)
     before = first_row(page).evaluate_all("cells => cells.map((cell) => cell.style.backgroundColor)")
     session = page.context.new_cdp_session(page)
     session.send("Network.enable")

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from sapo_viz.errors import RolloutError
 from sapo_viz.rollouts import json_file
 from sapo_viz.rollouts.record import Record, shown
+from sapo_viz.rollouts.schema import MAX_LINE
 
 
 def records(file: str, data: bytes) -> Iterator[Record]:
@@ -16,9 +17,15 @@ def records(file: str, data: bytes) -> Iterator[Record]:
     while start < len(data):
         end = data.find(b"\n", start)
         end = len(data) if end < 0 else end
+        if end - start > MAX_LINE:
+            raise RolloutError(
+                f"{file}, line {number + 1:,}: it has {(end - start) / 1024**2:,.0f} MB; the limit is "
+                f"{MAX_LINE // 1024**2} MB a line, so write each sequence on a line of its own."
+            )
         line, start, number = data[start:end], end + 1, number + 1
         if not line.strip():
             continue
+        json_file.check_brackets(file, number, line)
         try:
             text = line.decode("utf-8")
         except UnicodeDecodeError as error:

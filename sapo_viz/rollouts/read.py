@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from sapo_viz.errors import RolloutError
 from sapo_viz.rollouts.build import build
-from sapo_viz.rollouts.schema import MAX_BYTES, Rollouts
+from sapo_viz.rollouts.columns import Block, Columns, NotPlain
+from sapo_viz.rollouts.record import Record
+from sapo_viz.rollouts.schema import DISK, UPLOAD, Limits, Rollouts
 
 _FORMATS = "JSON, JSONL, CSV or Parquet"
 # Magic bytes of what people have at hand beside rollouts -> what it is.
@@ -40,25 +44,23 @@ def read_rollouts(path: Path | str) -> Rollouts:
     try:
         if path.is_dir():
             raise RolloutError(f"{path}: this is a folder; give a {_FORMATS} file.")
-        _check_bytes(path.name, path.stat().st_size)
+        _check_bytes(path.name, path.stat().st_size, DISK)
         data = path.read_bytes()
     except OSError as error:
         raise RolloutError(f"{path}: it cannot be opened ({error.strerror}); check name and rights.") from None
-    return parse_rollouts(data, path.name)
+    return parse_rollouts(data, path.name, DISK)
 
 
-def parse_rollouts(data: bytes, name: str) -> Rollouts:
+def parse_rollouts(data: bytes, name: str, limits: Limits = UPLOAD) -> Rollouts:
     """The sequences in `data`, as uploaded under `name`, which is used in messages only."""
-    _check_bytes(name, len(data))
+    _check_bytes(name, len(data), limits)
     from sapo_viz.rollouts.formats import read_known
 
     known = read_known(name, data)  # a framework's own file, seen from its content
     if known is not None:
         return known
     if data.startswith(b"PAR1"):
-        from sapo_viz.rollouts import parquet_file
-
-        return build(name, parquet_file.records(name, data))
+        return _parquet(name, data, limits)
     for magic, what in _OTHERS.items():
         if data.startswith(magic):
             raise RolloutError(f"{name}: this is {what}; save the sequences as {_FORMATS}.")
@@ -72,13 +74,13 @@ def parse_rollouts(data: bytes, name: str) -> Rollouts:
     if head == b"{" and _one_object_a_line(data):
         from sapo_viz.rollouts import jsonl_file
 
-        return build(name, jsonl_file.records(name, data))
+        return build(name, jsonl_file.records(name, data), limits)
     text = _decode(name, data)
     del data
     if head in b"[{":
         from sapo_viz.rollouts import json_file
 
-        return build(name, json_file.records(name, text))
+        return build(name, json_file.records(name, text), limits)
     if head in b"\"'-0123456789tfnN" and "," not in text[:4096].split("\n", 1)[0]:
         # A lone JSON value or one column of something: the CSV reader's message would not help.
         raise RolloutError(
@@ -86,13 +88,37 @@ def parse_rollouts(data: bytes, name: str) -> Rollouts:
         )
     from sapo_viz.rollouts import csv_file
 
-    return build(name, csv_file.records(name, text))
+    return build(name, csv_file.records(name, text), limits)
 
 
-def _check_bytes(name: str, size: int) -> None:
-    if size > MAX_BYTES:
-        limit = MAX_BYTES // 1024**2
-        raise RolloutError(f"{name}: the file has {size / 1024**2:,.0f} MB; the limit is {limit} MB, so split it.")
+def _parquet(name: str, data: bytes, limits: Limits) -> Rollouts:
+    from sapo_viz.rollouts import parquet_file
+
+    return _in_blocks(
+        name,
+        limits,
+        lambda columns: parquet_file.blocks(name, io.BytesIO(data), limits, columns),
+        lambda: parquet_file.records(name, io.BytesIO(data), limits),
+    )
+
+
+def _in_blocks(
+    name: str, limits: Limits, blocks: Callable[[Columns], Iterator[Block]], records: Callable[[], Iterator[Record]]
+) -> Rollouts:
+    """Whole columns where all is as usual; else record by record, which accepts the unusual and explains the wrong."""
+    columns = Columns(name, limits)
+    try:
+        for block in blocks(columns):
+            columns.add_block(block)
+        return columns.finish()
+    except NotPlain:
+        return build(name, records(), limits)
+
+
+def _check_bytes(name: str, size: int, limits: Limits) -> None:
+    if size > limits.bytes:
+        limit = limits.bytes // 1024**2
+        raise RolloutError(f"{name}: the file has {size / 1024**2:,.0f} MB; the limit is {limit:,} MB, so split it.")
     if size == 0:
         raise RolloutError(f"{name}: the file is empty; give at least one sequence.")
 

@@ -15,9 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from sapo_viz.errors import RolloutError
-from sapo_viz.rollouts import read
 from sapo_viz.rollouts.read import parse_rollouts, read_rollouts
-from sapo_viz.rollouts.schema import Rollouts
+from sapo_viz.rollouts.schema import DISK, Rollouts
 from sapo_viz.rollouts.write import write_rollouts
 from tests.rollouts.conftest import jsonl, sequence
 
@@ -174,7 +173,7 @@ def test_a_parquet_file_cut_short_gets_one_sentence(mixed: Rollouts) -> None:
 
 
 def test_a_parquet_file_that_unpacks_to_too_much_is_refused_before_it_is_unpacked() -> None:
-    length = read.MAX_BYTES // 10  # 20M equal tokens pack into some kilobytes
+    length = 20_000_000  # equal tokens pack into some kilobytes
     lists = pa.ListArray.from_arrays([0, length], pa.DictionaryArray.from_arrays(np.zeros(length, np.int8), ["a"]))
     packed = parquet(tokens=lists)
     assert len(packed) < 1_000_000
@@ -184,8 +183,8 @@ def test_a_parquet_file_that_unpacks_to_too_much_is_refused_before_it_is_unpacke
 def test_the_size_limit_is_stated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     big = tmp_path / "big.jsonl"
     with big.open("wb") as file:
-        file.truncate(201 * 1024**2)  # sparse: takes no space
-    with pytest.raises(RolloutError, match=r"big\.jsonl: the file has 201 MB; the limit is 200 MB"):
+        file.truncate(DISK.bytes + 1024**2)  # sparse: takes no space
+    with pytest.raises(RolloutError, match=r"big\.jsonl: the file has 2,049 MB; the limit is 2,048 MB"):
         read_rollouts(big)
 
 

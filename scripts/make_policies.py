@@ -1,7 +1,9 @@
-"""Make the two policies that ship: `python scripts/make_policies.py` (`make policies`), about two minutes on one core.
+"""Make the policies that ship: `python scripts/make_policies.py` (`make policies`), about six minutes on one core.
 
-addition-start  1,500 supervised steps on a noisy teacher: knows the form, unsure about every column
-addition-rl     the same after a run of our own engine
+addition-start       1,500 supervised steps on a noisy teacher: knows the form, unsure about every column
+addition-rl          the same after a run of our own engine
+addition-moe-start   the warm start again, as a mixture of 8 experts, 2 for each token
+chain-start          750 supervised steps on a noisy teacher of the chain of sums
 
 Seeds are fixed; the same versions of PyTorch on the same machine give the same weights.
 """
@@ -13,6 +15,7 @@ import random
 import shutil
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -21,46 +24,72 @@ import torch
 
 from sapo_viz.models.policy import Policy, load_policy, new_policy
 from sapo_viz.models.rollout import decode, sample
-from sapo_viz.models.tasks import ADDITION
+from sapo_viz.models.tasks import ADDITION, CHAIN, Task
 from sapo_viz.runs.config import RunConfig
 from sapo_viz.runs.engine import train
 
 POLICIES = Path(__file__).parents[1] / "assets" / "policies"
-SEED, STEPS, BATCH, LR, P_WRONG = 0, 1500, 64, 2e-3, 0.33
+SEED, LR = 0, 2e-3
 RL_STEPS = 150
 SAMPLED, GREEDY = 4096, 2048  # problems in the evaluation
 
 
-def warm_start() -> Policy:
+@dataclass(frozen=True)
+class WarmStart:
+    """Supervised steps on a task's noisy teacher."""
+
+    task: Task
+    steps: int
+    batch: int
+    p_wrong: float
+    experts: int = 0
+
+    def how(self) -> str:
+        return (
+            f"{self.steps:,} supervised steps of {self.batch} completions by a noisy teacher, each of whose results is "
+            f"wrong with p = {self.p_wrong} and carried on consistently; AdamW, learning rate {LR:g} "
+            f"throughout, gradient norm clipped at 1, seed {SEED}."
+        )
+
+
+WARM_STARTS = {
+    "addition-start": WarmStart(ADDITION, steps=1500, batch=64, p_wrong=0.33),
+    "addition-moe-start": WarmStart(ADDITION, steps=1500, batch=64, p_wrong=0.33, experts=8),
+    "chain-start": WarmStart(CHAIN, steps=750, batch=32, p_wrong=0.05),
+}
+
+
+def warm_start(plan: WarmStart) -> Policy:
     """Cross-entropy on the teacher's completions; the prompt's tokens carry no loss."""
-    policy = new_policy(ADDITION, SEED)
+    task = plan.task
+    policy = new_policy(task, SEED, experts=plan.experts)
     policy.model.train()
     # A constant rate: with a decay the policy ends surer of its noise, and RL then learns at half the speed.
     optimizer = torch.optim.AdamW(policy.model.parameters(), lr=LR)
     rng = random.Random(SEED)
-    for step in range(STEPS):
-        prompts = ADDITION.sample_prompts(BATCH, rng)
-        texts = [prompt + ADDITION.teacher(prompt, rng, P_WRONG) for prompt in prompts]
+    for step in range(plan.steps):
+        prompts = task.sample_prompts(plan.batch, rng)
+        texts = [prompt + task.teacher(prompt, rng, plan.p_wrong) for prompt in prompts]
         ids = torch.tensor([policy.encode(text) for text in texts])
-        logits = policy.model(input_ids=ids[:, :-1], use_cache=False).logits[:, ADDITION.prompt_length - 1 :]
-        targets = ids[:, ADDITION.prompt_length :]
+        logits = policy.model(input_ids=ids[:, :-1], use_cache=False).logits[:, task.prompt_length - 1 :]
+        targets = ids[:, task.prompt_length :]
         loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(policy.model.parameters(), 1.0)
         optimizer.step()
         if (step + 1) % 250 == 0:
-            print(f"warm start {step + 1}/{STEPS}  loss {loss.item():.4f}", flush=True)
+            print(f"warm start {step + 1}/{plan.steps}  loss {loss.item():.4f}", flush=True)
     policy.model.eval()
     return policy
 
 
-def accuracy(policy: Policy, count: int, *, greedy: bool) -> float:
+def accuracy(policy: Policy, task: Task, count: int, *, greedy: bool) -> float:
     """Share of `count` problems, drawn with a seed of their own, whose final answer is exact."""
-    prompts = ADDITION.sample_prompts(count, random.Random("evaluation"))
+    prompts = task.sample_prompts(count, random.Random("evaluation"))
     generator = torch.Generator().manual_seed(1)
-    rollout = sample(policy, prompts, 1, max_length=ADDITION.completion_length, greedy=greedy, generator=generator)
-    return sum(map(ADDITION.reward, prompts, decode(policy, rollout))) / count
+    rollout = sample(policy, prompts, 1, max_length=task.completion_length, greedy=greedy, generator=generator)
+    return sum(map(task.reward, prompts, decode(policy, rollout))) / count
 
 
 CARD = """\
@@ -71,36 +100,46 @@ pipeline_tag: text-generation
 ---
 # {name}
 
-A Qwen3 of {parameters:,} parameters (hidden 64, 2 layers, 4 heads, 2 of them for keys and values, MLP 128, tied
-embeddings, {symbols} symbols, one token each) that adds two three-digit numbers, column by column, units first:
+A {kind} of {parameters:,} parameters (hidden 64, 2 layers, 4 heads, 2 of them for keys and values, {mlp}, tied
+embeddings, {symbols} symbols, one token each) that {does}:
 
-    ^864+394=  ->  4+4+0=08,6+9+0=15,8+3+1=12;1258$
+    {example}
 
 It is a toy to look at policy objectives with, and good for nothing else.
 
 **How it was made.** {how}
 
-**How good it is.** Share of exact final answers on three-digit problems drawn at random:
+**How good it is.** Share of exact final answers on problems drawn at random:
 sampled at temperature 1: **{sampled:.3f}** (n = {sampled_n:,}); greedy: **{greedy:.3f}** (n = {greedy_n:,}).
 
 Made by `scripts/make_policies.py` with torch {torch}. `AutoModelForCausalLM.from_pretrained` loads it.
 """
 
 
-def publish(policy: Policy, name: str, how: str, root: Path) -> None:
+def publish(policy: Policy, name: str, task: Task, how: str, root: Path) -> None:
     """Save weights, tokenizer and card; the card states what was measured just now."""
     folder = root / name
     shutil.rmtree(folder, ignore_errors=True)
     policy.save(folder)
     policy = load_policy(str(folder))  # measure what will be loaded
+    prompt = "^864+394=" if task is ADDITION else "^38:"
+    mixture = policy.model.config.model_type == "qwen3_moe"
+    does = {
+        "addition": "adds two three-digit numbers, column by column, units first",
+        "chain": "writes twenty-two sums modulo 10, each of the two numbers before it, and the last two numbers",
+    }
     card = CARD.format(
         name=name,
+        kind="Qwen3Moe" if mixture else "Qwen3",
+        mlp="8 experts of width 32 in each layer, 2 for each token" if mixture else "MLP 128",
+        does=does[task.name],
+        example=f"{prompt}  ->  {task.teacher(prompt, random.Random(0), 0.0)}",
         parameters=policy.parameters,
-        symbols=len(ADDITION.vocabulary),
+        symbols=len(task.vocabulary),
         how=how,
-        sampled=accuracy(policy, SAMPLED, greedy=False),
+        sampled=accuracy(policy, task, SAMPLED, greedy=False),
         sampled_n=SAMPLED,
-        greedy=accuracy(policy, GREEDY, greedy=True),
+        greedy=accuracy(policy, task, GREEDY, greedy=True),
         greedy_n=GREEDY,
         torch=torch.__version__.split("+")[0],
     )
@@ -108,20 +147,9 @@ def publish(policy: Policy, name: str, how: str, root: Path) -> None:
     print("\n".join(card.splitlines()[-5:-2]))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=POLICIES, help="folder for the policies")
-    root = parser.parse_args().out
-    torch.set_num_threads(1)
-    began = time.time()
-    how = (
-        f"{STEPS:,} supervised steps of {BATCH} completions by a noisy teacher, each of whose column results is wrong "
-        f"with p = {P_WRONG} and carried on consistently; AdamW, learning rate {LR:g} "
-        f"throughout, gradient norm clipped at 1, seed {SEED}."
-    )
-    publish(warm_start(), "addition-start", how, root)
-    print(f"{time.time() - began:.0f} s")
-    config = RunConfig(policy=str(root / "addition-start"), seed=SEED, steps=RL_STEPS, lr=1e-4, snapshot_every=0)
+def reinforced(start: str) -> tuple[Policy, str]:
+    """The policy in folder `start` after a run of our own engine, and how that went."""
+    config = RunConfig(policy=start, seed=SEED, steps=RL_STEPS, lr=1e-4, snapshot_every=0)
     for event in train(config):
         if event.type == "step" and event.step % 10 == 0:
             print(f"rl {event.step}/{RL_STEPS}  reward {event.metrics['reward']:.3f}", flush=True)
@@ -131,8 +159,24 @@ def main() -> None:
         f"16 prompts × 16 completions a step, 4 mini-batches, AdamW, learning rate 1e-4, gradient norm "
         f"clipped at 1, 8 warm-up updates, no KL penalty, seed {SEED}; the reward is 1 when the final answer is exact."
     )
-    publish(event.payload, "addition-rl", how, root)
-    print(f"{time.time() - began:.0f} s")
+    return event.payload, how
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=POLICIES, help="folder for the policies")
+    parser.add_argument("--only", nargs="*", choices=[*WARM_STARTS, "addition-rl"], help="these and no others")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    began = time.time()
+    for name in args.only or [*WARM_STARTS, "addition-rl"]:
+        if name == "addition-rl":
+            policy, how = reinforced(str(args.out / "addition-start"))
+            publish(policy, name, ADDITION, how, args.out)
+        else:
+            plan = WARM_STARTS[name]
+            publish(warm_start(plan), name, plan.task, plan.how(), args.out)
+        print(f"{name}: {time.time() - began:.0f} s since the beginning", flush=True)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from sapo_viz.core.lazy import torch
 from sapo_viz.errors import TensorError
@@ -35,6 +35,13 @@ def group_advantages(rewards: Tensor, *, normalize_std: bool = True) -> Tensor:
     if not normalize_std or rewards.shape[-1] < 2:
         return centred
     return centred / (rewards.std(-1, keepdim=True) + _EPS)
+
+
+def baseline_advantages(rewards: Tensor, how: Literal["std", "mean", "none"]) -> Tensor:
+    """The same by name, or without any baseline: "none" gives A = R. [P, G] -> [P, G]"""
+    if how == "none":
+        return rewards
+    return group_advantages(rewards, normalize_std=how == "std")
 
 
 def advantages_of(rewards: list[float], groups: list[object], *, normalize_std: bool = True) -> list[float]:

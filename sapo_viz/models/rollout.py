@@ -7,11 +7,13 @@ Prompts are read once each, then their cache is repeated for the completions of 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sapo_viz.core.lazy import torch
 from sapo_viz.models.policy import Policy
+from sapo_viz.models.routing import recorded, replayed, stacked
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,10 +31,12 @@ class Rollout:
     mask: Tensor  # [B, T] bool, True up to and including the end symbol
     logprobs: Tensor  # [B, T], log-probs of the sampler; 0 where the mask is False
     entropy: float  # mean −Σ π log π over the sampled tokens, of the policy without sampler noise
+    routes: Tensor | None = None  # [B, P+T−1, L, K], the experts of each token in each layer; None if dense
 
     def rows(self, index: Tensor) -> Rollout:
         """Some of the sequences; `prompts` and `completions` still tell of the whole."""
         prompt_mask = None if self.prompt_mask is None else self.prompt_mask[index]
+        routes = None if self.routes is None else self.routes[index]
         return replace(
             self,
             prompt_ids=self.prompt_ids[index],
@@ -40,6 +44,7 @@ class Rollout:
             ids=self.ids[index],
             mask=self.mask[index],
             logprobs=self.logprobs[index],
+            routes=routes,
         )
 
 
@@ -52,6 +57,7 @@ def sample(
     temperature: float = 1.0,
     noise: float = 0.0,
     greedy: bool = False,
+    low_precision: bool = False,
     generator: torch.Generator | None = None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Rollout | None:
@@ -62,9 +68,22 @@ def sample(
         temperature: divides the logits; the log-probs are those of the divided ones.
         noise: σ of normal noise on the sampler's logits, afresh for each token.
         greedy: the likeliest token instead of a sampled one.
+        low_precision: matrix products in bfloat16.
     """
-    with torch.no_grad():
+    with torch.no_grad(), products(policy, low_precision):
         return _sample(policy, prompts, completions, max_length, temperature, noise, greedy, generator, should_stop)
+
+
+def products(policy: Policy, low_precision: bool) -> AbstractContextManager[Any]:
+    """Matrix products in bfloat16 or as the weights are; weights, norms and softmax keep their precision."""
+    return torch.autocast(policy.device.type, dtype=torch.bfloat16, enabled=low_precision)
+
+
+def end_ids(policy: Policy) -> list[int]:
+    """The tokens that close a completion: those of the generation config, or else the tokenizer's end symbol."""
+    ends = policy.model.generation_config.eos_token_id if policy.model.generation_config else None
+    ends = policy.tokenizer.eos_token_id if ends is None else ends
+    return [] if ends is None else ends if isinstance(ends, list) else [ends]
 
 
 def _sample(
@@ -81,39 +100,42 @@ def _sample(
     from transformers import DynamicCache
 
     prompt_ids, prompt_mask = _pad_left(policy, [policy.encode(prompt, start=True) for prompt in prompts])
-    end = policy.tokenizer.eos_token_id
+    ends = torch.tensor(end_ids(policy), device=policy.device)
     cache = DynamicCache(config=policy.model.config)
-    logits = _forward(policy, prompt_ids, prompt_mask, cache)
-    cache.batch_repeat_interleave(completions)
-    logits = logits.repeat_interleave(completions, 0)
-    prompt_ids = prompt_ids.repeat_interleave(completions, 0)
-    prompt_mask = None if prompt_mask is None else prompt_mask.repeat_interleave(completions, 0)
+    with recorded(policy.model) as used:
+        logits = _forward(policy, prompt_ids, prompt_mask, cache)
+        routes = [stacked(used, len(prompts))]
+        cache.batch_repeat_interleave(completions)
+        logits, prompt_ids = (each.repeat_interleave(completions, 0) for each in (logits, prompt_ids))
+        if prompt_mask is not None:
+            prompt_mask = prompt_mask.repeat_interleave(completions, 0)
+        if routes[0] is not None:
+            routes[0] = routes[0].repeat_interleave(completions, 0)
 
-    seen = prompt_mask
-    going = torch.ones(len(prompt_ids), dtype=torch.bool, device=prompt_ids.device)
-    ids, masks, logprobs, entropies = [], [], [], []
-    for position in range(max_length):
-        if should_stop():
-            return None
-        clean = torch.log_softmax(logits.float() / temperature, -1)
-        entropies.append(-(clean.exp() * clean).nansum(-1))  # 0·−inf counts as 0
-        drawn_from = clean
-        if noise:
-            normal = torch.randn(clean.shape, generator=generator, device=clean.device)
-            drawn_from = torch.log_softmax(clean + noise / temperature * normal, -1)
-        if greedy:
-            token = drawn_from.argmax(-1)
-        else:
-            token = _draw(drawn_from, generator)
-        ids.append(token)
-        masks.append(going)
-        logprobs.append(drawn_from.gather(-1, token[:, None])[:, 0])
-        going = going & (token != end) if end is not None else going
-        if position + 1 == max_length or not bool(going.any()):
-            break
-        if seen is not None:
-            seen = torch.cat([seen, torch.ones_like(seen[:, :1])], 1)
-        logits = _forward(policy, token[:, None], seen, cache)
+        seen = prompt_mask
+        going = torch.ones(len(prompt_ids), dtype=torch.bool, device=prompt_ids.device)
+        ids, masks, logprobs, entropies = [], [], [], []
+        for position in range(max_length):
+            if should_stop():
+                return None
+            clean = torch.log_softmax(logits.float() / temperature, -1)
+            entropies.append(-(clean.exp() * clean).nansum(-1))  # 0·−inf counts as 0
+            drawn_from = clean
+            if noise:
+                normal = torch.randn(clean.shape, generator=generator, device=clean.device)
+                drawn_from = torch.log_softmax(clean + noise / temperature * normal, -1)
+            token = drawn_from.argmax(-1) if greedy else _draw(drawn_from, generator)
+            ids.append(token)
+            masks.append(going)
+            logprobs.append(drawn_from.gather(-1, token[:, None])[:, 0])
+            going = going & ~torch.isin(token, ends)
+            if position + 1 == max_length or not bool(going.any()):
+                break
+            if seen is not None:
+                seen = torch.cat([seen, torch.ones_like(seen[:, :1])], 1)
+            used.clear()
+            logits = _forward(policy, token[:, None], seen, cache)
+            routes.append(stacked(used, len(token)))
 
     mask = torch.stack(masks, 1)
     return Rollout(
@@ -125,6 +147,7 @@ def _sample(
         mask=mask,
         logprobs=torch.where(mask, torch.stack(logprobs, 1), 0.0),
         entropy=float(torch.stack(entropies, 1)[mask].mean()),
+        routes=None if routes[0] is None else torch.cat([each for each in routes if each is not None], 1),
     )
 
 
@@ -141,17 +164,27 @@ def _draw(logprobs: Tensor, generator: torch.Generator | None) -> Tensor:
     return token.clamp(max=logprobs.shape[-1] - 1)
 
 
-def completion_logprobs(policy: Policy, rollout: Rollout, *, temperature: float = 1.0) -> Tensor:
-    """log π of the sampled tokens under the policy as it is now, with gradient where enabled. [B, T] float32"""
-    length = rollout.ids.shape[1]
-    ids = torch.cat([rollout.prompt_ids, rollout.ids[:, :-1]], 1)  # nothing follows the last token
+def completion_logprobs(
+    policy: Policy, rollout: Rollout, *, temperature: float = 1.0, replay: bool = False, low_precision: bool = False
+) -> Tensor:
+    """log π of the sampled tokens under the policy as it is now, with gradient where enabled. [B, T] float32
+
+    With `replay` a mixture of experts goes through the rollout's routes. Columns in which no sequence goes
+    on are not computed; they are 0, as is nothing that the mask covers.
+    """
+    width = rollout.ids.shape[1]
+    length = max(1, int(rollout.mask.any(0).sum()))
+    ids = torch.cat([rollout.prompt_ids, rollout.ids[:, : length - 1]], 1)  # nothing follows the last token
     mask = rollout.prompt_mask
     if mask is not None:
-        mask = torch.cat([mask, torch.ones_like(rollout.ids[:, :-1])], 1)
+        mask = torch.cat([mask, torch.ones_like(rollout.ids[:, : length - 1])], 1)
     arguments = {} if mask is None else {"attention_mask": mask, "position_ids": _positions(mask)}
-    logits = policy.model(input_ids=ids, use_cache=False, logits_to_keep=length, **arguments).logits
-    logprobs = torch.log_softmax(logits.float() / temperature, -1)
-    return logprobs.gather(-1, rollout.ids[..., None])[..., 0]
+    routes = rollout.routes[:, : ids.shape[1]] if replay and rollout.routes is not None else None
+    with replayed(policy.model, routes), products(policy, low_precision):
+        logits = policy.model(input_ids=ids, use_cache=False, logits_to_keep=length, **arguments).logits
+    logits = logits.float() / temperature
+    taken = logits.gather(-1, rollout.ids[:, :length, None])[..., 0]
+    return torch.nn.functional.pad(taken - logits.logsumexp(-1), (0, width - length))
 
 
 def decode(policy: Policy, rollout: Rollout) -> list[str]:

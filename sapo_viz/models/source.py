@@ -177,8 +177,8 @@ def _check_weights(name: str, files: Sequence[str]) -> None:
     pickled = next((file for file in files if file.endswith((".bin", ".pt", ".pth", ".ckpt"))), None)
     if pickled:
         raise ModelError(
-            f"{name!r} holds its weights as {pickled}, a pickle, which can run code when opened; save it as safetensors "
-            "(save_pretrained does) where you trust it."
+            f"{name!r} holds its weights as {pickled}, a pickle, which can run code when opened; save it as "
+            "safetensors (save_pretrained does) where you trust it."
         )
     raise ModelError(f"{name!r} holds no weights: there is no .safetensors file in it.")
 
@@ -236,8 +236,8 @@ def _fetched(located: Located, *, adapter: bool = False) -> Located:
         folder = snapshot_download(name, revision=revision, allow_patterns=list(patterns), ignore_patterns=list(_NOT))
     except Exception as error:
         raise ModelError(
-            f"model {name!r} could not be fetched from the Hub ({type(error).__name__}); try again, or fetch it by hand "
-            "with `hf download` and use the folder."
+            f"model {name!r} could not be fetched from the Hub ({type(error).__name__}); try again, or fetch it by "
+            "hand with `hf download` and use the folder."
         ) from None
     return Located(located.name, folder, located.identity, located.bytes)
 

@@ -1,10 +1,13 @@
 """Tasks: where prompts come from and what a completion is worth. Standard library only.
 
-The one that ships is three-digit addition with the working written out column by column, units first:
+addition   three-digit sums with the working, column by column, units first; 9 symbols of prompt, 32 of completion
+               ^864+394=4+4+0=08,6+9+0=15,8+3+1=12;1258$
+chain      twenty-two sums modulo 10, each of the two numbers before it: 135 symbols, where one slip spoils the end
+               ^38:3+8=1,8+1=9,1+9=0, … ;47$
+synonyms   addition in a vocabulary of 9,011 symbols: each is live in 600 spellings, which all mean the same
+               ^864+394=4qz+4bd+…;1ab2re5ok8!uv
 
-    ^864+394=4+4+0=08,6+9+0=15,8+3+1=12;1258$
-
-Nine characters of prompt, 32 of completion, and a reward of 1 exactly when the final answer is right.
+Each reward is 1 exactly when the final answer is right; the working is not looked at.
 """
 
 from __future__ import annotations
@@ -21,8 +24,8 @@ PAD = "<pad>"
 class Task:
     """A source of prompts with a reward that can be checked.
 
-    `vocabulary` is what a tokenizer made for the task knows, `end` the symbol that closes a completion.
-    Lengths count symbols.
+    `vocabulary` is what a tokenizer made for the task knows, `end` the symbol that closes a completion (with
+    `ends`, any of these), `start` the bundled policy to begin with. Lengths count symbols.
     """
 
     name: str
@@ -35,6 +38,8 @@ class Task:
     prompt: Callable[[random.Random], str]
     reward: Callable[[str, str], float]  # (prompt, completion) -> reward
     teacher: Callable[[str, random.Random, float], str]  # (prompt, rng, p_wrong) -> completion
+    start: str  # name of a bundled policy
+    ends: tuple[str, ...] = ()  # all symbols that close a completion, where there are several
 
     def sample_prompts(self, count: int, rng: random.Random) -> list[str]:
         """`count` prompts, drawn independently."""
@@ -80,18 +85,119 @@ def _addition_teacher(prompt: str, rng: random.Random, p_wrong: float) -> str:
     return f"{','.join(columns)};{carry}{digits}$"
 
 
+_SYMBOLS = (PAD, *"0123456789^+=,;$", *" -*/().:?")  # addition uses the first 17; the chain's colon is among the rest
+
 ADDITION = Task(
     name="addition",
     label="Three-digit addition",
     help="Add two three-digit numbers, column by column; the reward is 1 when the final answer is exact.",
-    # 16 symbols are used; the last nine are there for further tasks of the same kind.
-    vocabulary=(PAD, *"0123456789^+=,;$", *" -*/().:?"),
+    vocabulary=_SYMBOLS,
     end="$",
     prompt_length=9,
     completion_length=32,
     prompt=_addition_prompt,
     reward=_addition_reward,
     teacher=_addition_teacher,
+    start="addition-start",
 )
 
-TASKS: dict[str, Task] = {task.name: task for task in (ADDITION,)}
+# -- chain: long completions -------------------------------------------------------------------------------
+
+LINKS = 22  # sums in a chain: 22 × 6 symbols, and 3 of answer
+_SEEDS = re.compile(r"\^(\d)(\d):")
+
+
+def _chain_prompt(rng: random.Random) -> str:
+    return f"^{rng.randint(0, 99):02d}:"
+
+
+def _chain_end(a: int, b: int) -> str:
+    """The last two numbers of the chain that a and b begin."""
+    for _ in range(LINKS):
+        a, b = b, (a + b) % 10
+    return f"{a}{b}"
+
+
+def _chain_reward(prompt: str, completion: str) -> float:
+    """1.0 when what stands between the last `;` and the `$` that ends the text are the chain's last two numbers."""
+    seeds = _SEEDS.fullmatch(prompt)
+    if seeds is None or not completion.endswith("$") or completion.count("$") != 1 or ";" not in completion:
+        return 0.0
+    return float(completion.rsplit(";", 1)[1] == f"{_chain_end(int(seeds[1]), int(seeds[2]))}$")
+
+
+def _chain_teacher(prompt: str, rng: random.Random, p_wrong: float) -> str:
+    """Each sum is wrong with probability `p_wrong`, any other digit, and the chain goes on from it."""
+    seeds = _SEEDS.fullmatch(prompt)
+    if seeds is None:
+        raise ValueError(f"chain: the prompt is {prompt!r}; it takes the form '^38:'.")
+    a, b, links = int(seeds[1]), int(seeds[2]), []
+    for _ in range(LINKS):
+        result = (a + b) % 10
+        if rng.random() < p_wrong:
+            result = (result + rng.randint(1, 9)) % 10
+        links.append(f"{a}+{b}={result}")
+        a, b = b, result
+    return f"{','.join(links)};{a}{b}$"
+
+
+CHAIN = Task(
+    name="chain",
+    label="Chain of sums",
+    help="Twenty-two sums modulo 10, each of the two numbers before it; the reward is 1 when the last two numbers "
+    "are exact. 135 tokens, in which one slip spoils the end.",
+    vocabulary=_SYMBOLS,
+    end="$",
+    prompt_length=4,
+    completion_length=6 * LINKS + 3,
+    prompt=_chain_prompt,
+    reward=_chain_reward,
+    teacher=_chain_teacher,
+    start="chain-start",
+)
+
+# -- synonyms: a large vocabulary --------------------------------------------------------------------------
+
+SPELLINGS = 600  # of each symbol: the plain one and 599 with two letters after it
+_SPELLED = "0123456789+=,;!"  # ! stands for $, which the tokenizer cuts out of a text before all else
+_LETTERS = "abcdefghijklmnopqrstuvwxyz"
+_SUFFIXES = tuple(a + b for a in _LETTERS for b in _LETTERS)[: SPELLINGS - 1]
+_SUFFIX = re.compile(f"(?<=[{_SPELLED}])[a-z][a-z]")
+
+
+def meaning(text: str) -> str:
+    """A text or a symbol without its spellings: `4qz+!ab` is `4+$`."""
+    return _SUFFIX.sub("", text).replace("!", "$")
+
+
+def _synonyms_reward(prompt: str, completion: str) -> float:
+    """Addition's reward of what the symbols mean, however they are spelled."""
+    return _addition_reward(prompt, meaning(completion))
+
+
+def _synonyms_teacher(prompt: str, rng: random.Random, p_wrong: float) -> str:
+    completion = _addition_teacher(prompt, rng, p_wrong)
+    return "".join(_spell(symbol, rng.choice(("", *_SUFFIXES))) for symbol in completion)
+
+
+def _spell(symbol: str, suffix: str) -> str:
+    return ("!" if symbol == "$" and suffix else symbol) + suffix
+
+
+SYNONYMS = Task(
+    name="synonyms",
+    label="Addition with synonyms",
+    help="Three-digit addition in a vocabulary of 9,011 symbols: each is live in 600 spellings, so that a negative "
+    "update has somewhere to spread. The reward is 1 when the answer is exact, however it is spelled.",
+    vocabulary=(*_SYMBOLS, *(symbol + suffix for symbol in _SPELLED for suffix in _SUFFIXES)),
+    end="$",
+    prompt_length=9,
+    completion_length=32,
+    prompt=_addition_prompt,
+    reward=_synonyms_reward,
+    teacher=_synonyms_teacher,
+    start="addition-start",  # a policy without the spellings is given them: models/spellings.py
+    ends=("$", *("!" + suffix for suffix in _SUFFIXES)),
+)
+
+TASKS: dict[str, Task] = {task.name: task for task in (ADDITION, CHAIN, SYNONYMS)}

@@ -41,8 +41,9 @@ class RunConfig:
         "choice", "addition", "Task", "task", "Where prompts and rewards come from.", choices=tuple(TASKS)
     )
     policy: str = setting(
-        "text", "addition-start", "Starting policy", "task",
-        "A bundled policy, a folder in Hugging Face format, or a model id of the Hugging Face Hub.", lo=1, hi=500,
+        "text", "auto", "Starting policy", "task",
+        "auto: the task's own warm start. Or a bundled policy, a folder in Hugging Face format, or a model id of "
+        "the Hugging Face Hub.", lo=1, hi=500,
     )  # fmt: skip
     seed: int = setting(
         "int", 0, "Seed", "task",
@@ -65,6 +66,12 @@ class RunConfig:
     epochs: int = setting(
         "int", 1, "Epochs", "update", "How often each rollout is gone through.", lo=1, hi=64, ui_lo=1, ui_hi=8
     )
+    advantage_norm: str = setting(
+        "choice", "auto", "Advantage", "update",
+        "std: (R − mean)/std of the group. mean: R − mean. none: the reward itself, without a baseline. auto: as the "
+        "objective's paper has it, which is std for all but Dr. GRPO.",
+        choices=("auto", "std", "mean", "none"),
+    )  # fmt: skip
     optimizer: str = setting(
         "choice", "adamw", "Optimiser", "update",
         "adamw: AdamW with β₁ 0.9, β₂ 0.95. sgd: plain gradient steps, which hide no outlier.",
@@ -78,22 +85,22 @@ class RunConfig:
     warmup: int = setting(
         "int", 8, "Warm-up", "update",
         "Updates over which the learning rate rises from 0, while the optimiser's averages settle.",
-        lo=0, hi=100_000, ui_lo=0, ui_hi=100,
+        lo=0, hi=100_000, ui_lo=0, ui_hi=100, advanced=True,
     )  # fmt: skip
     weight_decay: float = setting(
         "float", 0.0, "Weight decay", "update", "Decoupled pull of the weights towards 0.",
-        lo=0.0, hi=10.0, ui_lo=0.0, ui_hi=0.1, step=0.001,
+        lo=0.0, hi=10.0, ui_lo=0.0, ui_hi=0.1, step=0.001, advanced=True,
     )  # fmt: skip
     kl_coef: float = setting(
         "float", 0.0, "KL penalty", "update",
-        "Weight of the KL to the starting policy in the loss; 0 leaves it out.",
+        "Weight of KL(π_θ ‖ π_start), the KL to the starting policy, in the loss; 0 leaves it out.",
         symbol="β", lo=0.0, hi=100.0, ui_lo=0.0, ui_hi=1.0, step=0.001,
     )  # fmt: skip
     kl_estimator: str = setting(
         "choice", "k3", "KL estimator", "update",
         "How that KL is estimated from the samples: k3 is unbiased and never negative, k2 is half the squared "
         "log-ratio, k1 the plain log-ratio, whose gradient vanishes on average.",
-        choices=("k1", "k2", "k3"),
+        choices=("k1", "k2", "k3"), advanced=True,
     )  # fmt: skip
 
     prompts: int = setting("int", 16, "Prompts", "sampling", "Prompts in a rollout.", lo=1, hi=4096, ui_lo=2, ui_hi=64)
@@ -104,40 +111,59 @@ class RunConfig:
     temperature: float = setting(
         "float", 1.0, "Temperature", "sampling",
         "Divides the logits, when sampling and in all log-probs alike.",
-        symbol="T", lo=0.05, hi=10.0, ui_lo=0.2, ui_hi=2.0, step=0.05,
+        symbol="T", lo=0.05, hi=10.0, ui_lo=0.2, ui_hi=2.0, step=0.05, advanced=True,
+    )  # fmt: skip
+    staleness: int = setting(
+        "int", 0, "Staleness", "sampling",
+        "Rollouts by the policy as it was so many updates ago, as when sampling and training run side by side. "
+        "It keeps a copy of the weights for each rollout in between.",
+        symbol="k", lo=0, hi=1024, ui_lo=0, ui_hi=64,
     )  # fmt: skip
     sampler_noise: float = setting(
         "float", 0.0, "Sampler noise", "sampling",
         "A sampler that is not the trainer: normal noise of this spread on its logits, afresh for each token.",
         symbol="σ", lo=0.0, hi=10.0, ui_lo=0.0, ui_hi=2.0, step=0.05,
     )  # fmt: skip
+    sampler_dtype: str = setting(
+        "choice", "same", "Sampler precision", "sampling",
+        "bfloat16: a rollout in low precision, another way for sampler and trainer to differ.",
+        choices=("same", "bfloat16"), advanced=True,
+    )  # fmt: skip
     old_logprobs: str = setting(
         "choice", "sampler", "Old log-probs", "sampling",
-        "Whose log-probs the ratio is taken against: the sampler's, noise and all, or the trainer's, recomputed "
-        "before the first update.",
-        choices=("sampler", "trainer"),
+        "Whose log-probs the ratio is taken against: the sampler's (its weights, its noise, its precision), or "
+        "recomputed by the trainer before the first update.",
+        choices=("sampler", "recomputed"),
+    )  # fmt: skip
+    routing_replay: str = setting(
+        "choice", "off", "Routing replay", "sampling",
+        "For mixtures of experts: which experts the updates go through. off: those that the router chooses then. "
+        "r2: those that the trainer chose before the first update (GRPO-R2, with any objective). r3: those that "
+        "the sampler took.",
+        choices=("off", "r2", "r3"),
     )  # fmt: skip
 
     snapshot_every: int = setting(
         "int", 10, "Keep tokens every", "run",
         "Steps between token snapshots; the first and the last step always have one. 0: only these two.",
-        lo=0, hi=100_000, ui_lo=0, ui_hi=50,
+        lo=0, hi=100_000, ui_lo=0, ui_hi=50, advanced=True,
     )  # fmt: skip
     checkpoint_every: int = setting(
         "int", 10, "Checkpoint every", "run", "Steps between checkpoints to resume from; 0: none.",
-        lo=0, hi=100_000, ui_lo=0, ui_hi=50,
+        lo=0, hi=100_000, ui_lo=0, ui_hi=50, advanced=True,
     )  # fmt: skip
     device: str = setting(
         "choice", "auto", "Device", "run", "auto takes a GPU (CUDA) where there is one.",
-        choices=("auto", "cpu", "cuda"),
+        choices=("auto", "cpu", "cuda"), advanced=True,
     )  # fmt: skip
     dtype: str = setting(
-        "choice", "float32", "Precision", "run", "Of the weights; log-probs and losses are float32 always.",
-        choices=("float32", "bfloat16"),
+        "choice", "float32", "Precision", "run",
+        "Of the matrix products; weights, log-probs and losses are float32 always, so that small updates are not lost.",
+        choices=("float32", "bfloat16"), advanced=True,
     )  # fmt: skip
     threads: int = setting(
         "int", 1, "Threads", "run", "Processor threads of one run. One is fastest for the bundled policies.",
-        lo=1, hi=256, ui_lo=1, ui_hi=8,
+        lo=1, hi=256, ui_lo=1, ui_hi=8, advanced=True,
     )  # fmt: skip
 
     def __post_init__(self) -> None:
@@ -186,6 +212,8 @@ class RunConfig:
                 raise RunError(f"there is no setting {name!r}; a run has {', '.join(known)}.")
         if not isinstance(values.get("objective", ""), str):
             raise RunError(f"objective is {values['objective']!r}; it takes {' or '.join(CATALOG)}.")
+        if values.get("old_logprobs") == "trainer":
+            values = {**values, "old_logprobs": "recomputed"}  # what earlier runs' configs say
         return cls(**values)
 
     @classmethod

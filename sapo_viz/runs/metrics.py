@@ -1,8 +1,8 @@
 """Every number that a step logs: what it is, how it is computed, what is usual.
 
-Ratio and gate metrics come from `core.metrics`. They are taken on a step's last mini-batch, where the
-ratios have moved furthest (in the first they are all 1), over the sequences that carry signal;
-`ratio_max` and `grad_norm` over all of the step's updates, because one outlier is what matters.
+Ratio and gate metrics come from `core.metrics`. They are taken over all tokens of the step that carry signal
+(A ≠ 0), each with the ratio that it had in the update that it was used in: the first mini-batch's are 1, the
+last one's have moved furthest.
 """
 
 from __future__ import annotations
@@ -20,19 +20,27 @@ RUN_METRICS: dict[str, Metric] = {
         ),
         METRICS["kl_old"],
         Metric(
-            "kl_start", "KL to start", "mean(r − 1 − log r), r = π_start/π_old, from up to 64 samples",
+            "kl_start", "KL to start", "mean(r − 1 − log r), r = π_start/π_old, from up to 32 samples",
             "rises slowly; below 1 nat per token", {"TRL": "`kl`, where β > 0", "ms-swift": "`kl`, where β > 0"},
         ),
         Metric(
             "entropy", "Entropy", "mean −Σ π log π per sampled token, nats", "falls as the policy becomes sure",
             {"TRL": "entropy", "verl": "actor/entropy", "torchforge": "loss/entropy/mean"},
         ),
-        replace(METRICS["gate_mean"], formula="Σ|A|·w / Σ|A|, last mini-batch"),
-        replace(METRICS["clip_fraction"], formula="share of tokens with A ≠ 0 and c = 0, last mini-batch"),
+        replace(METRICS["gate_mean"], formula="Σ|A|·w / Σ|A| over the step's updates"),
+        replace(METRICS["clip_fraction"], formula="share of tokens with A ≠ 0 and c = 0, over the step's updates"),
         METRICS["ratio_p01"],
         METRICS["ratio_p50"],
         METRICS["ratio_p99"],
         replace(METRICS["ratio_max"], formula="largest r of all of the step's updates"),
+        Metric(
+            "log_ratio_max", "Log-ratio, max", "largest |log r| of all of the step's updates, either way",
+            "below 1; beyond 3 a token's probability moved twentyfold",
+        ),
+        Metric(
+            "changed_routes", "Changed routes", "share of tokens and layers with other experts than at rollout",
+            "0 with replay and in dense policies; below 0.1",
+        ),
         Metric(
             "grad_norm", "Gradient norm", "largest ‖∇‖ of the step's updates, before clipping", "no lone spikes",
             {"TRL": "grad_norm", "verl": "actor/grad_norm"},
@@ -45,11 +53,15 @@ RUN_METRICS: dict[str, Metric] = {
             {"TRL": "1 − `frac_reward_zero_std`"},
         ),
         Metric(
+            "dead_groups", "Dead groups", "share of prompts whose completions all earned the same",
+            "below 0.8; 1 means nothing to learn from", {"TRL": "frac_reward_zero_std"},
+        ),
+        Metric(
             "lr", "Learning rate", "of the step's last update", "reaches its setting after the warm-up",
             {"TRL": "learning_rate"},
         ),
         Metric(
-            "length", "Length", "mean tokens of a completion", "steady; 32 on addition",
+            "length", "Length", "mean tokens of a completion", "steady; 32 on addition, 135 on chain",
             {"TRL": "completions/mean_length", "verl": "response_length/mean", "ms-swift": "completions/mean_length"},
         ),
         Metric("completions_per_s", "Completions/s", "completions / seconds of the step", "by machine"),

@@ -20,8 +20,8 @@ Value = int | float | str
 class Setting:
     """One setting: default, range or choices, and the words that explain it.
 
-    `group` says where a form puts it: "task", "update", "sampling" or "run". `ui_lo`, `ui_hi` and
-    `scale` are for sliders, as in `Knob`.
+    `group` says where a form puts it: "task", "update", "sampling" or "run"; an `advanced` one is rarely
+    changed and may wait out of sight. `ui_lo`, `ui_hi` and `scale` are for sliders, as in `Knob`.
     """
 
     name: str
@@ -38,6 +38,7 @@ class Setting:
     ui_lo: float = math.nan
     ui_hi: float = math.nan
     step: float = 1.0
+    advanced: bool = False
 
     @property
     def takes(self) -> str:

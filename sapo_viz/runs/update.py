@@ -1,30 +1,31 @@
 """What a rollout does to the policy: mini-batch updates through `policy_loss`, and what they looked like.
 
-Where this differs from a textbook loop: sequences with A = 0 give no gradient, so they are left out of
-the forward pass and stand in the loss with their old log-probs; denominators stay those of the whole
-mini-batch. Late in a run that is half of the work.
+Where this differs from a textbook loop: sequences with A = 0 give no gradient, so they are left out of the
+forward pass and stand in the loss with their old log-probs. They are still counted: whatever the aggregation
+divides by (sequences, tokens, T_max) is that of the whole mini-batch. Late in a run that is half of the work.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sapo_viz.core import kl
 from sapo_viz.core.lazy import torch
-from sapo_viz.core.losses import PolicyLoss, aggregate, policy_loss
+from sapo_viz.core.losses import PolicyLoss, aggregate, policy_loss, token_view
+from sapo_viz.core.metrics import batch_metrics
 from sapo_viz.core.objective import Objective
 from sapo_viz.errors import RunError
 from sapo_viz.models.policy import Policy
 from sapo_viz.models.rollout import Rollout, completion_logprobs
+from sapo_viz.models.routing import changed_share, recorded, stacked
 from sapo_viz.runs.config import RunConfig
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 _ESTIMATORS = {"k1": kl.k1, "k2": kl.k2, "k3": kl.k3}
-_ON_POLICY = dict(gate_mean=1.0, clip_fraction=0.0, kl_old=0.0, ratio_p01=1.0, ratio_p50=1.0, ratio_p99=1.0)
 
 
 class Diverged(RunError):
@@ -35,7 +36,7 @@ class Diverged(RunError):
 class Batch:
     """A rollout with what the updates need beside it; B sequences of T tokens."""
 
-    rollout: Rollout
+    rollout: Rollout  # its routes are those that are replayed
     old_logprobs: Tensor  # [B, T]
     advantages: Tensor  # [B]
     start_logprobs: Tensor | None  # [B, T], of the starting policy; only for the KL penalty
@@ -59,17 +60,22 @@ def update(
     max_length: int,
     generator: torch.Generator,
     should_stop: Callable[[], bool],
+    after_each: Callable[[int], None] = lambda done: None,
 ) -> dict[str, float] | None:
     """All updates of one rollout; their metrics, or None if `should_stop` said so between two of them.
+
+    Args:
+        updates_done: before this call, in the whole run.
+        max_length: the generation budget that Dr. GRPO divides by.
+        after_each: called after each update with the number of updates done.
 
     Raises:
         Diverged: loss or gradient is NaN or infinite; the weights are as they were before that update.
     """
-    losses, norms, ratio_max, last = [], [], 1.0, None
-    count = len(batch.advantages)
+    losses, norms, seen, changed = [], [], [], []
     done = updates_done
     for _ in range(config.epochs):
-        order = torch.randperm(count, generator=generator, device=generator.device)
+        order = torch.randperm(len(batch.advantages), generator=generator, device=generator.device)
         for index in order.tensor_split(config.minibatches):
             if should_stop():
                 return None
@@ -77,8 +83,9 @@ def update(
             rate = config.lr * min(1.0, done / max(config.warmup, 1))
             for group in optimizer.param_groups:
                 group["lr"] = rate
-            out, penalty = _loss(config, objective, policy, batch, index, max_length)
             _zero_gradients(policy)
+            with recorded(policy.model) as used:
+                out, penalty = minibatch_loss(config, objective, policy, batch, index, max_length)
             loss = out.loss + penalty
             if loss.requires_grad:
                 loss.backward()  # type: ignore[no-untyped-call]
@@ -87,17 +94,43 @@ def update(
             losses.append(_finite("loss", loss))
             norms.append(_finite("gradient norm", norm))
             optimizer.step()
-            if (active := _with_signal(out)) is not None:
-                last = active
-                log_ratio = (active.logprobs.detach() - active.old_logprobs)[active.mask]
-                ratio_max = max(ratio_max, float(log_ratio.max().clamp(max=20).exp()))
-    metrics = last.metrics if last else _ON_POLICY
-    return {name: metrics[name] for name in _ON_POLICY} | {
-        "ratio_max": ratio_max,
+            after_each(done)
+            seen.append(replace(out, loss=out.loss.detach(), logprobs=out.logprobs.detach()))  # let the graph go
+            if used:
+                changed.append(_changed_routes(config, batch, index, used))
+    return update_metrics(objective, seen) | {
+        "changed_routes": sum(changed) / max(len(changed), 1),
         "grad_norm": max(norms),
         "loss": sum(losses) / len(losses),
         "lr": rate,
     }
+
+
+def update_metrics(objective: Objective, seen: list[PolicyLoss]) -> dict[str, float]:
+    """Ratios and gates of all tokens that carried signal, over all mini-batches of a step together.
+
+    Each token counts with the ratio that it had when it was trained on. Without any signal they are the on-policy
+    values.
+    """
+    parts = zip(*((out.logprobs, out.old_logprobs, out.advantages, out.mask) for out in seen), strict=True)
+    logprobs, old_logprobs, advantages, mask = (torch.cat(part) for part in parts)
+    signal = (advantages != 0).any(-1)
+    logprobs, old_logprobs, mask = logprobs[signal], old_logprobs[signal], mask[signal]
+    view = token_view(objective, logprobs, old_logprobs, advantages[signal], mask)
+    log_ratio = (logprobs - old_logprobs)[mask]
+    largest = float(log_ratio.abs().max()) if len(log_ratio) else 0.0
+    return batch_metrics(view, logprobs, old_logprobs) | {"log_ratio_max": largest}
+
+
+def _changed_routes(config: RunConfig, batch: Batch, index: Tensor, used: list[Tensor]) -> float:
+    """Share of the mini-batch's routes, where its tokens were predicted, that are not those of the rollout."""
+    rows = index if batch.start_logprobs is not None else index[batch.advantages[index] != 0]
+    rollout = batch.rollout.rows(rows)
+    now = stacked(used, len(rows))
+    assert now is not None and rollout.routes is not None
+    first = rollout.prompt_ids.shape[1] - 1  # the last prompt token predicts the first sampled one
+    length = now.shape[1] - first
+    return changed_share(rollout.routes[:, first : now.shape[1]], now[:, first:], rollout.mask[:, :length])
 
 
 def _zero_gradients(policy: Policy) -> None:
@@ -109,20 +142,19 @@ def _zero_gradients(policy: Policy) -> None:
             parameter.grad.zero_()
 
 
-def _loss(
+def minibatch_loss(
     config: RunConfig, objective: Objective, policy: Policy, batch: Batch, index: Tensor, max_length: int
 ) -> tuple[PolicyLoss, Tensor]:
-    """The objective's loss on a mini-batch, and the KL penalty that is added to it."""
+    """The objective's loss on the sequences of `index`, and the KL penalty that is added to it."""
     rollout = batch.rollout.rows(index)
     old, advantages, start = batch.old_logprobs[index], batch.advantages[index], batch.start_logprobs
     if start is not None:
-        logprobs = completion_logprobs(policy, rollout, temperature=config.temperature)
+        logprobs = trainer_logprobs(config, policy, rollout)
     else:
         signal = advantages.nonzero()[:, 0]
         logprobs = old
         if len(signal):
-            moved = completion_logprobs(policy, rollout.rows(signal), temperature=config.temperature)
-            logprobs = old.index_copy(0, signal, moved)
+            logprobs = old.index_copy(0, signal, trainer_logprobs(config, policy, rollout.rows(signal)))
     out = policy_loss(objective, logprobs, old, advantages, rollout.mask, max_length=max_length)
     if start is None:
         return out, torch.zeros((), device=old.device)
@@ -131,18 +163,14 @@ def _loss(
     return out, config.kl_coef * aggregate(estimate, rollout.mask, "seq-mean-token-mean")
 
 
-def _with_signal(out: PolicyLoss) -> PolicyLoss | None:
-    """The same, of the sequences with A ≠ 0 only: the others were not computed, and say nothing."""
-    signal = (out.advantages != 0).any(-1)
-    if not bool(signal.any()):
-        return None
-    return PolicyLoss(
-        out.loss,
-        out.objective,
-        out.logprobs[signal],
-        out.old_logprobs[signal],
-        out.advantages[signal],
-        out.mask[signal],
+def trainer_logprobs(config: RunConfig, policy: Policy, rollout: Rollout) -> Tensor:
+    """log π of the sampled tokens as the trainer computes it, through the replayed experts if so set. [B, T]"""
+    return completion_logprobs(
+        policy,
+        rollout,
+        temperature=config.temperature,
+        replay=config.routing_replay != "off",
+        low_precision=config.dtype == "bfloat16",
     )
 
 

@@ -6,21 +6,44 @@ a `FORMAT` and its line below.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
+from sapo_viz.errors import RolloutError
 from sapo_viz.rollouts.build import build
-from sapo_viz.rollouts.formats import nemo_rl, prime_rl
+from sapo_viz.rollouts.formats import (
+    nemo_rl,
+    openai_logprobs,
+    pickled,
+    prime_rl,
+    skyrl,
+    slime,
+    texts_only,
+    torch_file,
+    unipo,
+)
 from sapo_viz.rollouts.formats.base import Contents, Format, Item, Notes
 from sapo_viz.rollouts.formats.documents import first_part, has_keys, objects
-from sapo_viz.rollouts.formats.pair import OnePolicy, OnlyOnePolicy
+from sapo_viz.rollouts.formats.pair import NO_ADVANTAGES, OnePolicy, OnlyOnePolicy, pair, without_advantages
 from sapo_viz.rollouts.schema import Rollouts
 from sapo_viz.rollouts.texts import NoLogprobs, TextDump
 
 FORMATS: tuple[Format, ...] = (
     nemo_rl.FORMAT,
     prime_rl.FORMAT,
+    slime.TRAIN,
+    slime.ROLLOUT,
+    skyrl.FORMAT,
+    unipo.FORMAT,
+    openai_logprobs.FORMAT,
+    texts_only.TRL,
+    texts_only.VERL,
+    texts_only.SWIFT,
+    texts_only.ROLL,
 )
+
+Found = tuple[Format, Iterator[Item]]
 
 
 def read_known(name: str, data: bytes) -> Rollouts | None:
@@ -41,16 +64,61 @@ def read_known(name: str, data: bytes) -> Rollouts | None:
     if isinstance(contents, TextDump):
         raise NoLogprobs(contents)
     rollouts = build(name, contents)
-    return replace(rollouts, notes=(f"Read as {found[0].name}.", *notes.sentences(), *rollouts.notes))
+    title = found[0].name
+    return replace(rollouts, notes=(f"Read as {title}.", *notes.sentences(), *rollouts.notes))
 
 
-def recognise(name: str, data: bytes) -> tuple[Format, Iterator[Item]] | None:
-    """The format that wrote `data`, and the file's objects; own files cost one look at their first line."""
+def read_pair(new: bytes, new_name: str, old: bytes, old_name: str) -> Rollouts:
+    """The sequences that two files hold together: logprobs from the first, old_logprobs from the second.
+
+    Raises:
+        RolloutError: one of them does not hold one policy's log-probs, or their tokens differ.
+    """
+    one, other = _one_policy(new_name, new), _one_policy(old_name, old)
+    records = pair(one, other)
+    rollouts = build(f"{new_name} with {old_name}", records)
+    notes = dict.fromkeys((f"logprobs from {new_name}, old_logprobs from {old_name}.", *one.notes, *other.notes))
+    if without_advantages(records):
+        notes[NO_ADVANTAGES] = None
+    return replace(rollouts, notes=(*notes, *rollouts.notes))
+
+
+def _one_policy(name: str, data: bytes) -> OnePolicy:
+    needs = "a pair needs files with one policy's log-probs each, as a server's responses or a slime rollout dump"
+    try:
+        whole = read_known(name, data)
+    except OnlyOnePolicy as error:
+        return error.one
+    except NoLogprobs as error:
+        raise RolloutError(f"{name}: this is {error.texts.format} without log-probs; {needs}.") from None
+    if whole is not None:
+        raise RolloutError(f"{name}: this file holds both policies already; open it alone, without a second.")
+    raise RolloutError(f"{name}: this is none of the known files with one policy's log-probs; {needs}.")
+
+
+def recognise(name: str, data: bytes) -> Found | None:
+    """The format that wrote `data`, and the file's objects. Other files cost a look at their first line.
+
+    Raises:
+        RolloutError: it is damaged, or a pickle or torch file that no format knows.
+    """
+    if data.startswith(b"PAR1"):
+        footer = texts_only.parquet_columns(data)
+        likely = [f for f in FORMATS if f.kind == "parquet" and all(mark.encode() in footer for mark in f.marks)]
+        return _first(likely, texts_only.parquet_items(name, data)) if likely else None
+    if data.startswith(torch_file.LEGACY):
+        raise RolloutError(f"{name}: this file is from torch before 1.6; load it and save it again with a newer torch.")
+    if torch_file.is_torch(data):
+        return _whole(name, "torch", torch_file.read(name, data))
+    if data[:1] == b"\x80" and data[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
+        return _whole(name, "pickle", skyrl.load_batch(name, data))
+    data = data.removeprefix(b"\xef\xbb\xbf")
     part = first_part(data)
-    candidates = [f for f in FORMATS if f.kind == "json" and has_keys(part, f.marks)]
-    if not candidates:
-        return None
-    items = objects(name, data)
+    likely = [f for f in FORMATS if f.kind == "json" and has_keys(part, f.marks)]
+    return _first(likely, objects(name, data)) if likely else None
+
+
+def _first(candidates: list[Format], items: Iterator[Item]) -> Found | None:
     first = next(items, None)
     if first is None:
         return None
@@ -60,9 +128,20 @@ def recognise(name: str, data: bytes) -> tuple[Format, Iterator[Item]] | None:
     return None
 
 
+def _whole(name: str, kind: str, value: Any) -> Found:
+    known = [f for f in FORMATS if f.kind == kind]
+    if isinstance(value, Mapping):
+        for format in known:
+            if format.recognise(value):
+                return format, iter([("the file", value)])
+    what = {"torch": "torch file", "pickle": "Python pickle"}[kind]
+    titles = " or ".join(dict.fromkeys(f"{f.framework}'s {f.file}" for f in known))
+    raise RolloutError(f"{name}: this {what} is not {titles}; {pickled.WAY_ROUND}.")
+
+
 def _chain(first: Item, rest: Iterator[Item]) -> Iterator[Item]:
     yield first
     yield from rest
 
 
-__all__ = ["FORMATS", "Contents", "Format", "read_known", "recognise"]
+__all__ = ["FORMATS", "Contents", "Format", "read_known", "read_pair", "recognise"]

@@ -81,7 +81,7 @@ class Row:
     def has(self, name: str) -> bool:
         return self.values.get(name) is not None
 
-    def list(self, name: str, length: int | None = None, of: str = "token_ids") -> Any:
+    def entries(self, name: str, length: int | None = None, of: str = "token_ids") -> Any:
         """A list (or 1-D array), as long as the field `of`."""
         value = self.values.get(name)
         if value is None:
@@ -94,7 +94,7 @@ class Row:
 
     def numbers(self, name: str, length: int, of: str = "token_ids") -> np.ndarray:
         """[T] float64; NaN for null."""
-        value = self.list(name, length, of)
+        value = self.entries(name, length, of)
         if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
             return value.astype(np.float64)
         wrong = set(map(type, value)) - {float, int, type(None)}
@@ -108,23 +108,23 @@ class Row:
 
     def flags(self, name: str, length: int, of: str = "token_ids") -> np.ndarray:
         """[T] bool from 0/1 or true/false."""
-        value = self.list(name, length, of)
+        value = self.entries(name, length, of)
         if not isinstance(value, np.ndarray):
             bad = next((i for i, x in enumerate(value) if type(x) not in (bool, int, float) or x not in (0, 1)), None)
             if bad is not None:
                 self.fail(f"{name}[{bad}] is {shown(value[bad])}; it takes 0 or 1")
             return np.array(value, dtype=bool)
-        bad = np.flatnonzero(~((value == 0) | (value == 1)))
-        if len(bad):
-            self.fail(f"{name}[{bad[0]}] is {value[bad[0]]}; it takes 0 or 1")
+        wrong = np.flatnonzero(~((value == 0) | (value == 1)))
+        if len(wrong):
+            self.fail(f"{name}[{wrong[0]}] is {value[wrong[0]]}; it takes 0 or 1")
         return value.astype(bool)
 
     def ids(self, name: str, length: int | None = None) -> np.ndarray:
         """[T] int64, not negative."""
-        value = self.list(name, length)
+        value = self.entries(name, length)
         if isinstance(value, np.ndarray) and value.dtype.kind in "iu":
-            bad = np.flatnonzero((value < 0) | (value >= 2**53))
-            index = int(bad[0]) if len(bad) else None
+            wrong = np.flatnonzero((value < 0) | (value >= 2**53))
+            index = int(wrong[0]) if len(wrong) else None
         else:
             index = next((i for i, x in enumerate(value) if type(x) is not int or not 0 <= x < 2**53), None)
         if index is not None:
@@ -155,7 +155,7 @@ class Row:
             self.fail(f"{name} is {shown(value)}; it takes a list of objects")
         return [self._inside(f"{name}[{index}]", item) for index, item in enumerate(value)]
 
-    def object(self, name: str) -> Row:
+    def inner(self, name: str) -> Row:
         return self._inside(name, self.values.get(name))
 
     def _inside(self, name: str, value: Any) -> Row:
@@ -203,6 +203,6 @@ class Groups:
 
 def finite_mask(mask: np.ndarray, notes: Notes, *columns: np.ndarray) -> np.ndarray:
     """The mask without tokens at which a log-prob is not a finite number; how many is noted."""
-    finite = np.logical_and.reduce([np.isfinite(column) for column in columns])
+    finite: np.ndarray = np.logical_and.reduce([np.isfinite(column) for column in columns])
     notes.count(NOT_FINITE, int((mask & ~finite).sum()))
-    return mask & finite
+    return np.asarray(mask & finite)

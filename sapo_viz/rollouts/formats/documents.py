@@ -11,50 +11,54 @@ from sapo_viz.rollouts.formats.base import Item
 from sapo_viz.rollouts.json_file import parse
 from sapo_viz.rollouts.record import shown
 
+_LOOK = 4 * 1024**2  # bytes at the beginning of a JSON document in which a format's first keys stand
 
-_LOOK = 4 * 1024**2  # bytes of a JSON document in which its formats have their first keys
+
+def first_line(data: bytes) -> bytes | None:
+    """The first line, where one object stands on each line; None where the file is something else."""
+    start = len(data) - len(data.lstrip()) if data[:1].isspace() else 0
+    if data[start : start + 1] != b"{":
+        return None
+    end = data.find(b"\n", start)
+    end = len(data) if end < 0 else end
+    line = data[start:end].rstrip()
+    return line if line.endswith(b"}") and data[end : end + 64].lstrip()[:1] in (b"{", b"") else None
 
 
 def first_part(data: bytes) -> bytes:
-    """The first line of JSONL; the beginning of a JSON document, whose first object may end anywhere."""
-    head = data[:64].lstrip()
-    if not head.startswith(b"{"):
-        return data[:_LOOK] if head.startswith(b"[") else b""
-    end = data.find(b"\n", len(data) - len(data.lstrip()) if data[:1].isspace() else 0)
-    line = data if end < 0 else data[:end]
-    return line if line.rstrip().endswith(b"}") else data[:_LOOK]
-
-
-def is_lines(data: bytes) -> bool:
-    """Whether one object stands on each line."""
-    first, _, rest = data.lstrip()[: _LOOK * 64].partition(b"\n")
-    return first.startswith(b"{") and first.rstrip().endswith(b"}") and rest[:64].lstrip()[:1] in (b"{", b"")
+    """Where the keys of the first object stand: its line in JSONL, the beginning of a JSON document."""
+    line = first_line(data)
+    if line is not None:
+        return line
+    return data[:_LOOK] if data[:64].lstrip()[:1] in (b"[", b"{") else b""
 
 
 def has_keys(data: bytes, keys: Sequence[str]) -> bool:
-    """Whether each key stands there as a key. A text that holds it has a backslash before its closing quote."""
+    """Whether each stands there as a key. Inside a text it would have a backslash before its closing quote."""
     return all(re.search(rb'"%b"\s*:' % re.escape(key).encode(), data) for key in keys)
 
 
 def objects(file: str, data: bytes) -> Iterator[Item]:
-    """Each object with its place. A JSONL file is read a line at a time.
+    """Each object with its place, a JSONL file a line at a time.
 
     Raises:
         RolloutError: the file is not JSON, or holds something other than objects.
     """
-    if is_lines(data):
+    if first_line(data) is not None:
         yield from _lines(file, data)
         return
     document = parse(_text(file, data, 1), file)
-    items = document if isinstance(document, list) else [document]
-    for number, item in enumerate(items, start=1):
+    if isinstance(document, dict):
+        yield "the document", document
+        return
+    for number, item in enumerate(document, start=1):
         yield f"object {number}", _object(file, f"object {number}", item)
 
 
 def _lines(file: str, data: bytes) -> Iterator[Item]:
     start, number = 0, 0
     while start < len(data):
-        end = data.find(b"\n", start)
+        end = data.find(b"\n", start)  # not splitlines: a JSON text may hold U+2028
         end = len(data) if end < 0 else end
         line, start, number = data[start:end], end + 1, number + 1
         if line.strip():

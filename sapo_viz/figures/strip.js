@@ -39,7 +39,7 @@ class TokenStrip {
       goTo: (i) => { this.select(i); this.lines.bringIntoSight(i); },
       marked: (found) => { this.lines.found = found; if (this.lines.lines) this.lines.colour(); },
     });
-    this.panel = new TokenPanel(data.katex);
+    this.panel = new TokenPanel(data.typesetter);
     const tools = el("div", { class: "tok-tools" }, this.shown, this.search.node);
     this.host.append(el("div", { class: "tok-main" }, this.tabs, tools, this.lines.node, this.legend, this.panel.node), this.knobs);
     this.listen();

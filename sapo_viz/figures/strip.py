@@ -15,6 +15,7 @@ import numpy as np
 from sapo_viz.core.lazy import torch
 from sapo_viz.core.losses import evaluate, token_view
 from sapo_viz.core.objective import CATALOG, Objective
+from sapo_viz.figures.assets import read
 from sapo_viz.figures.packed import compact_ids
 from sapo_viz.figures.palette import ABOVE_ONE, WEIGHT_SCALE, WEIGHT_SCALE_DARK, style_of
 from sapo_viz.figures.strip_formula import formula_pieces
@@ -28,8 +29,19 @@ CHANGE_SCALE = ("#0B4F8A", "#5B9BCB", "#F4F6F8", "#E59A4B", "#9A3D00")
 CHANGE_SCALE_DARK = ("#8CC4EE", "#2F74AB", "#22282F", "#B0621B", "#F2B272")
 ABOVE_SCALE = ("#F6D9A8", "#E8A33D", "#B4551A")  # coefficients above 1, to 4 and more
 
+_SCRIPTS = (
+    *("plot.js", "packed.js", "sliders.js", "token_text.js"),
+    *(f"strip_{part}.js" for part in ("numbers", "scales", "lines", "search", "formula", "token", "knobs")),
+    "strip.js",
+)
+
 Header = dict[str, Any]
 Arrays = dict[str, np.ndarray]
+
+
+def strip_code(formulas: str) -> tuple[str, str]:
+    """The strip's JavaScript (a module; `formulas` go before it) and its CSS."""
+    return "\n".join([formulas, *map(read, _SCRIPTS)]), read("sliders.css") + read("strip.css")
 
 
 def parts_of(length: int) -> int:

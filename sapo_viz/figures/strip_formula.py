@@ -4,7 +4,7 @@
 knobs become places, the case that holds for this sign of A is taken, and a dot is put where two numbers would
 otherwise run into one. Nothing here knows an objective: one that joins the catalogue is filled in as well.
 
-    \\tfrac{4}{\\tau}\\,\\sigma\\big(\\tau(r-1)\\big)A   →   \\tfrac{4}{[τ₋]}\\,\\sigma\\big([τ₋]\\cdot([r]-1)\\big)\\cdot[A]
+    \\sigma\\big(\\tau(r-1)\\big)A   →   \\sigma\\big([τ₋]\\cdot([r]-1)\\big)\\cdot[A]
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 from sapo_viz.core.objective import CATALOG, Objective
 
-Piece = str | dict[str, str]  # TeX as it is, or {"token": name} / {"knob": name}: a number goes here
+Piece = str | dict[str, str]  # TeX as it is, or {"token": name} / {"knob": name}: a number; "raised" to a power
 
 _LEXER = re.compile(r"\\[a-zA-Z]+|\\.|\s+|.", re.DOTALL)
 # What the field's letters stand for; strip_formula.js has the numbers by these names.
@@ -37,7 +37,8 @@ _SPACES = {r"\,", r"\!", r"\ ", r"\;", r"\:", r"\quad", r"\qquad"}
 _SIZES = {r"\big", r"\Big", r"\bigg", r"\Bigg", r"\bigl", r"\bigr", r"\Bigl", r"\Bigr", r"\left", r"\right"}
 _ARGUMENTS = {r"\frac": 2, r"\tfrac": 2, r"\dfrac": 2, r"\sqrt": 1, "^": 1, "_": 1}
 _RELATIONS = {
-    r"\cdot", r"\times", r"\le", r"\ge", r"\leq", r"\geq", r"\ne", r"\neq", r"\in", r"\|", r"\to", r"\\", r"\pm", r"\mid",
+    r"\cdot", r"\times", r"\le", r"\ge", r"\leq", r"\geq", r"\ne", r"\neq", r"\in", r"\|", r"\to", r"\\",
+    r"\pm", r"\mid",
 }  # fmt: skip
 _HOLDS = {">": (True,), r"\ge": (True,), r"\geq": (True,), "<": (False,), r"\le": (False,), r"\leq": (False,)}
 
@@ -80,9 +81,17 @@ def _quoted(cls: type[Objective], tokens: list[str]) -> list[str]:
     text = "".join(tokens)
     for other in CATALOG.values():
         quote = rf"J^{{\text{{{other.label}}}}}_t"
-        if quote in text and set(other.knobs()) <= set(cls.knobs()):
-            text = text.replace(quote, f"{{{other.formula}}}")
+        if set(other.knobs()) <= set(cls.knobs()):
+            while quote in text:
+                before, _, after = text.partition(quote)
+                text = before + _whole(other.formula, before, after) + after
     return _lex(text)
+
+
+def _whole(text: str, before: str, after: str) -> str:
+    """A part that is put in: in brackets where it stands beside other factors or terms."""
+    alone = before.rstrip()[-1:] in ("", "=", "(", "{", "&") and after.lstrip()[:1] in ("", ",", "}", "&")
+    return text if alone else rf"\big({text}\big)"
 
 
 def _cases(tokens: list[str], positive: bool) -> Iterator[str]:
@@ -96,7 +105,7 @@ def _cases(tokens: list[str], positive: bool) -> Iterator[str]:
             if sign is None:
                 return match[0]
             if positive in _HOLDS[sign[1]]:
-                return f"{{{value.strip()}}}"
+                return _whole(value.strip(), match.string[: match.start()], match.string[match.end() :])
         return match[0]
 
     return iter(_lex(re.sub(r"\\begin\{cases\}(.*?)\\end\{cases\}", choose, text, flags=re.DOTALL)))
@@ -130,7 +139,8 @@ def _fill(tokens: list[str], places: list[tuple[list[str], dict[str, str]]]) -> 
         if isinstance(unit, dict):
             if before and not argument:
                 pieces.append(r"\cdot ")
-            pieces.append(unit)
+            raised = units[number + 1 : number + 2] == ["^"]
+            pieces.append({**unit, "raised": "yes"} if raised else unit)
             waiting[-1] -= argument
             before = True
             if waiting[-1] == 0 and _begins_factor(units, number + 1):

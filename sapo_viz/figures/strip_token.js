@@ -1,11 +1,11 @@
 // The panel of one token: its text and numbers, and each objective's formula with these numbers put in.
 
 class TokenPanel {
-  constructor(katexPath) {
+  constructor(typesetterPath) {
     this.facts = el("div", { class: "tok-details", "data-testid": "token-details" });
     this.formulas = new FormulaList();
     this.node = el("div", { class: "tok-token", tabindex: "-1", role: "region" }, this.facts, this.formulas.node);
-    loadKatex(katexPath).then((katex) => { this.katex = katex; this.again?.(); });
+    loadTypesetter(typesetterPath).then((typesetter) => { this.typesetter = typesetter; this.again?.(); });
   }
 
   show(i, numbers, data, values, swatchOf) {
@@ -14,6 +14,7 @@ class TokenPanel {
     this.node.setAttribute("aria-label", words.panel);
     const live = i >= 0 && !numbers.masked[i];
     this.formulas.node.hidden = !live;
+    if (!live) this.typesetFor = undefined;
     if (i < 0) { this.facts.replaceChildren(el("p", { class: "lab-note" }, words.point)); return; }
     const text = appendToken(el("code", { class: "tok-text" }), numbers.text(i), 10000);
     const id = numbers.id(i) === undefined ? "" : ` · ${words.token_id} ${numbers.id(i)}`;
@@ -23,10 +24,14 @@ class TokenPanel {
     if (!live) { this.facts.replaceChildren(el("div", {}, head, ...spelled, el("p", { class: "lab-note" }, words.masked_note))); return; }
     const A = numbers.advantage(i), note = A === 0 ? [el("p", { class: "lab-note" }, words.no_gradient)] : [];
     this.facts.replaceChildren(el("div", {}, head, ...spelled, factsOf(i, numbers), ...note), tableOf(i, numbers, data, swatchOf));
-    this.formulas.show(
-      data.objectives, words, this.katex, (objective) => noteOf(objective, i, numbers, words),
+    // A formula takes some milliseconds to set: under a dragged knob one changes, at another token all of them do.
+    clearTimeout(this.later);
+    const typeset = () => this.formulas.show(
+      data.objectives, this.typesetter, (objective) => noteOf(objective, i, numbers, words),
       (objective) => texOfToken(objective, numbers, values[objective.name], i),
     );
+    if (i === this.typesetFor) typeset();
+    else this.later = setTimeout(() => { this.typesetFor = i; typeset(); }, 60);
   }
 }
 
@@ -38,7 +43,7 @@ function placeOf(i, data) {
 function factsOf(i, numbers) {
   const z = numbers.z[i], logp = numbers.logprobs[i];
   const pairs = [["log π_θ", logp], ["log π_old", logp - z], ["z", z], ["r", Math.exp(heldWithin(z))], ["A", numbers.advantage(i)], ["mask", 1]];
-  return el("dl", { class: "tok-facts" }, ...pairs.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, show(value)))));
+  return el("dl", { class: "tok-facts" }, ...pairs.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, name === "r" ? fine(value) : show(value)))));
 }
 
 function tableOf(i, numbers, data, swatchOf) {
@@ -48,7 +53,7 @@ function tableOf(i, numbers, data, swatchOf) {
     const box = el("span", { class: "tok-chip", "data-look": c[i] === 0 ? "cut" : "", "aria-hidden": "true" });
     box.style.backgroundColor = swatchOf(w[i]).background;
     const level = { token: "r", sequence: "s", "sequence-product": "W" }[objective.level];
-    body.append(el("tr", {}, el("th", { scope: "row" }, box, objective.label), el("td", {}, show(w[i])), el("td", {}, show(c[i])), el("td", {}, `${level} ${show(ratio[i])}`)));
+    body.append(el("tr", {}, el("th", { scope: "row" }, box, objective.label), el("td", {}, show(w[i])), el("td", {}, show(c[i])), el("td", {}, `${level} ${fine(ratio[i])}`)));
   }
   const heads = [words.objective, "w", "c", words.ratio].map((text) => el("th", { scope: "col" }, text));
   return el("div", { class: "tok-table" }, el("table", {}, el("thead", {}, el("tr", {}, ...heads)), body));
@@ -58,7 +63,7 @@ function tableOf(i, numbers, data, swatchOf) {
 function noteOf(objective, i, numbers, words) {
   const shared = {
     token: "", sequence: objective.own_mean ? words.shared_own : words.shared_mean, "sequence-product": words.shared_product,
-  }[objective.level].replace("{n}", numbers.data.count.toLocaleString("en")).replace("{x}", show(numbers.of(objective.name).ratio[i]));
+  }[objective.level].replace("{n}", numbers.data.count.toLocaleString("en")).replace("{x}", fine(numbers.of(objective.name).ratio[i]));
   return [shared, objective.live ? "" : words.on_release].filter(Boolean).join(" ");
 }
 
@@ -69,7 +74,7 @@ function spokenOf(i, numbers, data) {
   const parts = [`${said}, ${placeOf(i, data)}`];
   if (numbers.masked[i]) parts.push(words.masked);
   else {
-    parts.push(`r ${show(Math.exp(heldWithin(numbers.z[i])))}`);
+    parts.push(`r ${fine(Math.exp(heldWithin(numbers.z[i])))}`);
     for (const objective of data.objectives) parts.push(`${objective.label} w ${show(numbers.of(objective.name).w[i])}`);
   }
   return parts.join("; ");

@@ -8,18 +8,13 @@ from typing import Any
 
 import streamlit as st
 
-from sapo_viz.figures.assets import formulas_js, read
+from sapo_viz.figures.assets import formulas_js
 from sapo_viz.figures.packed import pack_arrays
-from sapo_viz.figures.strip import PAGE, parts_of, strip_data
+from sapo_viz.figures.strip import PAGE, parts_of, strip_code, strip_data
 from sapo_viz.rollouts.analysis import Analysis
 from sapo_viz.ui.state import write_values
 from sapo_viz.ui.words import _
 
-_SCRIPTS = (
-    *("plot.js", "packed.js", "sliders.js", "token_text.js"),
-    *(f"strip_{part}.js" for part in ("numbers", "scales", "lines", "search", "formula", "token", "knobs")),
-    "strip.js",
-)
 _SHOWS = ("coefficient", "ratio", "change")  # what may be coloured besides the weight
 _SHOWN = "tokens: strip of"  # session: the sequence that the address's token belongs to
 _RELEASED = "tokens: strip released"  # session: knobs were let go, the whole page is to follow
@@ -29,18 +24,19 @@ _RELEASED = "tokens: strip released"  # session: knobs were let go, the whole pa
 def _component(formulas: str) -> Any:
     """Registered once; anew when an objective joins the catalogue."""
     name = f"sapo_viz.tokens_{hash(formulas) & 0xFFFFFFFF:x}"
-    js = "\n".join([formulas, *map(read, _SCRIPTS)])
-    return st.components.v2.component(name, js=js, css=read("sliders.css") + read("strip.css"), isolate_styles=False)
+    js, css = strip_code(formulas)
+    return st.components.v2.component(name, js=js, css=css, isolate_styles=False)
 
 
 @lru_cache
-def katex_path() -> str:
-    """The address of the KaTeX that Streamlit brings for `st.latex`; its file name carries a hash.
+def typesetter_path() -> str:
+    """The address of what sets LaTeX for `st.latex`; Streamlit's build puts a hash into the file's name.
 
-    Empty when there is none: formulas are then shown as LaTeX text.
+    Streamlit's other copy of KaTeX, a newer one, does not fit its style sheet. Empty when there is none:
+    formulas are then shown as LaTeX text.
     """
     root = Path(st.__file__).parent / "static"
-    found = sorted(root.glob("static/js/katex.*.js"))
+    found = sorted(root.glob("static/js/rehype-katex.*.js"))
     return found[0].relative_to(root).as_posix() if found else ""
 
 
@@ -72,8 +68,8 @@ def _labels() -> dict[str, str]:
         ratio=_("ratio r"),
         empty=_("empty token"),
         find=_("Find in the tokens"),
-        find_next=_("Next place (Enter)"),
-        find_before=_("Place before (Shift + Enter)"),
+        find_next=_("Find the following place (Enter)"),
+        find_before=_("Find the place before (Shift + Enter)"),
         found=_("{i} of {n}"),
         found_none=_("not found"),
         shared_mean=_(
@@ -113,7 +109,7 @@ def token_strip(key: str, analysis: Analysis, index: int) -> None:
         st.query_params.pop("token", None)
     st.session_state[_SHOWN] = here
     header, arrays = strip_data(analysis, index, part=_part(key, index, length), labels=_labels())
-    data = pack_arrays(header | {"katex": katex_path()}, arrays)
+    data = pack_arrays(header | {"typesetter": typesetter_path()}, arrays)
     _component(formulas_js())(key=key, data=data, on_values_change=released, on_link_change=turned)
 
 

@@ -1,13 +1,15 @@
-"""CSV: one row a token, with a header. Rows with the same `sequence` belong together, in file order.
+"""CSV: one row a token, with a header. Rows with the same `sequence` belong together.
 
-Read with the standard library: a data-frame reader guesses types, and would turn the tokens `NA`,
-`1e5` and ` the` into a missing value, a number and `the`.
+`records` reads with the standard library, row by row: a data-frame reader guesses types, and would turn the
+tokens `NA`, `1e5` and ` the` into a missing value, a number and `the`. csv_blocks.py reads the usual file in
+whole columns, with every type given; what it does not take comes here.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,35 +17,75 @@ from sapo_viz.errors import RolloutError
 from sapo_viz.rollouts.record import Record, shown
 from sapo_viz.rollouts.schema import FIELDS
 
-_BY_COLUMN = {field.column: field for field in FIELDS.values() if field.column}
-_COLUMNS = ", ".join(_BY_COLUMN)
-_NEEDED = ("sequence", "token", "logprob", "old_logprob")
+BY_COLUMN = {field.column: field for field in FIELDS.values() if field.column}
+_COLUMNS = ", ".join(BY_COLUMN)
+NEEDED = ("sequence", "token", "logprob", "old_logprob")
 
 
-def records(file: str, text: str) -> Iterator[Record]:
-    """The sequences of a CSV file; the place of a value is its line in the file."""
+def records(file: str, data: bytes) -> Iterator[Record]:
+    """The sequences of a CSV file; the place of a value is its line in the file.
+
+    Read twice: first for each sequence's last line, then to hand a sequence on as soon as it is complete.
+    Every cell is a Python object here, some 80 bytes: a large file cannot be held whole.
+    """
+    last: dict[str, int] = {}
+    for line, name, _, _ in _rows(file, data):
+        last[name] = line
+    if not last:
+        raise RolloutError(f"{file}: there is a header but no row; give one row a token.")
+    waiting: deque[str] = deque()  # in the order of their first line
+    rows: dict[str, list[list[str]]] = {}
+    lines: dict[str, list[int]] = {}
+    header: list[str] = []
+    complete: set[str] = set()
+    for line, name, row, header in _rows(file, data):
+        if name not in rows:
+            waiting.append(name)
+            rows[name], lines[name] = [], []
+        rows[name].append(row)
+        lines[name].append(line)
+        if line == last[name]:
+            complete.add(name)
+            while waiting and waiting[0] in complete:
+                first = waiting.popleft()
+                complete.remove(first)
+                columns = dict(zip(header, map(list, zip(*rows.pop(first), strict=True)), strict=True))
+                yield _record(file, first, columns, lines.pop(first))
+
+
+def _rows(file: str, data: bytes) -> Iterator[tuple[int, str, list[str], list[str]]]:
+    """The line on which each row begins, its sequence, the row, and the header."""
     csv.field_size_limit(2**31 - 1)  # the whole file is bounded; the default refuses a token of 128 KiB
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    reader = csv.reader(io.TextIOWrapper(io.BytesIO(data), "utf-8", newline=""), strict=True)
     try:
         header = [name.strip() for name in next(reader, [])]
-        _check_header(file, header)
-        groups = _collect(file, reader, header)
+        check_header(file, header)
+        key, width, before = header.index("sequence"), len(header), reader.line_num
+        for row in reader:
+            line, before = before + 1, reader.line_num
+            if len(row) != width:
+                if not row:
+                    continue
+                raise RolloutError(
+                    f"{file}, line {line:,}: the row has {len(row):,} cells; the header has {width:,}, "
+                    "so put quotes round tokens that hold commas or line ends."
+                )
+            if not row[key].strip():
+                raise RolloutError(f"{file}, line {line:,}: sequence is empty; give each row its sequence's name.")
+            yield line, row[key], row, header
     except csv.Error as error:
         raise RolloutError(
             f"{file}, line {reader.line_num:,}: this is not CSV ({error}); "
             'put quotes round tokens that hold commas, quotes or line ends, and write a quote as "".'
         ) from None
-    if not groups:
-        raise RolloutError(f"{file}: there is a header but no row; give one row a token.")
-    for name, columns in groups.items():
-        yield _record(file, name, columns)
 
 
-def _check_header(file: str, header: list[str]) -> None:
+def check_header(file: str, header: list[str]) -> None:
+    """Raises RolloutError where a needed column is missing, or a known one stands twice."""
     for name in header:
-        if header.count(name) > 1 and name in _BY_COLUMN:
+        if header.count(name) > 1 and name in BY_COLUMN:
             raise RolloutError(f"{file}, line 1: the column {name} stands twice; keep one of them.")
-    missing = [name for name in _NEEDED if name not in header]
+    missing = [name for name in NEEDED if name not in header]
     if missing:
         found = ", ".join(shown(name, 24).strip("'\"") for name in header[:12]) or "none"
         raise RolloutError(
@@ -52,39 +94,11 @@ def _check_header(file: str, header: list[str]) -> None:
         )
 
 
-def _collect(file: str, reader: Any, header: list[str]) -> dict[str, dict[str, list[Any]]]:
-    """Rows by their sequence: column -> list of texts, and the line of each under `line`."""
-    key = header.index("sequence")
-    groups: dict[str, list[list[str]]] = {}
-    lines: dict[str, list[int]] = {}
-    width, before = len(header), reader.line_num
-    for row in reader:
-        line, before = before + 1, reader.line_num  # the line on which the row begins
-        if len(row) != width:
-            if not row:
-                continue
-            raise RolloutError(
-                f"{file}, line {line:,}: the row has {len(row):,} cells; the header has {width:,}, "
-                "so put quotes round tokens that hold commas or line ends."
-            )
-        if row[key] not in groups:
-            if not row[key].strip():
-                raise RolloutError(f"{file}, line {line:,}: sequence is empty; give each row its sequence's name.")
-            groups[row[key]], lines[row[key]] = [], []
-        groups[row[key]].append(row)
-        lines[row[key]].append(line)
-    return {
-        name: dict(zip(header, map(list, zip(*rows, strict=True)), strict=True)) | {"line": lines[name]}
-        for name, rows in groups.items()
-    }
-
-
-def _record(file: str, name: str, columns: dict[str, list[Any]]) -> Record:
-    lines = columns.pop("line")
+def _record(file: str, name: str, columns: dict[str, list[str]], lines: list[int]) -> Record:
     values: dict[str, Any] = {}
     record = Record(file, f"line {lines[0]}", values, lines)
     for column, cells in columns.items():
-        field = _BY_COLUMN.get(column)
+        field = BY_COLUMN.get(column)
         if field is None:
             values.setdefault(column, True)  # unknown: named in a note, not read
         elif field.name == "id":

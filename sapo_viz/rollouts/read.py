@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ from sapo_viz.errors import RolloutError
 from sapo_viz.rollouts.build import build
 from sapo_viz.rollouts.columns import Block, Columns, NotPlain
 from sapo_viz.rollouts.record import Record
-from sapo_viz.rollouts.schema import DISK, UPLOAD, Limits, Rollouts
+from sapo_viz.rollouts.schema import DISK, MAX_DOCUMENT, UPLOAD, Limits, Rollouts
 
 _FORMATS = "JSON, JSONL, CSV or Parquet"
 # Magic bytes of what people have at hand beside rollouts -> what it is.
@@ -56,7 +57,7 @@ def parse_rollouts(data: bytes, name: str, limits: Limits = UPLOAD) -> Rollouts:
     _check_bytes(name, len(data), limits)
     from sapo_viz.rollouts.formats import read_known
 
-    known = read_known(name, data)  # a framework's own file, seen from its content
+    known = read_known(name, data, limits)  # a framework's own file, seen from its content
     if known is not None:
         return known
     if data.startswith(b"PAR1"):
@@ -75,20 +76,33 @@ def parse_rollouts(data: bytes, name: str, limits: Limits = UPLOAD) -> Rollouts:
         from sapo_viz.rollouts import jsonl_file
 
         return build(name, jsonl_file.records(name, data), limits)
-    text = _decode(name, data)
-    del data
+    _check_utf8(name, data)
     if head in b"[{":
         from sapo_viz.rollouts import json_file
 
+        if len(data) > MAX_DOCUMENT:
+            limit = MAX_DOCUMENT // 1024**2
+            raise RolloutError(f"{name}: a JSON document of more than {limit} MB; write JSONL, one sequence a line.")
+        text = data.decode()
+        del data
         return build(name, json_file.records(name, text), limits)
-    if head in b"\"'-0123456789tfnN" and "," not in text[:4096].split("\n", 1)[0]:
+    if head in b"\"'-0123456789tfnN" and b"," not in data[:4096].split(b"\n", 1)[0]:
         # A lone JSON value or one column of something: the CSV reader's message would not help.
         raise RolloutError(
             f"{name}: this is not {_FORMATS} with sequences in it; the schema says which fields they have."
         )
-    from sapo_viz.rollouts import csv_file
+    return _csv(name, data, limits)
 
-    return build(name, csv_file.records(name, text), limits)
+
+def _csv(name: str, data: bytes, limits: Limits) -> Rollouts:
+    from sapo_viz.rollouts import csv_blocks, csv_file
+
+    return _in_blocks(
+        name,
+        limits,
+        lambda columns: csv_blocks.blocks(name, data, columns),
+        lambda: csv_file.records(name, data),
+    )
 
 
 def _parquet(name: str, data: bytes, limits: Limits) -> Rollouts:
@@ -129,9 +143,13 @@ def _one_object_a_line(data: bytes) -> bool:
     return first.rstrip().endswith(b"}") or not rest.strip() or rest.lstrip()[:1] == b"{"
 
 
-def _decode(name: str, data: bytes) -> str:
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise RolloutError(f"{name}, line {line:,}: a byte there is not UTF-8; save the file as UTF-8.") from None
+def _check_utf8(name: str, data: bytes) -> None:
+    """A piece at a time: the whole text would take as much memory again, or four times as much."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    step = 1 << 24
+    for at in range(0, len(data), step):
+        try:
+            decoder.decode(data[at : at + step], at + step >= len(data))
+        except UnicodeDecodeError as error:
+            line = data.count(b"\n", 0, at + error.start) + 1
+            raise RolloutError(f"{name}, line {line:,}: a byte there is not UTF-8; save the file as UTF-8.") from None

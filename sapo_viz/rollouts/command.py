@@ -10,11 +10,13 @@ from typing import Any
 from sapo_viz.core.objective import CATALOG
 from sapo_viz.rollouts.analysis import Analysis, analyse
 from sapo_viz.rollouts.choice import parse_objectives
+from sapo_viz.rollouts.formats import read_pair_files
 from sapo_viz.rollouts.read import read_rollouts
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", help="rollout file: JSON, JSONL, CSV or Parquet (docs/rollout-files.md)")
+    parser.add_argument("file", help="rollout file: JSON, JSONL, CSV, Parquet or a framework's (docs/rollout-files.md)")
+    parser.add_argument("--old", metavar="OLD", help="π_old's file, where FILE holds the log-probs of π_θ alone")
     parser.add_argument(
         "--objective",
         default="sapo,grpo,gspo",
@@ -42,7 +44,8 @@ def _all_knobs() -> dict[str, str]:
 def run(args: argparse.Namespace) -> int:
     knobs = {name: getattr(args, f"knob_{name}", None) for name in _all_knobs()}
     objectives = parse_objectives(args.objective, {name: value for name, value in knobs.items() if value is not None})
-    analysis = analyse(read_rollouts(args.file), objectives)
+    rollouts = read_pair_files(args.file, args.old) if args.old else read_rollouts(args.file)
+    analysis = analyse(rollouts, objectives)
     if args.json:
         print(json.dumps(as_json(analysis, tokens=args.tokens), ensure_ascii=False, allow_nan=False))
     else:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from sapo_viz.errors import RolloutError
@@ -26,7 +27,7 @@ from sapo_viz.rollouts.formats import (
 from sapo_viz.rollouts.formats.base import Contents, Format, Item, Notes
 from sapo_viz.rollouts.formats.documents import first_part, has_keys, objects
 from sapo_viz.rollouts.formats.pair import NO_ADVANTAGES, OnePolicy, OnlyOnePolicy, pair, without_advantages
-from sapo_viz.rollouts.schema import Rollouts
+from sapo_viz.rollouts.schema import DISK, UPLOAD, Limits, Rollouts
 from sapo_viz.rollouts.texts import NoLogprobs, TextDump
 
 FORMATS: tuple[Format, ...] = (
@@ -46,7 +47,7 @@ FORMATS: tuple[Format, ...] = (
 Found = tuple[Format, Iterator[Item]]
 
 
-def read_known(name: str, data: bytes) -> Rollouts | None:
+def read_known(name: str, data: bytes, limits: Limits = UPLOAD) -> Rollouts | None:
     """The sequences of a framework's file; None where no framework of `FORMATS` wrote it.
 
     Raises:
@@ -63,24 +64,42 @@ def read_known(name: str, data: bytes) -> Rollouts | None:
         raise OnlyOnePolicy(contents)
     if isinstance(contents, TextDump):
         raise NoLogprobs(contents)
-    rollouts = build(name, contents)
+    rollouts = build(name, contents, limits)
     title = found[0].name
     return replace(rollouts, notes=(f"Read as {title}.", *notes.sentences(), *rollouts.notes))
 
 
-def read_pair(new: bytes, new_name: str, old: bytes, old_name: str) -> Rollouts:
+def read_pair(new: bytes, new_name: str, old: bytes, old_name: str, limits: Limits = UPLOAD) -> Rollouts:
     """The sequences that two files hold together: logprobs from the first, old_logprobs from the second.
 
     Raises:
-        RolloutError: one of them does not hold one policy's log-probs, or their tokens differ.
+        RolloutError: one is too large, one of them does not hold one policy's log-probs, or their tokens differ.
     """
+    for name, data in ((new_name, new), (old_name, old)):
+        if len(data) > limits.bytes:
+            raise RolloutError(f"{name}: the file has more than {limits.bytes // 1024**2:,} MB; split it.")
     one, other = _one_policy(new_name, new), _one_policy(old_name, old)
     records = pair(one, other)
-    rollouts = build(f"{new_name} with {old_name}", records)
+    rollouts = build(f"{new_name} with {old_name}", records, limits)
     notes = dict.fromkeys((f"logprobs from {new_name}, old_logprobs from {old_name}.", *one.notes, *other.notes))
     if without_advantages(records):
         notes[NO_ADVANTAGES] = None
     return replace(rollouts, notes=(*notes, *rollouts.notes))
+
+
+def read_pair_files(new: Path | str, old: Path | str) -> Rollouts:
+    """`read_pair` for two files on disk."""
+    paths = [Path(new), Path(old)]
+    try:
+        for path in paths:
+            if path.stat().st_size > DISK.bytes:
+                raise RolloutError(f"{path}: the file has more than {DISK.bytes // 1024**2:,} MB; split it.")
+        first, second = (path.read_bytes() for path in paths)
+    except OSError as error:
+        raise RolloutError(
+            f"{error.filename}: it cannot be opened ({error.strerror}); check name and rights."
+        ) from None
+    return read_pair(first, paths[0].name, second, paths[1].name, DISK)
 
 
 def _one_policy(name: str, data: bytes) -> OnePolicy:
@@ -144,4 +163,4 @@ def _chain(first: Item, rest: Iterator[Item]) -> Iterator[Item]:
     yield from rest
 
 
-__all__ = ["FORMATS", "Contents", "Format", "read_known", "read_pair", "recognise"]
+__all__ = ["FORMATS", "Contents", "Format", "read_known", "read_pair", "read_pair_files", "recognise"]

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from sapo_viz.errors import RolloutError
+from sapo_viz.rollouts import json_file, jsonl_file
 from sapo_viz.rollouts.formats.base import Item
-from sapo_viz.rollouts.json_file import parse
-from sapo_viz.rollouts.record import shown
+from sapo_viz.rollouts.schema import MAX_DOCUMENT
 
 _LOOK = 4 * 1024**2  # bytes at the beginning of a JSON document in which a format's first keys stand
 
@@ -39,42 +38,28 @@ def has_keys(data: bytes, keys: Sequence[str]) -> bool:
 
 
 def objects(file: str, data: bytes) -> Iterator[Item]:
-    """Each object with its place, a JSONL file a line at a time.
+    """Each object with its place, within the limits of the own format's readers.
 
     Raises:
-        RolloutError: the file is not JSON, or holds something other than objects.
+        RolloutError: the file is not JSON, holds something other than objects, or is beyond a limit.
     """
-    if first_line(data) is not None:
-        yield from _lines(file, data)
-        return
-    document = parse(_text(file, data, 1), file)
-    if isinstance(document, dict):
-        yield "the document", document
-        return
-    for number, item in enumerate(document, start=1):
-        yield f"object {number}", _object(file, f"object {number}", item)
+    line = first_line(data)
+    alone = line is not None and len(line) == len(data.strip())
+    if line is not None and not alone:
+        found = jsonl_file.records(file, data)
+    elif len(data) > MAX_DOCUMENT:
+        raise RolloutError(f"{file}: a JSON document of more than {MAX_DOCUMENT // 1024**2} MB; split the file.")
+    else:
+        found = json_file.records(file, _text(file, data))
+    for record in found:
+        # One object on one line is as likely a line of JSONL as a document.
+        place = "line 1" if alone else record.place.replace("sequence", "object")
+        yield place, record.values
 
 
-def _lines(file: str, data: bytes) -> Iterator[Item]:
-    start, number = 0, 0
-    while start < len(data):
-        end = data.find(b"\n", start)  # not splitlines: a JSON text may hold U+2028
-        end = len(data) if end < 0 else end
-        line, start, number = data[start:end], end + 1, number + 1
-        if line.strip():
-            value = parse(_text(file, line, number), file, number)
-            yield f"line {number}", _object(file, f"line {number}", value)
-
-
-def _object(file: str, place: str, value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise RolloutError(f"{file}, {place}: it is {shown(value)}; a file of this format holds objects.")
-    return value
-
-
-def _text(file: str, data: bytes, line: int) -> str:
+def _text(file: str, data: bytes) -> str:
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
-        at = line + data.count(b"\n", 0, error.start)
+        at = 1 + data.count(b"\n", 0, error.start)
         raise RolloutError(f"{file}, line {at:,}: a byte there is not UTF-8; save the file as UTF-8.") from None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sapo_viz.errors import ModelError
 from sapo_viz.models.source import Located
@@ -26,19 +27,21 @@ def with_adapter(model: PreTrainedModel, adapter: Located) -> PreTrainedModel:
     from peft import PeftModel
 
     try:
-        wrapped = PeftModel.from_pretrained(model, str(folder), is_trainable=False, local_files_only=True)
+        with warnings.catch_warnings():  # of how peft calls transformers, which is between the two of them
+            warnings.simplefilter("ignore", FutureWarning)
+            wrapped = PeftModel.from_pretrained(model, str(folder), is_trainable=False, local_files_only=True)
     except Exception as error:  # a wrong shape is a RuntimeError, a layer that is missing a ValueError
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__).strip().rstrip(".:")
         raise ModelError(
             f"the adapter {adapter.name!r} does not fit the model ({reason[:200]}); it takes the model that it was "
             "trained on."
         ) from None
-    base = wrapped.get_base_model()
+    base: Any = wrapped.get_base_model()
     in_file, in_model = _layers_in_file(folder), sum(name.endswith("lora_A") for name, _ in base.named_modules())
     if in_file != in_model:  # peft leaves out what does not fit and goes on
         raise ModelError(
-            f"the adapter {adapter.name!r} has {in_file} LoRA layers in its file and {in_model} in this model; it takes "
-            "the model that it was trained on."
+            f"the adapter {adapter.name!r} has {in_file} LoRA layers in its file and {in_model} in this model; it "
+            "takes the model that it was trained on."
         )
     return base
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from sapo_viz.core.lazy import torch
 from sapo_viz.errors import ModelError
-from sapo_viz.models.logprobs import token_logprobs
+from sapo_viz.models.logprobs import steps
 from sapo_viz.models.memory import is_out_of_memory, out_of_memory
 from sapo_viz.models.policy import Policy, load_source, load_tokenizer, quiet, reading
 from sapo_viz.models.score_cache import ScoreCache, ScoredText, text_key
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 _SMALL = 500_000_000  # bytes of weights; a smaller model stays in memory for the next text
+_SAY = 0.2  # seconds between two Progress
 _BATCH = {"cpu": 4096, "cuda": 16384}  # tokens that are run at once, padding included
 
 
@@ -37,6 +38,7 @@ class Progress:
     model: str
     done: int  # sequences
     total: int
+    share: float = 0.0  # of the work, from 0 to 1; moves within a long text too
     tokens_per_s: float | None = None
     seconds_left: float | None = None
 
@@ -72,7 +74,7 @@ def score_texts(
     device: str = "auto",
     dtype: str = "auto",
     cache: ScoreCache | None = None,
-) -> Iterator[Progress | Scores]:
+) -> Generator[Progress | Scores, None, None]:
     """log π_θ and log π_old of N completions, token by token; the last item is the Scores.
 
     Closing the iterator stops the work after the batch that runs.
@@ -111,19 +113,22 @@ def score_texts(
         todo = {i: text for i, text in texts.items() if i not in known}
         done += sum(len(texts[i]) for i in known)
         if todo:
-            yield Progress("loading", source.name, len(scores) * count + len(known), 2 * count)
+            yield Progress("loading", source.name, len(scores) * count + len(known), 2 * count, done / work)
             loaded = _policy(source, device, dtype)
             began = time.perf_counter()
-            for part in _score_all(loaded, todo):
+            said = 0.0
+            for running, part in _score_all(loaded, todo):
                 for i, score in part.items():
                     cache.put(keys[i], score)
                 known |= part
-                tokens = sum(len(texts[i]) for i in part)
-                done, ran, now = done + tokens, ran + tokens, time.perf_counter()
-                seconds, began = seconds + now - began, now
-                speed = ran / seconds
-                position = len(scores) * count + len(known)
-                yield Progress("scoring", source.name, position, 2 * count, speed, max(0, work - done) / speed)
+                tokens, now = sum(len(texts[i]) for i in part), time.perf_counter()
+                done, ran, seconds, began = done + tokens, ran + tokens, seconds + now - began, now
+                if now - said < _SAY and len(known) < len(texts):
+                    continue
+                said, speed = now, (ran + running) / seconds
+                left = max(0.0, work - done - running)
+                place, share = len(scores) * count + len(known), 1 - left / work
+                yield Progress("scoring", source.name, place, 2 * count, share, speed, left / speed)
             del loaded
             gc.collect()
             if device.startswith("cuda"):
@@ -156,7 +161,8 @@ def known_scores(
         found.append(tuple(cache.get(key) for key in keys))
     if not all(a is not None and b is not None and a.tokens == b.tokens for a, b in zip(*found, strict=True)):
         return None
-    return Scores(*found, {}, (f"Scores of {policy.name} (π_θ) and {old_policy.name} (π_old), made before.",))
+    new, old = found
+    return Scores(new, old, {}, (f"Scores of {policy.name} (π_θ) and {old_policy.name} (π_old), made before.",))
 
 
 def score_text(policy: Policy, prompt: str, completion: str, *, chunk: int | None = None) -> ScoredText:
@@ -170,7 +176,9 @@ def score_text(policy: Policy, prompt: str, completion: str, *, chunk: int | Non
     if limit and len(text) > limit:
         raise ModelError(_too_long(policy.name, len(text), limit))
     with out_of_memory(policy.name, str(policy.device)):
-        return _score(policy, [text], chunk)[0]
+        *_shares, scores = _score(policy, [text], chunk)
+    assert isinstance(scores, list)
+    return scores[0]
 
 
 def score_pair(policy: Policy, old_policy: Policy, prompt: str, completion: str, *, advantage: float) -> dict[str, Any]:
@@ -274,23 +282,30 @@ def _kept(source: ModelSource, *, device: str, dtype: str) -> Policy:
     return load_source(source, device=device, dtype=dtype)
 
 
-def _score_all(policy: Policy, texts: dict[int, _Text]) -> Iterator[dict[int, ScoredText]]:
-    """Longest first, so that memory that is not enough shows at once; texts of similar length together."""
+def _score_all(policy: Policy, texts: dict[int, _Text]) -> Iterator[tuple[float, dict[int, ScoredText]]]:
+    """(tokens of a batch that runs, nothing) some times, then (0, its scores); until all texts have had their turn.
+
+    Longest first, so that memory that is not enough shows at once; texts of similar length together.
+    """
     order = sorted(texts, key=lambda i: -len(texts[i]))
     budget = 0 if _reads_by_length(policy.model.config) else _BATCH.get(policy.device.type, 4096)
     at = 0
     while at < len(order):
         size = max(1, budget // len(texts[order[at]]))
         batch = order[at : at + size]
+        tokens = sum(len(texts[i]) for i in batch)
         try:
-            scored = _score(policy, [texts[i] for i in batch])
+            for step in _score(policy, [texts[i] for i in batch]):
+                if isinstance(step, float):
+                    yield step * tokens, {}
+                else:
+                    yield 0.0, dict(zip(batch, step, strict=True))
         except Exception as error:
             if len(batch) == 1 or not is_out_of_memory(error):
                 with out_of_memory(policy.name, str(policy.device)):
                     raise
             budget //= 2
             continue
-        yield dict(zip(batch, scored, strict=True))
         at += len(batch)
 
 
@@ -300,13 +315,17 @@ def _reads_by_length(config: Any) -> bool:
     return "longrope" in said or "dynamic" in said
 
 
-def _score(policy: Policy, texts: Sequence[_Text], chunk: int | None = None) -> list[ScoredText]:
+def _score(policy: Policy, texts: Sequence[_Text], chunk: int | None = None) -> Iterator[float | list[ScoredText]]:
+    """Shares of the work done, then the scores."""
     rows, first = [text.before + text.after for text in texts], [len(text.before) for text in texts]
-    logprobs = token_logprobs(policy, rows, first, chunk=chunk)
-    return [
-        ScoredText(tuple(policy.texts(text.after)), tuple(text.after), tuple(values.tolist()))
-        for text, values in zip(texts, logprobs, strict=True)
-    ]
+    for step in steps(policy, rows, first, chunk=chunk):
+        if isinstance(step, float):
+            yield step
+        else:
+            yield [
+                ScoredText(tuple(policy.texts(text.after)), tuple(text.after), tuple(values.tolist()))
+                for text, values in zip(texts, step, strict=True)
+            ]
 
 
 def _too_long(name: str, tokens: int, limit: int) -> str:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +14,18 @@ import streamlit as st
 
 from sapo_viz.errors import SapoVizError
 from sapo_viz.figures.assets import ASSETS
-from sapo_viz.rollouts.build import build
 from sapo_viz.rollouts.read import parse_rollouts, read_rollouts
-from sapo_viz.rollouts.record import Record
 from sapo_viz.rollouts.schema import Rollouts
+from sapo_viz.rollouts.texts import NoLogprobs
 from sapo_viz.ui.state import url_choice
 from sapo_viz.ui.text import plain
+from sapo_viz.ui.tokens_scoring import choose_text, forget_address, score_dump
 from sapo_viz.ui.words import _
 
 SOURCES = ("sample", "file", "text", "run")
 _KEPT = "tokens: shown"  # session: the Source that was shown last
-TEXT = ("^864+394=", "4+4+0=08,6+9+0=15,8+3+1=12;1258$")
+_DUMP = "tokens: dump"  # session: the last file without log-probs, as (origin, TextDump)
 _FIRST = "outlier.jsonl"  # the sample on which the objectives differ most
-_POLICIES = ("addition-start", "addition-rl")  # π_old, π_θ
 
 
 @dataclass(frozen=True)
@@ -63,11 +61,10 @@ def choose_source() -> Source | None:
     if kind != "run":
         st.query_params.pop("run", None)
         st.query_params.pop("step", None)
-    if kind != "text":
-        for name in ("prompt", "completion", "A"):
-            st.query_params.pop(name, None)
-    choose = {"sample": _sample, "file": _file, "text": _text, "run": _run}[kind]
-    with right:
+    if kind not in ("text", "file"):
+        forget_address()
+    choose = {"sample": _sample, "file": _file, "text": choose_text, "run": _run}[kind]
+    with st.container() if kind == "text" else right:  # a form needs the whole width
         found = choose()
     return _read(*found) if found else st.session_state.get(_KEPT)
 
@@ -77,9 +74,16 @@ def _read(origin: tuple[Any, ...], read: Callable[[], Rollouts]) -> Source | Non
     shown: Source | None = st.session_state.get(_KEPT)
     if shown is not None and shown.origin == origin:
         return shown
+    dump = st.session_state.get(_DUMP)
+    if dump and dump[0] == origin:
+        found = score_dump(dump[1])
+        return _read(*found) if found else shown
     try:
         with st.spinner(_("Reading the tokens…"), show_time=False):
             source = Source(origin, read())
+    except NoLogprobs as error:
+        st.session_state[_DUMP] = (origin, error.texts)
+        return _read(origin, read)
     except SapoVizError as error:
         st.error(plain(str(error)), icon=":material/error:")
         if shown is not None:
@@ -113,43 +117,6 @@ def _file() -> Found:
         st.caption(_("The file stays on this server for the visit only. Its fields are at the end of the page."))
         return None
     return ("file", upload.file_id), lambda: parse_rollouts(upload.getvalue(), upload.name)
-
-
-def _text() -> Found:
-    with st.form("tokens: text", border=False):
-        columns = st.columns([2, 4, 1.6, 1.4], vertical_alignment="bottom")
-        prompt = columns[0].text_input(_("Prompt"), st.query_params.get("prompt", TEXT[0]))
-        completion = columns[1].text_input(_("Completion"), st.query_params.get("completion", TEXT[1]))
-        sign = columns[2].segmented_control(
-            _("Advantage"), ["+1", "−1"], default="−1" if st.query_params.get("A") == "-1" else "+1", required=True
-        )
-        columns[3].form_submit_button(_("Score"), icon=":material/calculate:", width="stretch")
-    st.caption(
-        _(
-            "Three-digit addition, each column worked out. π_old is the bundled policy before reinforcement learning, "
-            "π_θ the one after: change a digit and see which tokens they disagree on."
-        )
-    )
-    advantage = -1.0 if sign == "−1" else 1.0
-    for name, value, usual in (("prompt", prompt, TEXT[0]), ("completion", completion, TEXT[1])):
-        st.query_params.pop(name, None) if value == usual else st.query_params.update({name: value})
-    st.query_params.pop("A", None) if advantage > 0 else st.query_params.update({"A": "-1"})
-    return ("text", prompt, completion, advantage), lambda: _score(prompt, completion, advantage)
-
-
-@lru_cache(maxsize=2)
-def _policy(name: str) -> Any:
-    from sapo_viz.models.policy import load_policy
-
-    return load_policy(name)
-
-
-def _score(prompt: str, completion: str, advantage: float) -> Rollouts:
-    from sapo_viz.models.scoring import score_pair
-
-    old, new = (_policy(name) for name in _POLICIES)
-    name = _("typed text")
-    return build(name, [Record(name, "text", score_pair(new, old, prompt, completion, advantage=advantage))])
 
 
 def _run() -> Found:

@@ -1,0 +1,243 @@
+"""Scoring on the Tokens page: two models chosen, a typed text or a dump of texts, the way there, and the result.
+
+The work is done by a process of its own (`models/score_jobs.py`); the page looks at it twice a second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from sapo_viz.errors import SapoVizError
+from sapo_viz.models.score_jobs import JobState, ScoreJob, ScoreRequest, scorer
+from sapo_viz.models.source import BUNDLED, FOLDER_VARIABLE, list_models, models_dir
+from sapo_viz.rollouts.schema import Rollouts
+from sapo_viz.rollouts.scored import first_groups, scored_rollouts
+from sapo_viz.rollouts.texts import TextDump
+from sapo_viz.ui.text import plain
+from sapo_viz.ui.words import _
+
+Found = tuple[tuple[Any, ...], Callable[[], Rollouts]] | None
+
+TEXT = ("^864+394=", "4+4+0=08,6+9+0=15,8+3+1=12;1258$")
+OLD, NEW = "addition-start", "addition-rl"
+ADDRESS = ("prompt", "completion", "A", "old", "new", "adapter", "chat")  # what scoring keeps there
+MAX_TEXTS = 256  # of a dump, at once
+_LINES = 80  # pixels of a text field: two lines, and it can be pulled larger
+_LINK = 2000  # characters of a text in the address; a longer one would make a link that servers refuse
+_JOB = "tokens: scoring"  # session: the ScoreJob whose request was made last
+
+
+@dataclass(frozen=True)
+class _Models:
+    """What the form says of the models."""
+
+    old: str
+    new: str
+    adapter: str
+    chat: bool
+
+    @property
+    def bundled(self) -> bool:
+        """Whether a link may start this by itself: nothing has to be fetched, and it takes a second."""
+        return self.old in BUNDLED and self.new in BUNDLED and not self.adapter and not self.chat
+
+
+def choose_text() -> Found:
+    """The form for a typed text, and its scores once they are there."""
+    with st.form("tokens: text", border=False):
+        columns = st.columns([3, 5, 1.2, 1.2], vertical_alignment="bottom")
+        prompt = columns[0].text_area(_("Prompt"), st.query_params.get("prompt", TEXT[0]), height=_LINES)
+        completion = columns[1].text_area(_("Completion"), st.query_params.get("completion", TEXT[1]), height=_LINES)
+        sign = columns[2].segmented_control(
+            _("Advantage"), ["+1", "−1"], default="−1" if st.query_params.get("A") == "-1" else "+1", required=True
+        )
+        pressed = columns[3].form_submit_button(_("Score"), icon=":material/calculate:", width="stretch")
+        models = _choose_models()
+    if models.bundled:
+        st.caption(
+            _(
+                "Three-digit addition, each column worked out. π_old is the policy before reinforcement learning, "
+                "π_θ the one after: change a digit and see which tokens they disagree on."
+            )
+        )
+    _to_address("prompt", prompt, TEXT[0])
+    _to_address("completion", completion, TEXT[1])
+    _to_address("A", "-1" if sign == "−1" else "+1", "+1")
+    advantage = -1.0 if sign == "−1" else 1.0
+    texts = TextDump(_("typed text"), "text", (prompt,), (completion,), (None,), ("1",), (None,), (advantage,))
+    names = [f"{models.old} to {models.new}{' + ' + models.adapter if models.adapter else ''}"]
+    return _scored(texts, models, start=pressed or models.bundled, pressed=pressed, ids=names)
+
+
+def score_dump(texts: TextDump) -> Found:
+    """For a file that holds texts only: what it is, the form, and the scores once they are there."""
+    st.info(
+        plain(
+            _("{name} is {format}: {count} completions without log-probs. Two models can score them.").format(
+                name=texts.name, format=texts.format, count=f"{len(texts):,}"
+            )
+        ),
+        icon=":material/calculate:",
+    )
+    with st.form("tokens: score dump", border=False):
+        models = _choose_models()
+        columns = st.columns([2, 3], vertical_alignment="bottom")
+        limit = columns[0].number_input(_("Completions, at most"), 1, MAX_TEXTS, min(64, MAX_TEXTS))
+        pressed = columns[1].form_submit_button(_("Score"), icon=":material/calculate:", width="stretch")
+    part = first_groups(texts, int(limit))
+    if len(part) < len(texts):
+        st.caption(
+            _(
+                "The first {count} of {total} completions are scored, in whole groups. "
+                "`python -m sapo_viz score` takes all of them."
+            ).format(count=f"{len(part):,}", total=f"{len(texts):,}")
+        )
+    return _scored(part, models, start=pressed, pressed=pressed)
+
+
+def forget_address() -> None:
+    """Another source is chosen: nothing of the scoring stays in the address."""
+    for name in ADDRESS:
+        st.query_params.pop(name, None)
+
+
+def _choose_models() -> _Models:
+    """π_old, π_θ, an adapter on π_θ, the chat template; kept in the address."""
+    root = models_dir()
+    folders, adapters = list_models(root), list_models(root, adapters=True)
+    columns = st.columns([3, 3, 3, 2], vertical_alignment="bottom")
+    where = _("A bundled policy, or the id of a model on the Hugging Face Hub (needs a connection).") + " "
+    where += (
+        _("Below {variable}: {count} folders.").format(variable=FOLDER_VARIABLE, count=len(folders))
+        if root
+        else _("Folders are offered when the server's owner names one in {variable}.").format(variable=FOLDER_VARIABLE)
+    )
+    names = [*_bundled(), *folders]
+    with columns[0]:
+        old = _model(_("π_old: sampled the text"), "old", names, OLD, where)
+    with columns[1]:
+        new = _model(_("π_θ: the policy now"), "new", names, NEW, where)
+    with columns[2]:
+        adapter = _model(
+            _("LoRA adapter on π_θ"), "adapter", adapters, "", _("A folder below {variable}, or a Hub id.").format(
+                variable=FOLDER_VARIABLE
+            )
+        )  # fmt: skip
+    with columns[3]:
+        chat = st.checkbox(
+            _("Chat template"),
+            st.query_params.get("chat") == "1",
+            help=_("Put the prompt, as the user's message, into each model's own template. Off: the prompt as it is."),
+        )
+    _to_address("chat", "1" if chat else "", "")
+    return _Models(old, new, adapter, chat)
+
+
+def _model(label: str, name: str, options: list[str], usual: str, help_text: str) -> str:
+    """A name from the list or a typed one; kept in the address under `name`."""
+    asked = st.query_params.get(name, usual).strip()
+    options = list(dict.fromkeys([*options, *([asked] if asked else [])]))
+    chosen = st.selectbox(
+        label,
+        options,
+        index=options.index(asked) if asked else None,
+        placeholder=_("none") if not usual else _("a name or a Hub id"),
+        accept_new_options=True,
+        help=help_text,
+    )
+    chosen = (chosen or usual).strip()
+    _to_address(name, chosen, usual)
+    return chosen
+
+
+def _bundled() -> list[str]:
+    from sapo_viz.models.source import ASSETS
+
+    return [name for name in BUNDLED if (ASSETS / name).is_dir()]
+
+
+def _to_address(name: str, value: str, usual: str) -> None:
+    if value == usual or len(value) > _LINK:
+        st.query_params.pop(name, None)
+    else:
+        st.query_params[name] = value
+
+
+def _scored(texts: TextDump, models: _Models, *, start: bool, pressed: bool, ids: list[str] | None = None) -> Found:
+    """The rollouts of this request if they are there; else what stands in the way of them is shown."""
+    request = ScoreRequest(
+        models.new,
+        models.old,
+        texts.prompts,
+        texts.completions,
+        adapter=models.adapter,
+        chat=models.chat,
+        root=models_dir() or Path(),
+    )
+    job: ScoreJob | None = st.session_state.get(_JOB)
+    if (job is None or job.request != request) and start or (pressed and job is not None and job.state.over):
+        if job is not None:
+            job.cancel()
+        try:
+            job = st.session_state[_JOB] = scorer().submit(request)
+        except SapoVizError as error:
+            st.error(plain(str(error)), icon=":material/error:")
+            return None
+    if job is None or job.request != request:
+        return None
+    state = job.wait(0.5)
+    match state.status:
+        case "done":
+            finished = job
+            origin = ("scored", request, texts.advantages, texts.rewards)
+            return origin, lambda: scored_rollouts(texts, finished.new, finished.old, finished.notes, ids=ids)
+        case "failed":
+            st.error(plain(state.message), icon=":material/error:")
+        case "cancelled":
+            st.info(_("Cancelled; nothing of it was kept but the scores made so far."), icon=":material/cancel:")
+        case _:
+            _watch(job)
+    return None
+
+
+@st.fragment(run_every=0.5)
+def _watch(job: ScoreJob) -> None:
+    """Progress and a way to stop. When the job is over the whole page runs again and shows what came of it."""
+    state = job.state
+    if state.over:
+        st.rerun()
+    left, right = st.columns([5, 1], vertical_alignment="center")
+    left.progress(state.share, text=plain(_words(state)))
+    if right.button(_("Cancel"), icon=":material/cancel:", key="tokens: cancel", width="stretch"):
+        job.cancel()
+        st.rerun()
+
+
+def _words(state: JobState) -> str:
+    if state.status == "waiting":
+        return _("Waits for {count} before it.").format(count=state.ahead) if state.ahead else _("Begins…")
+    if state.stage == "fetching":
+        return _("Gets {model} ready…").format(model=state.model)
+    if state.stage == "loading":
+        return _("Loads {model}…").format(model=state.model)
+    if state.stage != "scoring" or state.tokens_per_s is None or state.seconds_left is None:
+        return _("Starts a process for it…")
+    return _("{model}: {done} of {total} sequences (both models), {speed} tokens/s, {left} left").format(
+        model=state.model,
+        done=f"{state.done:,}",
+        total=f"{state.total:,}",
+        speed=f"{state.tokens_per_s:,.0f}",
+        left=_duration(state.seconds_left),
+    )
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return _("{n} s").format(n=round(seconds))
+    minutes = round(seconds / 60)
+    return _("{n} min").format(n=minutes) if minutes < 60 else _("{n} h").format(n=round(minutes / 60, 1))

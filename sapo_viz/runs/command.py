@@ -14,6 +14,7 @@ from sapo_viz.core.objective import CATALOG
 from sapo_viz.errors import RunError
 from sapo_viz.runs.config import SETTINGS, RunConfig
 from sapo_viz.runs.events import RunEvent
+from sapo_viz.runs.launcher import LEFT_OVER
 from sapo_viz.runs.settings import Value
 from sapo_viz.runs.store import LIVE, RunStore
 
@@ -48,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
         status = store.status(folder.name)
         if status in LIVE or status == "finished":
             raise RunError(f"run {folder.name} is {status}; only a run that was stopped, killed or failed can go on.")
-        for left_over in ("stop", "worker.json"):
+        for left_over in LEFT_OVER:
             (folder / left_over).unlink(missing_ok=True)
     else:
         config = config_from(args)

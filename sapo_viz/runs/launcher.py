@@ -12,27 +12,37 @@ from sapo_viz.errors import RunError
 from sapo_viz.runs import process
 from sapo_viz.runs.config import RunConfig
 from sapo_viz.runs.events import RunEvent
-from sapo_viz.runs.store import LIVE, RunStore, append_event
+from sapo_viz.runs.log import append_event, mend_events
+from sapo_viz.runs.slots import control, try_lock
+from sapo_viz.runs.store import LIVE, RunStore
 from sapo_viz.runs.worker_file import write_worker
+
+LEFT_OVER = ("stop", "worker.json")  # of a run's last worker, in the way of its next one
 
 
 def launch(config: RunConfig, store: RunStore | None = None) -> str:
     """Start a run and return its id at once. It waits in `queued` while every core has a run."""
     store = store or RunStore()
-    run_id = store.create(config)
-    _spawn(store, run_id)
+    with control(store.root):
+        run_id = store.create(config)
+        _spawn(store, run_id)
     return run_id
 
 
 def resume(run_id: str, store: RunStore | None = None) -> None:
-    """Go on from the last checkpoint of a run that was stopped, killed or failed, or from its start."""
+    """Go on from the last checkpoint of a run that was stopped, killed or failed, or from its start.
+
+    Raises:
+        RunError: it is alive, perhaps because another browser has just resumed it; or it is finished.
+    """
     store = store or RunStore()
-    status = store.status(run_id)
-    if status in LIVE:
-        raise RunError(f"run {run_id} is {status}; only a run that has ended can be resumed.")
-    if status == "finished":
-        raise RunError(f"run {run_id} is finished; start a new run to train further.")
-    _spawn(store, run_id)
+    with control(store.root):
+        status = store.status(run_id)
+        if status in LIVE:
+            raise RunError(f"run {run_id} is {status}; only a run that has ended can be resumed.")
+        if status == "finished":
+            raise RunError(f"run {run_id} is finished; start a new run to train further.")
+        _spawn(store, run_id)
 
 
 def stop(run_id: str, store: RunStore | None = None, timeout: float = 1.0) -> bool:
@@ -45,27 +55,35 @@ def stop(run_id: str, store: RunStore | None = None, timeout: float = 1.0) -> bo
     deadline = time.monotonic() + timeout
     while (status := store.status(run_id)) in LIVE:
         if status == "starting" and time.monotonic() > deadline - timeout / 2:
-            worker = store.worker(run_id)
-            if worker:
-                process.kill(worker["pid"], worker["mark"])
-                _wait_for_end(worker["pid"], worker["mark"])
-                append_event(store.folder(run_id), RunEvent("stopped", store.summary(run_id).step))
+            _end_importing(store, run_id)
         if time.monotonic() > deadline:
             return False
         time.sleep(0.02)
     return True
 
 
-def _wait_for_end(pid: int, mark: str, timeout: float = 0.5) -> None:
-    deadline = time.monotonic() + timeout
-    while process.is_alive(pid, mark) and time.monotonic() < deadline:
+def _end_importing(store: RunStore, run_id: str) -> None:
+    """End a worker that has not begun, and write the last word in its place, once, however many ask."""
+    folder, worker = store.folder(run_id), store.worker(run_id)
+    if not worker:
+        return
+    process.kill(worker["pid"], worker["mark"])
+    deadline = time.monotonic() + 0.5
+    while (lock := try_lock(folder / ".lock")) is None:  # the system lets go of it when the worker is gone
+        if time.monotonic() > deadline:
+            return
         time.sleep(0.005)
+    with lock:
+        if store.worker(run_id).get("state") == "starting":
+            append_event(folder, RunEvent("stopped", mend_events(folder).step))
+            write_worker(folder, "ended")
 
 
 def _spawn(store: RunStore, run_id: str) -> None:
     folder = store.folder(run_id).resolve()
-    for left_over in ("stop", "worker.json"):
+    for left_over in LEFT_OVER:
         (folder / left_over).unlink(missing_ok=True)
+    asked = time.time_ns()
     package = str(Path(__file__).parents[2])
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH", "")])),
@@ -74,11 +92,11 @@ def _spawn(store: RunStore, run_id: str) -> None:
     }
     with open(folder / "worker.log", "ab") as log:
         worker = subprocess.Popen(
-            [sys.executable, "-m", "sapo_viz.runs.worker", str(folder)],
+            [sys.executable, "-m", "sapo_viz.runs.worker", str(folder), str(asked)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
             env=environment,
             start_new_session=True,  # neither Ctrl-C in the server's terminal nor its end reaches it
         )
-    write_worker(folder, "starting", pid=worker.pid, only_if_missing=True)
+    write_worker(folder, "starting", pid=worker.pid, asked=asked, only_if_missing=True)

@@ -6,13 +6,14 @@ import contextlib
 import os
 import signal
 import subprocess
+from functools import cache
 from pathlib import Path
 
 
 def start_mark(pid: int) -> str:
     """What tells this process from a later one with the same id; empty if it is gone or a zombie.
 
-    On Linux the start time in clock ticks since boot, elsewhere what `ps` says.
+    On Linux the boot's own id and the start time in clock ticks since then, elsewhere what `ps` says.
     """
     stat = Path(f"/proc/{pid}/stat")
     if Path("/proc/self/stat").exists():
@@ -20,7 +21,7 @@ def start_mark(pid: int) -> str:
             fields = stat.read_text().rpartition(")")[2].split()  # the name before `)` may hold spaces
         except OSError:
             return ""
-        return "" if fields[0] in "ZX" else fields[19]
+        return "" if fields[0] in "ZX" else f"{_boot()}{fields[19]}"
     answer = subprocess.run(["ps", "-o", "stat=,lstart=", "-p", str(pid)], capture_output=True, text=True)
     state, _, started = answer.stdout.strip().partition(" ")
     return "" if state.startswith("Z") else started.strip()
@@ -35,3 +36,21 @@ def kill(pid: int, mark: str) -> None:
     if is_alive(pid, mark):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
+
+
+def oom_kills() -> int | None:
+    """How many processes Linux has ended for want of memory since it was booted; None where it does not tell."""
+    with contextlib.suppress(OSError, ValueError):
+        for line in Path("/proc/vmstat").read_text().splitlines():
+            name, _, count = line.partition(" ")
+            if name == "oom_kill":
+                return int(count)
+    return None
+
+
+@cache
+def _boot() -> str:
+    """The same ticks and id come again after a restart of the machine, so the boot belongs to the mark."""
+    with contextlib.suppress(OSError):
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()[:8] + "-"
+    return ""

@@ -1,15 +1,25 @@
-"""One run a core: a slot is a file that its worker keeps locked. The system frees it when the worker ends,
-however it ends, so no slot is ever lost."""
+"""One core a thread of a run, taken in turn. A slot and a place in the queue are files that a worker keeps
+locked: the system frees them when it ends, however it ends, so none is ever lost.
+
+    runs/.slots/slot-0.lock             held by a run while it trains, one for each of its threads
+    runs/.slots/queue/<when>-<run id>   held by a worker while it waits; names in order are the queue
+    runs/.slots/control.lock            held while a run is launched, resumed or deleted
+"""
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
-from collections.abc import Callable
+import re
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
 from sapo_viz.errors import RunError
+
+_TICKET = re.compile(r"(\d{20})-(.+)")
 
 
 def slot_count() -> int:
@@ -27,26 +37,90 @@ def try_lock(path: Path) -> IO[bytes] | None:
     """The locked file, to be kept open, or None if another process holds it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     file = open(path, "ab")  # noqa: SIM115 - held for the life of the process
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.close()
-        return None
-    return file
-
-
-def take_slot(root: Path) -> IO[bytes] | None:
-    """A free slot below `root`, or None if all are taken."""
-    for number in range(slot_count()):
-        if (lock := try_lock(root / ".slots" / f"slot-{number}.lock")) is not None:
-            return lock
+    if _locked(file):
+        return file
+    file.close()
     return None
 
 
-def wait_for_slot(root: Path, my_turn: Callable[[], bool], pause: Callable[[], bool]) -> IO[bytes] | None:
-    """A slot, taken in turn; None if `pause`, which waits a little, says that the wait is over."""
+def take_slots(root: Path, wanted: int = 1) -> contextlib.ExitStack | None:
+    """So many free slots below `root`, to be closed in the end, or None if there are too few."""
+    with contextlib.ExitStack() as held:
+        count = slot_count()
+        missing = min(wanted, count)
+        for number in range(count):
+            if missing and (lock := try_lock(root / ".slots" / f"slot-{number}.lock")) is not None:
+                held.enter_context(lock)
+                missing -= 1
+        return None if missing else held.pop_all()
+
+
+def queue(root: Path) -> Iterator[str]:
+    """The runs that wait, the first first. Places of workers that have been killed are cleared away."""
+    folder = root / ".slots" / "queue"
+    with contextlib.suppress(FileNotFoundError):
+        for name in sorted(os.listdir(folder)):
+            ticket = _TICKET.fullmatch(name)
+            if ticket and _is_held(folder / name):
+                yield ticket[2]
+
+
+@contextlib.contextmanager
+def queued(root: Path, run_id: str, asked: int) -> Iterator[None]:
+    """A place in the queue. `asked` is when the run was asked for, in nanoseconds since 1970."""
+    folder = root / ".slots" / "queue"
+    part, ticket = folder / f".{run_id}.part", folder / f"{asked:020d}-{run_id}"
+    lock = try_lock(part)
+    assert lock is not None  # whoever comes here holds the run's own lock
+    with lock:
+        part.rename(ticket)  # locked before it has a name that others look at
+        try:
+            yield
+        finally:
+            ticket.unlink(missing_ok=True)
+
+
+def wait_for_slots(root: Path, run_id: str, wanted: int, pause: Callable[[], bool]) -> contextlib.ExitStack | None:
+    """Slots, taken in turn; None if `pause`, which waits a little, says that the wait is over."""
     while True:
-        if my_turn() and (lock := take_slot(root)) is not None:
-            return lock
+        if next(queue(root), None) == run_id and (held := take_slots(root, wanted)) is not None:
+            return held
         if pause():
             return None
+
+
+@contextlib.contextmanager
+def control(root: Path, timeout: float = 10.0) -> Iterator[None]:
+    """One hand on the switches: two browsers cannot launch, resume or delete in the same moment.
+
+    Raises:
+        RunError: another process has been at it for `timeout` seconds.
+    """
+    deadline = time.monotonic() + timeout
+    while (lock := try_lock(root / ".slots" / "control.lock")) is None:
+        if time.monotonic() > deadline:
+            raise RunError(
+                f"another process has been starting or deleting a run in {root} for {timeout:g} s; try again."
+            )
+        time.sleep(0.005)
+    with lock:
+        yield
+
+
+def _locked(file: IO[bytes]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _is_held(ticket: Path) -> bool:
+    try:
+        with open(ticket, "rb") as file:
+            held = not _locked(file)
+    except FileNotFoundError:
+        return False
+    if not held:
+        ticket.unlink(missing_ok=True)
+    return held

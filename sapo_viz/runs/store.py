@@ -5,34 +5,35 @@
               tokens/step-00010.jsonl   token snapshots, in the project's rollout schema
               checkpoint.pt          weights and optimiser state after the last checkpointed step
               policy/                the trained policy in Hugging Face format, once finished
-              worker.json            process id, its start time, and whether it waits for a free core
+              worker.json            process id, its start time, and whether it waits for a free core (worker_file.py)
               worker.log             what the process printed
               stop                   present when someone asked the run to stop
 
-Nothing here imports torch, so a page that lists runs opens at once. Whatever must not be seen half
-written is written beside its place and renamed.
+Nothing here imports torch, so a page that lists runs opens at once. Names that begin with a dot are no part of a
+run: locks, and what is being written (files.py).
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import shutil
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from sapo_viz.errors import RunError, SapoVizError
+from sapo_viz.runs import slots
 from sapo_viz.runs.config import RunConfig
-from sapo_viz.runs.events import TERMINAL, RunEvent
-from sapo_viz.runs.process import is_alive
+from sapo_viz.runs.files import write_whole as write_whole
+from sapo_viz.runs.log import parse, read_lines, read_tail
+from sapo_viz.runs.verdict import LIVE as LIVE
+from sapo_viz.runs.verdict import Status, message_of, status_of
+from sapo_viz.runs.worker_file import read_worker
 
-Status = Literal["queued", "starting", "running", "finished", "stopped", "failed", "killed"]
-LIVE: tuple[Status, ...] = ("queued", "starting", "running")
 # inside RunStore, `list` is its own method
 Events = list[dict[str, Any]]
 Steps = list[int]
@@ -40,7 +41,6 @@ Ids = list[str]
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _SNAPSHOT = re.compile(r"step-(\d+)\.jsonl")
-_GRACE = 30.0  # seconds in which a run without a worker counts as starting: its process is being made
 _TAIL = 65_536  # bytes at the end of events.jsonl that hold the last step and the last state
 
 
@@ -54,7 +54,7 @@ class RunSummary:
     created: float  # seconds since 1970
     step: int  # last step that is done
     metrics: Mapping[str, float]  # of that step
-    message: str  # why it failed; else empty
+    message: str  # why it failed, or what may have killed it; else empty
     stopping: bool  # asked to stop and not yet stopped
 
     @property
@@ -97,7 +97,12 @@ class RunStore:
                     continue
                 if not folder.is_dir() or any(folder.iterdir()):
                     raise RunError(f"{folder} exists and is not empty; choose another folder or delete it.") from None
-            write_whole(folder / "config.json", config.to_json() + "\n")
+            try:
+                write_whole(folder / "config.json", config.to_json() + "\n")
+            except OSError:
+                with contextlib.suppress(OSError):
+                    folder.rmdir()  # no config, no run
+                raise
             return candidate
         raise RunError(f"there are 9,999 runs named {stem}; delete some.")
 
@@ -118,13 +123,18 @@ class RunStore:
         return folder
 
     def delete(self, run_id: str) -> None:
-        """Remove the run and all its files. One that is alive has to be stopped first."""
-        folder = self.folder(run_id)
-        if self.status(run_id) in LIVE:
-            raise RunError(f"run {run_id} is still going; stop it before deleting it.")
-        doomed = folder.with_name(f".deleted-{run_id}")  # gone from the list at once, however large it is
-        shutil.rmtree(doomed, ignore_errors=True)
-        folder.rename(doomed)
+        """Remove the run and all its files, for good: it is how room is made on a full disk.
+
+        Raises:
+            RunError: the run is alive and has to be stopped first, or there is no such run.
+        """
+        with slots.control(self.root):
+            folder = self.folder(run_id)
+            if self.status(run_id) in LIVE:
+                raise RunError(f"run {run_id} is still going; stop it before deleting it.")
+            for left_over in self.root.glob(".deleted-*"):  # of a server that ended in the midst of it
+                shutil.rmtree(left_over, ignore_errors=True)
+            doomed = folder.rename(folder.with_name(f".deleted-{run_id}"))  # gone from the list at once
         shutil.rmtree(doomed, ignore_errors=True)
 
     # -- what a run says ------------------------------------------------------------------------------
@@ -141,24 +151,17 @@ class RunStore:
         A line that is still being written is left for the next call. Offsets stay valid for the life of
         the run, over a resume too, because the file is only appended to.
         """
-        try:
-            with open(self.folder(run_id) / "events.jsonl", "rb") as file:
-                file.seek(offset)
-                data = file.read()
-        except FileNotFoundError:
-            return [], offset
-        whole = data[: data.rfind(b"\n") + 1]
-        return _parse(whole.splitlines()), offset + len(whole)
+        lines, following = read_lines(self.folder(run_id), offset)
+        return parse(lines.splitlines()), following
 
     def status(self, run_id: str) -> Status:
-        return self._status(self.folder(run_id), self._tail(run_id))
+        return status_of(self.folder(run_id))
 
     def summary(self, run_id: str) -> RunSummary:
         folder = self.folder(run_id)
-        tail = self._tail(run_id)
-        status = self._status(folder, tail)
+        status = status_of(folder)
+        tail = read_tail(folder, _TAIL)
         steps = [event for event in tail if event["type"] == "step"]
-        failed = tail[-1].get("message", "") if tail and status == "failed" else ""
         return RunSummary(
             id=run_id,
             config=self.config(run_id),
@@ -166,7 +169,7 @@ class RunStore:
             created=(folder / "config.json").stat().st_mtime,
             step=steps[-1]["step"] if steps else 0,
             metrics=steps[-1]["metrics"] if steps else {},
-            message=str(failed),
+            message=message_of(folder, status, tail),
             stopping=status in LIVE and (folder / "stop").exists(),
         )
 
@@ -206,90 +209,9 @@ class RunStore:
             (folder / "stop").touch()
 
     def worker(self, run_id: str) -> dict[str, Any]:
-        """What the worker wrote about itself: pid, mark, state, since; empty if there was none."""
-        return _worker(self.folder(run_id))
+        """What the worker wrote about itself (worker_file.py); empty if there was none."""
+        return read_worker(self.folder(run_id))
 
     def queue(self) -> Ids:
-        """The runs that wait for a free core, the first made first."""
-        waiting = []
-        for path in self.root.glob("*/worker.json"):
-            worker = _worker(path.parent)
-            if worker.get("state") == "queued" and is_alive(worker["pid"], worker["mark"]):
-                waiting.append(((path.parent / "config.json").stat().st_mtime_ns, path.parent.name))
-        return [run_id for _, run_id in sorted(waiting)]
-
-    # -- inside ---------------------------------------------------------------------------------------
-
-    def _tail(self, run_id: str) -> Events:
-        """The last events, enough for status and last step."""
-        try:
-            with open(self.path(run_id) / "events.jsonl", "rb") as file:
-                size = file.seek(0, os.SEEK_END)
-                file.seek(max(0, size - _TAIL))
-                data = file.read()
-        except FileNotFoundError:
-            return []
-        lines = data[: data.rfind(b"\n") + 1].splitlines()
-        return _parse(lines[1:] if size > _TAIL else lines)
-
-    def _status(self, folder: Path, tail: Events) -> Status:
-        worker = _worker(folder)
-        if not worker:
-            young = time.time() - (folder / "config.json").stat().st_mtime < _GRACE
-            return "starting" if young and not tail else _verdict(tail)
-        if worker["state"] == "ended" or not is_alive(worker["pid"], worker["mark"]):
-            return _verdict(self._tail(folder.name))  # read again: it may have ended since the first reading
-        if worker["state"] == "running" and tail and tail[-1]["type"] in TERMINAL:
-            return _verdict(tail)  # said its last word and is about to exit
-        state: Status = worker["state"]
-        return state
-
-
-def _verdict(tail: Events) -> Status:
-    """What a run without a live worker is: what it said last, or killed if it did not get to say it."""
-    last: Any = tail[-1]["type"] if tail else ""
-    return last if last in TERMINAL else "killed"
-
-
-def _worker(folder: Path) -> dict[str, Any]:
-    try:
-        worker = json.loads((folder / "worker.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    fits = isinstance(worker, dict) and {"pid", "mark", "state", "since"} <= worker.keys()
-    return worker if fits else {}
-
-
-def _parse(lines: Iterable[bytes]) -> Events:
-    events = []
-    for line in lines:
-        with contextlib.suppress(ValueError):  # a damaged line must not hide the others
-            event = json.loads(line)
-            if isinstance(event, dict) and "type" in event and "step" in event:
-                events.append(event)
-    return events
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a text file so that no reader ever sees half of it."""
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
-
-
-def append_event(folder: Path, event: RunEvent) -> None:
-    """One line at the end of events.jsonl, in one write, on disk before the next."""
-    with open(folder / "events.jsonl", "ab") as file:
-        file.write((event.to_json() + "\n").encode("utf-8"))
-
-
-def mend_events(folder: Path) -> int:
-    """Cut off a line that a killed worker left half written; the last step that the log holds."""
-    path = folder / "events.jsonl"
-    if not path.exists():
-        return 0
-    data = path.read_bytes()
-    whole = data[: data.rfind(b"\n") + 1]
-    if len(whole) < len(data):
-        os.truncate(path, len(whole))
-    return max((event["step"] for event in _parse(whole.splitlines()) if event["type"] == "step"), default=0)
+        """The runs that wait for a free core, in the order in which they were asked for."""
+        return list(slots.queue(self.root))

@@ -1,10 +1,11 @@
 """The process that does a run: it turns the engine's events into the run's folder, and draws nothing.
 
-    python -m sapo_viz.runs.worker runs/<id>
+    python -m sapo_viz.runs.worker runs/<id> [when it was asked for, in nanoseconds since 1970]
 
 Given a folder with a config it starts; given one with a checkpoint it goes on from there. Steps between
 the checkpoint and the end of the log are computed again and, the engine being deterministic, come out the
-same: the log keeps the lines that it has, so no step is lost or doubled and it is only ever appended to.
+same: the log keeps the lines that it has, so no event is lost or doubled and it is only ever appended to.
+A SIGKILL may come between any two writes (tests/runs/test_kills.py does that), and the disk may fill up.
 """
 
 from __future__ import annotations
@@ -20,18 +21,26 @@ from pathlib import Path
 from typing import Any
 
 from sapo_viz.errors import RunError, SapoVizError
+from sapo_viz.runs.checkpoints import NAME as CHECKPOINT
 from sapo_viz.runs.checkpoints import load_checkpoint, save_checkpoint
 from sapo_viz.runs.config import RunConfig
 from sapo_viz.runs.events import TERMINAL, RunEvent
-from sapo_viz.runs.slots import try_lock, wait_for_slot
-from sapo_viz.runs.store import RunStore, append_event, mend_events
+from sapo_viz.runs.failure import does_not_fit, explain, is_disk_full, is_out_of_memory
+from sapo_viz.runs.files import part_of, put_in_place, release, reserve, sweep
+from sapo_viz.runs.log import Logged, append_event, mend_events, sync_events
+from sapo_viz.runs.slots import queued, try_lock, wait_for_slots
+from sapo_viz.runs.store import RunStore
 from sapo_viz.runs.worker_file import write_worker
 
 _LOOK = 0.1  # seconds between two looks for the stop file
+Echo = Callable[[RunEvent], None]
 
 
-def work(folder: Path, echo: Callable[[RunEvent], None] = lambda event: None) -> RunEvent:
+def work(folder: Path, echo: Echo = lambda event: None, asked: int | None = None) -> RunEvent:
     """Do the run in `folder` to its end, and return its last event. `echo` sees every event.
+
+    Args:
+        asked: when the run was asked for, in nanoseconds since 1970, which is its place in the queue.
 
     Raises:
         RunError: another process is doing this run already.
@@ -41,68 +50,109 @@ def work(folder: Path, echo: Callable[[RunEvent], None] = lambda event: None) ->
     if lock is None:
         raise RunError(f"run {run_id} is being done by another process already.")
     with lock, _stop_signal(folder) as should_stop:
+        sweep(folder)
         logged = mend_events(folder)
-        try:
-            return _record(folder, _in_turn(store, run_id, logged, should_stop, echo), echo)
-        finally:
-            write_worker(folder, "ended")
+        last = _in_turn(store, run_id, logged, should_stop, echo, asked or time.time_ns())
+        _say_last(folder, last)
+        echo(last)
+        return last
 
 
 def _in_turn(
-    store: RunStore, run_id: str, logged: int, should_stop: Callable[[], bool], echo: Callable[[RunEvent], None]
+    store: RunStore, run_id: str, logged: Logged, should_stop: Callable[[], bool], echo: Echo, asked: int
 ) -> RunEvent:
     """Wait for a free core, do the run, and return its last event, which is yet to be recorded."""
-    folder = store.path(run_id)
-    write_worker(folder, "queued")
+    folder, config = store.path(run_id), None
 
     def pause() -> bool:
         time.sleep(_LOOK)
         return should_stop()
 
-    slot = wait_for_slot(store.root, lambda: store.queue()[:1] in ([], [run_id]), pause)
-    if slot is None:
-        return RunEvent("stopped", logged)
-    with slot:
-        write_worker(folder, "starting")
-        try:
-            return _follow(folder, store.config(run_id), logged, should_stop, echo)
-        except SapoVizError as error:
-            message = str(error)
-        except Exception as error:  # the run must say that it ended; the log has the details
-            traceback.print_exc()
-            message = f"The worker failed with {type(error).__name__}: {error}; worker.log has the details."
-        return RunEvent("failed", max(logged, store.summary(run_id).step), {"message": message})
+    try:
+        write_worker(folder, "queued", asked=asked)
+        reserve(folder)
+        config = store.config(run_id)
+        with queued(store.root, run_id, asked):
+            slots = wait_for_slots(store.root, run_id, config.threads, pause)
+        if slots is None:
+            return RunEvent("stopped", logged.step)
+        with slots:
+            write_worker(folder, "starting")
+            return _follow(folder, config, logged, should_stop, echo)
+    except Exception as error:  # the run must say that it ended; the log has the details
+        if not isinstance(error, SapoVizError):
+            with contextlib.suppress(OSError):
+                traceback.print_exc()
+        sweep(folder)  # a half checkpoint may be what filled the disk
+        return RunEvent("failed", mend_events(folder).step, {"message": explain(error, folder, config)})
 
 
-def _follow(
-    folder: Path, config: RunConfig, logged: int, should_stop: Callable[[], bool], echo: Callable[[RunEvent], None]
-) -> RunEvent:
+def _follow(folder: Path, config: RunConfig, logged: Logged, should_stop: Callable[[], bool], echo: Echo) -> RunEvent:
     """Write down everything that the engine says but its last word, which is returned."""
     import torch
 
     from sapo_viz.runs.engine import train
 
     torch.set_num_threads(config.threads)
-    for event in train(config, should_stop=should_stop, resume=load_checkpoint(folder)):
+    checkpoint = load_checkpoint(folder)
+    if checkpoint is not None and checkpoint["step"] > logged.step:
+        checkpoint = None  # the disk lost lines that the checkpoint stands after: begin again rather than leave a gap
+    if checkpoint is not None:  # it may have been killed between the file and the line that tells of it
+        _record(folder, RunEvent("checkpoint", checkpoint["step"], {"file": CHECKPOINT}), logged, echo)
+    for event in _fitting(train(config, should_stop=should_stop, resume=checkpoint), config, checkpoint is not None):
         if event.type in TERMINAL:
             if event.type == "finished":
                 _save_policy(folder, event.payload)
-            return RunEvent(event.type, max(event.step, logged), event.data)  # it may not have caught up with the log
+            # It may not have caught up with the log.
+            return RunEvent(event.type, max(event.step, logged.step), event.data)
         if event.type == "sample":
             event = _with_file(event, _write_snapshot(folder, event))
         elif event.type == "checkpoint":
+            sync_events(folder)
             event = _with_file(event, save_checkpoint(folder, event.payload))
-        if event.step > logged or event.type == "start":
-            _record(folder, event, echo)
+        _record(folder, event, logged, echo)
         if event.type == "start":
             write_worker(folder, "running")
     raise RunError("the engine ended without a word.")
 
 
-def _record(folder: Path, event: RunEvent, echo: Callable[[RunEvent], None]) -> RunEvent:
-    append_event(folder, event)
-    echo(event)
-    return event
+def _fitting(events: Iterator[RunEvent], config: RunConfig, resumed: bool) -> Iterator[RunEvent]:
+    """The same events. What fails before the first one of a resumed run is a checkpoint that does not fit."""
+    try:
+        first = next(events)
+    except SapoVizError:
+        raise
+    except (RuntimeError, ValueError, KeyError, TypeError) as error:
+        if not resumed or is_out_of_memory(error) or is_disk_full(error):
+            raise
+        raise RunError(does_not_fit(error, config)) from None
+    yield first
+    yield from events
+
+
+def _record(folder: Path, event: RunEvent, logged: Logged, echo: Echo) -> None:
+    if not logged.has(event):
+        append_event(folder, event)
+        echo(event)
+
+
+def _say_last(folder: Path, event: RunEvent) -> None:
+    """Record how the run ended, whatever the disk says: there is a reserve, and there is worker.json."""
+    said = str(event.data.get("message", ""))
+    try:
+        append_event(folder, event)
+    except OSError as error:
+        release(folder)
+        try:
+            append_event(folder, event)
+        except OSError:
+            with contextlib.suppress(OSError):
+                write_worker(folder, "ended", message=said or explain(error, folder))
+            return
+    release(folder)
+    with contextlib.suppress(OSError):
+        sync_events(folder)
+        write_worker(folder, "ended")
 
 
 def _with_file(event: RunEvent, name: str) -> RunEvent:
@@ -116,10 +166,12 @@ def _write_snapshot(folder: Path, event: RunEvent) -> str:
 
 
 def _save_policy(folder: Path, policy: Any) -> None:
-    part = folder / ".policy.part"
+    """The finished policy, whole or not at all. One that is there was saved before a kill, and is the same."""
+    if (folder / "policy").is_dir():
+        return
+    part = part_of(folder / "policy")
     policy.save(part)
-    with contextlib.suppress(OSError):  # a finished run is not done twice; keep what is there
-        part.rename(folder / "policy")
+    put_in_place(part, folder / "policy")
 
 
 @contextlib.contextmanager
@@ -148,7 +200,8 @@ def _stop_signal(folder: Path) -> Iterator[Callable[[], bool]]:
 
 def main(arguments: list[str]) -> int:
     os.nice(5)  # the page that shows the run stays quick
-    return 0 if work(Path(arguments[0])).type != "failed" else 1
+    asked = int(arguments[1]) if len(arguments) > 1 else None
+    return 0 if work(Path(arguments[0]), asked=asked).type != "failed" else 1
 
 
 if __name__ == "__main__":

@@ -13,8 +13,9 @@ import pytest
 from sapo_viz.errors import RunError
 from sapo_viz.runs.config import RunConfig
 from sapo_viz.runs.events import RunEvent
+from sapo_viz.runs.log import append_event, mend_events
 from sapo_viz.runs.process import is_alive, start_mark
-from sapo_viz.runs.store import RunStore, append_event, mend_events
+from sapo_viz.runs.store import RunStore
 from sapo_viz.runs.worker_file import write_worker
 
 
@@ -57,7 +58,7 @@ def test_mending_cuts_off_what_a_killed_worker_left_half_written(store: RunStore
     append_event(folder, step(1))
     whole = (folder / "events.jsonl").read_bytes()
     (folder / "events.jsonl").write_bytes(whole + b'{"type": "step", "st')
-    assert mend_events(folder) == 1
+    assert mend_events(folder).step == 1
     assert (folder / "events.jsonl").read_bytes() == whole
 
 

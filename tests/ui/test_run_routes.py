@@ -11,7 +11,8 @@ from starlette.testclient import TestClient
 
 from sapo_viz.runs.config import RunConfig
 from sapo_viz.runs.events import RunEvent
-from sapo_viz.runs.store import RunStore, append_event
+from sapo_viz.runs.log import append_event
+from sapo_viz.runs.store import RunStore
 from sapo_viz.ui.routes import routes
 
 ADDRESS = "/api/runs/events"

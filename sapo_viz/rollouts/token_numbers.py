@@ -9,7 +9,7 @@ from typing import Any, overload
 import numpy as np
 
 from sapo_viz.core.objective import Objective
-from sapo_viz.rollouts.passes import chunks
+from sapo_viz.rollouts.passes import chunks, one_thread
 from sapo_viz.rollouts.schema import Rollouts
 
 _KEPT = 500_000  # tokens whose numbers stay in memory, 12 MB; the last sequence stays whatever its length
@@ -60,11 +60,12 @@ class TokenNumbers:
         offsets = self._rollouts.offsets
         first = int(offsets[rows[0]])
         ratio, coefficient, weight = (np.empty(int(offsets[rows[-1] + 1]) - first) for _ in range(3))
-        for chunk in chunks(self._rollouts, rows):
-            view = chunk.view(self._objective)
-            places = chunk.places - first
-            for flat, values in ((ratio, view.ratio), (coefficient, view.coefficient), (weight, view.gate_weight)):
-                flat[places] = values.numpy()[chunk.inside] + 0.0  # −0 becomes 0
+        with one_thread():
+            for chunk in chunks(self._rollouts, rows):
+                view = chunk.view(self._objective)
+                places = chunk.places - first
+                for flat, values in ((ratio, view.ratio), (coefficient, view.coefficient), (weight, view.gate_weight)):
+                    flat[places] = values.numpy()[chunk.inside] + 0.0  # −0 becomes 0
         for flat in (ratio, coefficient, weight):
             flat.setflags(write=False)
         return Numbers(ratio, coefficient, weight)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sapo_viz.core.objective import Objective
-from sapo_viz.rollouts.passes import Chunk, chunks, spans, sums
+from sapo_viz.rollouts.passes import Chunk, chunks, one_thread, spans, sums
 from sapo_viz.rollouts.schema import Rollouts
 
 
@@ -82,14 +82,15 @@ def gather(rollouts: Rollouts, objectives: Mapping[str, Objective]) -> dict[str,
     count = len(rollouts)
     out = {key: Totals(signal, *(np.zeros((count, 2)) for _ in range(4)), np.ones(count)) for key in objectives}
     with_signal = np.flatnonzero(signal.tokens.any(1))  # of a group without spread nothing can be kept or dropped
-    for chunk in chunks(rollouts, with_signal):
-        cells = np.flatnonzero(chunk.advantages)
-        advantages = chunk.advantages.ravel()[cells]
-        row = cells // chunk.advantages.shape[1]
-        side = 2 * row + (advantages < 0)
-        size = np.abs(advantages) / signal.largest[chunk.rows][row]
-        for key, objective in objectives.items():
-            _add(out[key], chunk, objective, cells, row, side, size)
+    with one_thread():
+        for chunk in chunks(rollouts, with_signal):
+            cells = np.flatnonzero(chunk.advantages)
+            advantages = chunk.advantages.ravel()[cells]
+            row = cells // chunk.advantages.shape[1]
+            side = 2 * row + (advantages < 0)
+            size = np.abs(advantages) / signal.largest[chunk.rows][row]
+            for key, objective in objectives.items():
+                _add(out[key], chunk, objective, cells, row, side, size)
     return out
 
 

@@ -54,6 +54,46 @@ def schema_markdown() -> str:
 """
 
 
+# Runs where the file is trusted; a test runs it and compares with what the reader makes of the same file.
+CONVERT = """import json, torch
+d = torch.load("train.pt", weights_only=False, map_location="cpu")["rollout_data"]
+for i, n in enumerate(d["response_lengths"]):
+    numbers = {"logprobs": "log_probs", "old_logprobs": "rollout_log_probs", "advantages": "advantages"}
+    row = {ours: [float(x) for x in d[theirs][i]] for ours, theirs in numbers.items()}
+    row |= {"tokens": [str(int(t)) for t in d["tokens"][i][-n:]], "mask": [int(m) for m in d["loss_masks"][i]]}
+    print(json.dumps(row))
+"""
+
+
+def formats_markdown() -> str:
+    """The frameworks' files that are read as they are, as Markdown; from the list that the readers stand in."""
+    from sapo_viz.rollouts.formats import FORMATS
+
+    table = "\n".join(
+        f"| [{format.framework}]({format.docs}) | `{format.file}` | {format.holds} | {format.taken} |"
+        for format in FORMATS
+    )
+    return f"""Files that a framework wrote are read as they are, recognised by their fields, whatever they are called:
+
+| framework | its file | holds | what is taken |
+|---|---|---|---|
+{table}
+
+- Prompt and padding are left out; tokens between two answers, such as a tool's output, stay and are masked out.
+  A token whose log-prob is null, NaN, infinite or a sentinel (−9999) is masked out, and how many is said.
+- Where a file holds token ids and no texts, a token is shown as ⟨id⟩; the ids stay with it.
+- Trainers save their log-probs before the update, so in most of these files the ratio is that of trainer and sampler.
+- **One policy only**: give two files over the same tokens, `python -m sapo_viz inspect NEW --old OLD`. Sequences belong
+  together by name (slime's sample index), else by their order. Without rewards or advantages A = 1.
+- **Texts only**: two models score them, on the Tokens page or with `python -m sapo_viz score`.
+- **`.pt` and `.pkl`** are read as data: nothing that they name is imported or called, and a file that names anything
+  else than data is refused. Such a file can be converted where it is trusted; for slime's train dump:
+
+```python
+{CONVERT}```
+"""
+
+
 def document() -> str:
     """docs/rollout-files.md, whole. `python -m sapo_viz.rollouts.describe` prints it; a test compares."""
     return f"""# Rollout files
@@ -71,7 +111,10 @@ and as CSV:
 ```csv
 {EXAMPLE_CSV}```
 
-Look at a file without a browser:
+## Files of frameworks
+
+{formats_markdown()}
+## Without a browser
 
 ```
 python -m sapo_viz inspect FILE --objective sapo,grpo,gspo

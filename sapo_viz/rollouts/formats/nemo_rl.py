@@ -49,7 +49,7 @@ def read(file: str, items: Iterator[Item], notes: Notes) -> Iterator[Record]:
 
 def _record(row: Row, groups: Groups, notes: Notes) -> Record:
     if not row.has("token_ids"):
-        row.fail("token_ids is missing; NeMo-RL before 0.4 did not write it, so log the step with a newer one")
+        row.fail("token_ids is missing; older versions of NeMo-RL do not write it, so log the step with a newer one")
     ids = row.ids("token_ids")
     length = len(ids)
     mask = row.flags("token_loss_mask", length)

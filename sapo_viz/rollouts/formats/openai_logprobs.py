@@ -5,7 +5,7 @@ Two layouts, both under `choices[].logprobs`:
 - legacy completions: parallel lists `tokens` and `token_logprobs`, whose first entry is null when the prompt was
   echoed, because nothing comes before it.
 A log-prob of −9999 says "so unlikely that it was not measured" (vLLM, vllm/entrypoints/openai/chat_completion/
-protocol.py and serving.py; OpenAI's API reference says the same): such tokens are masked out, as is null. vLLM with
+protocol.py; OpenAI's API reference says the same): such tokens are masked out, as is null. vLLM with
 `return_tokens_as_token_ids` writes `token_id:1234` for a token's text. A file holds one response, a list of them, one
 on each line, or the output of OpenAI's batch API (`response.body`).
 """

@@ -6,8 +6,8 @@
   `_dump_generations`): input, output, gts, score, step, and what the reward function added.
 - ms-swift, `completions.jsonl` (modelscope/ms-swift, swift/trainers/rlhf_trainer/grpo_trainer.py): gen_step, prompt,
   completion, one column a reward function, advantages; a line is a row, or a whole step with lists.
-- ROLL, `rollout_dump_data.step_*.jsonl` (alibaba/ROLL, roll/utils/dump… `dump_rollout_to_specific_path`): one line
-  with lists: prompt, responses, scores, global_step, ….
+- ROLL, `rollout_dump_data.step_*.jsonl` (alibaba/ROLL, `dump_rollout_to_specific_path`): one line with lists: prompt,
+  responses, scores, global_step, ….
 """
 
 from __future__ import annotations
@@ -169,7 +169,7 @@ VERL = _format(
     "a verl rollout dump",
     "verl",
     "rollout_data_dir/{step}.jsonl",
-    "https://verl.readthedocs.io/en/latest/examples/config.html",
+    "https://github.com/volcengine/verl/blob/main/verl/trainer/ppo/ray_trainer.py",
     "json",
     Names("input", "output", "step", reward="score"),
     "input",
@@ -180,7 +180,7 @@ SWIFT = _format(
     "an ms-swift completions log",
     "ms-swift",
     "completions.jsonl",
-    "https://swift.readthedocs.io/en/latest/Instruction/GRPO/GetStarted/GRPO.html",
+    "https://github.com/modelscope/ms-swift/blob/main/swift/trainers/rlhf_trainer/grpo_trainer.py",
     "json",
     Names("prompt", "completion", "gen_step", advantage="advantages"),
     "gen_step",

@@ -50,7 +50,7 @@ def read(name: str, data: bytes) -> Any:
             return kept[key]
 
         return load(name, archive.read(pickles[0]), CALLS, persistent)
-    except (zipfile.BadZipFile, EOFError, KeyError, OSError, NotImplementedError, ValueError, UnicodeError) as error:
+    except (zipfile.BadZipFile, EOFError, KeyError, OSError, RuntimeError, ValueError) as error:
         if isinstance(error, RolloutError):
             raise
         raise RolloutError(f"{name}: this torch file is cut short or damaged; copy or write it again.") from None
@@ -66,8 +66,9 @@ def _storage_key(reference: Any) -> tuple[Any, str]:
 
 
 def _check(name: str, data: bytes, parts: dict[str, zipfile.ZipInfo]) -> None:
-    packed = any(info.compress_type != zipfile.ZIP_STORED for info in parts.values())
+    packed = any(info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1 for info in parts.values())
     if packed or sum(info.file_size for info in parts.values()) > len(data) or len(parts) > _MAX_PARTS:
         raise RolloutError(
-            f"{name}: this archive unpacks to more than it says, which no file of torch.save does; save it again."
+            f"{name}: this archive is compressed, encrypted or overlaps itself, which no file of torch.save does; "
+            "save it again."
         )

@@ -100,7 +100,7 @@ N, P = samples.NEMO, samples.PRIME
 FAULTS = {
     "NeMo-RL before token ids": (
         lines(changed(N[0], token_ids=...)),
-        "x, line 1: token_ids is missing; NeMo-RL before 0.4 did not write it, so log the step with a newer one.",
+        "x, line 1: token_ids is missing; older versions of NeMo-RL do not write it, so log the step with a newer one.",
     ),
     "NeMo-RL lengths": (
         lines(N[0], changed(N[1], prev_logprobs=[-1.0] * 5)),

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from sapo_viz.errors import RolloutError
+from sapo_viz.rollouts.describe import CONVERT, formats_markdown
 from sapo_viz.rollouts.formats import FORMATS
 from sapo_viz.rollouts.formats import pickled as machine
 from sapo_viz.rollouts.read import parse_rollouts
@@ -117,11 +118,15 @@ HOSTILE = {
     "torch: negative stride": (archive(tensor(b"K\x04\x85", b"J\xff\xff\xff\xff\x85")), "cut short or damaged"),
     "torch: compressed": (
         archive(b"\x80\x02}.", compress=zipfile.ZIP_DEFLATED, storage=bytes(50_000_000)),
-        "unpacks to more",
+        "compressed, encrypted or overlaps",
     ),
     "torch: no such storage": (
         archive(tensor(b"K\x04\x85", b"K\x01\x85").replace(b"\x00\x00\x000X", b"\x00\x00\x009X")),
         "damaged",
+    ),
+    "torch: encrypted": (
+        archive(b"\x80\x02}.").replace(b"PK\x01\x02\x14\x03\x14\x00\x00", b"PK\x01\x02\x14\x03\x14\x00\x01"),
+        "compressed, encrypted or overlaps",
     ),
     "torch: before 1.6": (b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02", "before 1.6"),
     "torch: a checkpoint": (samples.saved({"model": {"weight": torch.zeros(3)}}), "is not slime's"),
@@ -171,3 +176,21 @@ def test_the_machine_reads_what_pickle_writes() -> None:
 def test_every_format_says_where_its_fields_are_documented() -> None:
     assert len({f.name for f in FORMATS}) == len(FORMATS)
     assert all(f.docs.startswith("https://") and f.marks and f.taken and f.file for f in FORMATS)
+
+
+def test_the_documented_way_round_gives_what_the_reader_gives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = samples.slime_train(1)
+    (tmp_path / "train.pt").write_bytes(whole)
+    monkeypatch.chdir(tmp_path)
+    exec(CONVERT, {})
+    converted, read = parse_rollouts(capsys.readouterr().out.encode(), "x"), parse_rollouts(whole, "x")
+    for name in ("mask", "advantages", "log_ratio"):
+        assert getattr(converted, name).tolist() == getattr(read, name).tolist()
+    assert [f"⟨{token}⟩" for token in converted[0].tokens] == list(read[0].tokens)
+
+
+def test_the_documentation_lists_every_format() -> None:
+    text = formats_markdown()
+    assert all(f.docs in text and f.taken in text for f in FORMATS)

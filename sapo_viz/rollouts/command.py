@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+from collections.abc import Iterator
 from typing import Any
 
 from sapo_viz.core.objective import CATALOG
@@ -47,20 +48,21 @@ def run(args: argparse.Namespace) -> int:
     rollouts = read_pair_files(args.file, args.old) if args.old else read_rollouts(args.file)
     analysis = analyse(rollouts, objectives)
     if args.json:
-        print(json.dumps(as_json(analysis, tokens=args.tokens), ensure_ascii=False, allow_nan=False))
+        for part in json_parts(analysis, tokens=args.tokens):
+            print(part, end="")
+        print()
     else:
         print(as_text(analysis))
     return 0
 
 
-def as_json(analysis: Analysis, *, tokens: bool = False) -> dict[str, Any]:
-    """The analysis as plain values; what is undefined (a share where every A is 0) is null."""
+def json_parts(analysis: Analysis, *, tokens: bool = False) -> Iterator[str]:
+    """The analysis as one JSON object, a sequence at a time; what is undefined (a share where every A is 0) is null.
+
+    With `tokens` ten million of them are some gigabytes of text: only one sequence's are in memory.
+    """
     rollouts = analysis.rollouts
-    sequences = _rows(analysis.sequences)
-    if tokens:
-        for index, row in enumerate(sequences):
-            row["per_token"] = _rows(analysis.token_table(index))
-    return {
+    head = {
         "file": {
             "name": rollouts.name,
             "sequences": len(rollouts),
@@ -72,8 +74,17 @@ def as_json(analysis: Analysis, *, tokens: bool = False) -> dict[str, Any]:
             key: {"name": o.name, **{k: getattr(o, k) for k in o.knobs()}} for key, o in analysis.objectives.items()
         },
         "batch": _rows(analysis.batch),
-        "sequences": sequences,
     }
+    yield _json(head)[:-1] + ', "sequences": ['
+    for index, row in enumerate(_rows(analysis.sequences)):
+        if tokens:
+            row["per_token"] = _rows(analysis.token_table(index))
+        yield (", " if index else "") + _json(row)
+    yield "]}"
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
 def _rows(frame: Any) -> list[dict[str, Any]]:
@@ -111,10 +122,11 @@ def as_text(analysis: Analysis) -> str:
     )
     for row in frame.to_dict("records"):
         name = str(row["id"]).encode("unicode_escape").decode()[:17]  # a name may hold line ends or escapes
-        cells = f"{row['tokens']:>8,}{row['advantage']:>9.3f}{row['s']:>9.4f}{row['variance']:>9.4f}"
+        cells = f"{row['tokens']:>8,}{_cell(row['advantage'], 9, 3)}{_cell(row['s'], 9)}{_cell(row['variance'], 9)}"
         lines.append(f"{name:18}{cells}" + "".join(_cell(row[column], 12) for column in kept))
     return "\n".join(lines)
 
 
 def _cell(value: float, width: int, digits: int = 4) -> str:
-    return f"{'–':>{width}}" if value != value else f"{value:>{width}.{digits}f}"
+    """A number in so many places; "–" for NaN. What rounds to 0 has no sign: −0.0000 would look like a finding."""
+    return f"{'–':>{width}}" if value != value else f"{value:>z{width}.{digits}f}"

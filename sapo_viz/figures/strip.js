@@ -186,7 +186,7 @@ class TokenStrip {
   }
 
   layout() {
-    this.lines.layout(this.numbers.length, this.rows(), this.data);
+    this.lines.layout(this.rows(), this.data);
     this.host.dataset.show = this.show;
   }
 

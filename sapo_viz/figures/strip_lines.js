@@ -2,11 +2,11 @@
 // colour; they are text, so that they can be selected, copied and read aloud.
 
 const ROW = 27, GAP = 12, PAD = 6; // pixels: height of a row, space between lines, padding of a token
-const SPARE = 500; // pixels of lines kept above and below what is in sight
+const SPARE = 320; // pixels of lines kept above and below what is in sight
 const LONGEST = 400; // characters of a token that are drawn; the panel shows the rest
 
 class StripLines {
-  // text(i), length: the tokens. rows(): [{ name, label, color, dash }]. paint(row, i): { swatch, look }.
+  // text(i): a token's. paint(row, i): { swatch, look }, a row being { name, label, color, dash }.
   // current(): the chosen token. describe(i): what is said of it.
   constructor({ text, paint, current, describe }) {
     Object.assign(this, { text, paint, current, describe });
@@ -24,8 +24,8 @@ class StripLines {
   get narrow() { return this.width < 500; }
 
   // Break the sequence into lines by measured widths; a line end in a token ends the line.
-  layout(length, rows, { first, total }) {
-    Object.assign(this, { length, rows, first, total });
+  layout(rows, { texts, arrays: { token }, first, total }) {
+    Object.assign(this, { length: token.length, vocabulary: { texts, token }, rows, first, total });
     const style = getComputedStyle(this.inner);
     this.paper.font = `${style.fontSize} ${style.fontFamily}`;
     this.width = this.node.clientWidth;
@@ -36,7 +36,7 @@ class StripLines {
     this.block = rows.length * ROW + GAP;
     this.sizer.style.height = `${this.lines.length * this.block}px`;
     this.node.style.setProperty("--tok-label", `${label}px`);
-    if (anchor) this.node.scrollTop = this.lineOf(Math.min(anchor, length - 1)) * this.block; // the same text stays in sight
+    if (anchor) this.node.scrollTop = this.lineOf(Math.min(anchor, this.length - 1)) * this.block; // the same text stays in sight
     this.range = null;
     this.render();
   }
@@ -44,15 +44,17 @@ class StripLines {
   breakLines(room) {
     if (this.room === room && this.broken === this.text) return;
     [this.room, this.broken] = [room, this.text];
+    const { texts, token } = this.vocabulary; // measured once a text, not once a token
+    const widths = Float32Array.from(texts, (text) => this.measure(text)), ends = texts.map((text) => text.includes("\n"));
     this.lines = [];
     this.x = new Float32Array(this.length);
     let start = 0, x = 0;
     for (let i = 0; i < this.length; i++) {
-      const token = this.text(i), wide = this.measure(token);
+      const wide = widths[token[i]];
       if (i > start && x + wide > room) { this.lines.push([start, i]); start = i; x = 0; }
       this.x[i] = x;
       x += wide;
-      if (token.includes("\n")) { this.lines.push([start, i + 1]); start = i + 1; x = 0; }
+      if (ends[token[i]]) { this.lines.push([start, i + 1]); start = i + 1; x = 0; }
     }
     if (start < this.length) this.lines.push([start, this.length]);
   }

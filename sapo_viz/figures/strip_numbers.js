@@ -23,10 +23,11 @@ class StripNumbers {
     if (!objective.live) this.takeFromPython(objective.name, found);
     else if (objective.level === "token") this.weighTokens(FORMULAS[objective.catalogue], knobs, found);
     else this.weighSequence(FORMULAS[objective.catalogue], knobs, found);
+    const { advantages } = this.data.arrays, varying = advantages.length > 1, same = Math.abs(this.advantage(0));
     let kept = 0, total = 0;
     for (let i = 0; i < length; i++) {
       if (masked[i]) continue;
-      const size = Math.abs(this.advantage(i));
+      const size = varying ? Math.abs(advantages[i]) : same;
       kept += size * found.w[i];
       total += size;
     }
@@ -34,10 +35,11 @@ class StripNumbers {
   }
 
   weighTokens(f, knobs, { c, w, ratio }) {
-    const { z, logprobs, masked } = this;
+    const { z, logprobs, masked } = this, { advantages } = this.data.arrays, varying = advantages.length > 1;
+    const same = this.advantage(0);
     for (let i = 0; i < z.length; i++) {
       if (masked[i]) continue;
-      const A = this.advantage(i);
+      const A = varying ? advantages[i] : same;
       c[i] = f(z[i], A === 0 ? -1 : A, knobs, logprobs[i] - z[i])[1]; // no gradient: the gate of a small negative A
       ratio[i] = Math.exp(heldWithin(z[i]));
       w[i] = c[i] / ratio[i];

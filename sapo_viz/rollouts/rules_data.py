@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sapo_viz.rollouts.facts import SENTINEL, SENTINEL_OLD, Facts
-from sapo_viz.rollouts.findings import Found, rule
+from sapo_viz.rollouts.findings import Found, Severity, rule
 
 
 def percent(share: float) -> str:
@@ -98,7 +98,7 @@ def masked_out(facts: Facts) -> Found | None:
     count = int(none.sum())
     if count:
         number = f"{count:,} of {len(lengths):,} sequences have no response token"
-        severity = "problem" if 2 * count >= len(lengths) else "warning"
+        severity: Severity = "problem" if 2 * count >= len(lengths) else "warning"
         return Found(severity, count / len(lengths), number, facts.worst(none * lengths))
     if few.any():
         number = f"{few.sum():,} of {len(lengths):,} sequences keep 1 or 2 of 20 or more tokens"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sapo_viz.rollouts.facts import Facts
-from sapo_viz.rollouts.findings import Found, rule
+from sapo_viz.rollouts.findings import Found, Severity, rule
 from sapo_viz.rollouts.groups import group_labels
 from sapo_viz.rollouts.rules_data import percent
 
@@ -57,7 +57,7 @@ def dead_groups(facts: Facts) -> Found | None:
     if other := int(dead.sum() - at_low.sum() - at_high.sum()):
         parts.append(f"all equal at another: {other:,}")
     number = f"{dead.sum():,} of {several.sum():,} groups ({percent(share)}); " + ", ".join(parts)
-    severity = "problem" if share == 1 else "warning" if share >= 0.5 else "note"
+    severity: Severity = "problem" if share == 1 else "warning" if share >= 0.5 else "note"
     first = np.unique(label, return_index=True)
     where = known[first[1][dead[first[0]]]]
     return Found(severity, share, number, tuple(int(i) for i in where[:8]))

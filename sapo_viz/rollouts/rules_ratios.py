@@ -8,7 +8,7 @@ import numpy as np
 
 from sapo_viz.core.objective import CATALOG, LOG_RATIO_LIMIT, Objective
 from sapo_viz.rollouts.facts import Facts
-from sapo_viz.rollouts.findings import Found, rule
+from sapo_viz.rollouts.findings import Found, Severity, rule
 from sapo_viz.rollouts.gate import argument_of, weights_at
 from sapo_viz.rollouts.rules_data import percent
 
@@ -234,7 +234,7 @@ def heavy_tail(facts: Facts) -> Found | None:
 def few_tokens(facts: Facts) -> Found | None:
     if not facts.top_share >= 0.1:
         return None
-    severity = "problem" if facts.top_share >= 0.5 else "warning"
+    severity: Severity = "problem" if facts.top_share >= 0.5 else "warning"
     number = f"the top 1 % carry {percent(facts.top_share)}; largest |z| {facts.max_z.max():.3g}"
     return Found(severity, facts.top_share, number, facts.worst(facts.max_z * (facts.size > 0)))
 

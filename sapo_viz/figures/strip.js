@@ -75,7 +75,7 @@ class TokenStrip {
     this.readTheme();
     this.layout();
     if (other) {
-      const asked = first ? readLink().token - 1 - data.first : NaN;
+      const asked = readLink().token - 1 - data.first; // Python takes a token of another sequence out of the address
       const known = asked >= 0 && asked < this.numbers.length;
       this.select(known ? asked : this.liveliest(), { silent: true });
       if (known) this.lines.bringIntoSight(asked);

@@ -86,12 +86,13 @@ def single_completions(facts: Facts) -> Found | None:
 @rule(
     "reward_sign",
     "Advantages fall where rewards rise",
-    threshold="within groups, the correlation of reward and advantage is below 0.",
+    threshold="within groups, the correlation of reward and advantage is below −0.1 and below −4/√n, n the completions "
+    "(problem); or it is below 0.1 over 64 or more (warning).",
     reason="an advantage is a reward with a baseline taken off: within a group it can only rise with the reward. A "
     "length penalty or a KL term in the reward bends it, and does not turn it.",
     remedy="Look for a sign: a loss taken for a reward, or rewards and sequences that were shuffled against each "
     "other.",
-    severities=("problem",),
+    severities=("problem", "warning"),
 )
 def reward_sign(facts: Facts) -> Found | None:
     known, label, count = group_labels(facts.rollouts)
@@ -108,14 +109,16 @@ def reward_sign(facts: Facts) -> Found | None:
     if not norm > 1e-12:
         return None
     correlation = float(reward @ advantage / norm)
-    if correlation >= 0:
+    against_it = correlation < -max(0.1, 4 / np.sqrt(len(known)))
+    if not against_it and (correlation >= 0.1 or len(known) < 64):
         return None
     against = np.where(reward * advantage < 0, np.abs(reward * advantage), 0)
     score = np.zeros(len(facts.counts))
     score[known] = against
-    return Found(
-        "problem", correlation, f"correlation {correlation:.2f} over {len(known):,} completions", facts.worst(score)
-    )
+    severity: Severity = "problem" if against_it else "warning"
+    title = "" if against_it else "Advantages have little to do with the rewards"
+    number = f"correlation {correlation:.2f} over {len(known):,} completions"
+    return Found(severity, correlation, number, facts.worst(score), title)
 
 
 @rule(

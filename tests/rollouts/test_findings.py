@@ -180,6 +180,12 @@ def test_a_finding_names_the_sequence_to_open(rule: str, where: int) -> None:
     assert where in said(FAULTS[rule][1]())[rule].where
 
 
+def test_advantages_that_were_shuffled_are_told_from_those_turned_round() -> None:
+    shuffled = np.repeat(np.random.default_rng(0).permutation(CALM.advantages[CALM.offsets[:-1]]), CALM.lengths)
+    finding = said(rollouts(advantages=shuffled))["reward_sign"]
+    assert finding.severity == "warning" and "little to do" in finding.title
+
+
 def test_problems_come_first() -> None:
     found = findings(sentinels()) + findings(dead_groups())
     assert [f.severity for f in findings(few_tokens())] == sorted(

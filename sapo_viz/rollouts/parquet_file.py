@@ -28,6 +28,7 @@ from sapo_viz.rollouts.whole import (
 )
 
 _BATCH = 1 << 18  # tokens at a time, about
+_BATCH_BYTES = 1 << 27  # and bytes, going by the first rows; Arrow itself stops at 2 GB of text in one batch
 _TAKES = {
     "texts": "a list of texts",
     "numbers": "a list of numbers",
@@ -84,6 +85,10 @@ def _batches(file: str, source: BinaryIO, limits: Limits) -> Iterator[tuple[Any,
     unused = {name: True for name in names if name not in FIELDS}
     known = [name for name in names if name in FIELDS]
     size = 0
+    with _reading(file):
+        first = next(parquet.iter_batches(batch_size=max(1, rows // 64), columns=known, use_threads=True), None)
+        if first is not None and first.num_rows:
+            rows = min(rows, max(1, _BATCH_BYTES * first.num_rows // max(first.nbytes, 1)))
     batches = parquet.iter_batches(batch_size=rows, columns=known, use_threads=True)
     while True:
         with _reading(file):
@@ -146,7 +151,7 @@ def _check_type(file: str, name: str, kind: Any) -> None:
     if inner is not None and t.is_dictionary(inner):
         inner = inner.value_type
     text = inner is not None and (t.is_string(inner) or t.is_large_string(inner) or t.is_string_view(inner))
-    number = inner is not None and (t.is_floating(inner) or t.is_integer(inner))
+    number = inner is not None and (t.is_floating(inner) or t.is_integer(inner) or t.is_null(inner))
     flag = inner is not None and t.is_boolean(inner)
     fits = {
         "texts": text,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from benchmarks import drag, report, start, strip, training
+from benchmarks import drag, report, rollouts, start, strip, training
 
 
 def main() -> None:
     where = report.machine()
     sections = []
-    for benchmark in (start, drag, strip, training):
+    for benchmark in (start, drag, strip, rollouts, training):
         section = benchmark.measure()
         print(section.markdown(), flush=True)
         sections.append(section)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sapo_viz.core.objective import Objective
-from sapo_viz.rollouts.passes import chunks, spans
+from sapo_viz.rollouts.passes import chunks, one_thread, spans
 from sapo_viz.rollouts.schema import Rollouts
 
 if TYPE_CHECKING:
@@ -58,7 +58,9 @@ def tokens_apart(rollouts: Rollouts, objectives: Mapping[str, Objective], k: int
     places = np.zeros(0, np.int64)
     coefficients = np.zeros((len(keys), 0))
     for chunk in chunks(rollouts, with_signal):
-        c = np.stack([chunk.view(objective).coefficient.numpy()[chunk.inside] for objective in objectives.values()])
+        with one_thread():
+            views = [chunk.view(objective) for objective in objectives.values()]
+        c = np.stack([view.coefficient.numpy()[chunk.inside] for view in views])
         difference = (c.max(axis=0) - c.min(axis=0)) * np.abs(chunk.advantages[chunk.inside] / scale)
         floor = best.min() if len(best) >= k else 0.0
         over = np.flatnonzero(difference > floor)

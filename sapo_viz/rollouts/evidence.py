@@ -14,7 +14,7 @@ import numpy as np
 
 from sapo_viz.core.objective import Objective
 from sapo_viz.rollouts.gate import argument_of, weights_table
-from sapo_viz.rollouts.passes import chunks, spans, sums
+from sapo_viz.rollouts.passes import chunks, one_thread, spans, sums
 from sapo_viz.rollouts.schema import Rollouts
 
 _POINTS = 16_384  # log-ratios at which an objective is evaluated
@@ -75,11 +75,12 @@ class Evidence:
         The objectives are one of the catalogue's with different knobs.
         """
         argument = self._argument(objectives[0])
-        if argument == "token":
-            return self._of_tokens(objectives)
-        if argument == "sequence":
-            return self.total[:, None] * weights_table(objectives, self._log_s, self.sign).T
-        return self._of_everything(objectives)
+        with one_thread():
+            if argument == "token":
+                return self._of_tokens(objectives)
+            if argument == "sequence":
+                return self.total[:, None] * weights_table(objectives, self._log_s, self.sign).T
+            return self._of_everything(objectives)
 
     def _argument(self, objective: Objective) -> str:
         argument = argument_of(objective)

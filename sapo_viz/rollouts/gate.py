@@ -17,7 +17,7 @@ from sapo_viz.core.lazy import torch
 from sapo_viz.core.objective import LOG_RATIO_LIMIT, Objective
 
 Argument = Literal["token", "sequence", "more"]
-_AT_ONCE = 1 << 18  # log-ratios × settings in one call: some tens of MB
+_AT_ONCE = 1 << 17  # log-ratios × settings in one call: 1 MB a tensor, as in passes.py
 _PROBE = np.linspace(-2.0, 2.0, 41)
 
 

@@ -4,18 +4,14 @@ import streamlit as st
 
 from sapo_viz.core.objective import CATALOG
 from sapo_viz.ui.state import read_values, url_choice
+from sapo_viz.ui.tokens_batch import batch_view
+from sapo_viz.ui.tokens_findings import findings_of, findings_view
+from sapo_viz.ui.tokens_fit import fit_view
+from sapo_viz.ui.tokens_groups import groups_view
+from sapo_viz.ui.tokens_open import LOOK
+from sapo_viz.ui.tokens_sequence import sequence_view
 from sapo_viz.ui.tokens_source import choose_source
-from sapo_viz.ui.tokens_strip import token_strip
-from sapo_viz.ui.tokens_tables import (
-    analysis_of,
-    choose_sequence,
-    notes,
-    schema_help,
-    sequence_facts,
-    sequence_table,
-    shares,
-    token_table,
-)
+from sapo_viz.ui.tokens_tables import analysis_of, notes, schema_help
 from sapo_viz.ui.words import _
 
 st.title(_("Which tokens does each objective keep?"))
@@ -43,32 +39,36 @@ elif not names:
 else:
     values = read_values(names)
     analysis = analysis_of(source, {name: CATALOG[name].from_knobs(values[name]) for name in names})
-    left, right = st.columns([2, 3], vertical_alignment="bottom")
-    with left:
-        index = choose_sequence(source, analysis)
-    with right:
-        sequence_facts(analysis, index)
-    token_strip("tokens: strip", analysis, index)
-    notes(source.rollouts)
-
-    st.subheader(_("How much of the gradient is kept?"))
-    shares(analysis, index)
-    if len(source.rollouts) > 1:
-        st.subheader(_("Which sequences?"))
-        sequence_table(analysis, index)
-    with st.expander(_("Every token of this sequence"), icon=":material/table_rows:"):
-        token_table(analysis, index)
-
-    st.subheader(_("What to notice"))
-    st.markdown(
-        _(
-            "- **One token or all.** GSPO decides by the mean log-ratio: one outlier can drop a whole sequence, and a "
-            "calm mean can let an outlier through. SAPO and GRPO decide token by token. *(computed)*\n"
-            "- **Where they disagree.** Sort the sequences by *disagreement* and start at the top.\n"
-            "- **Coherence.** With a small Var z within a sequence SAPO's mean gate is close to a gate on s, as the "
-            "paper argues; with outliers it is not. *(paper: "
-            "[arXiv 2511.20347](https://arxiv.org/abs/2511.20347))*"
-        )
+    found = findings_of(source, analysis)
+    looks = {
+        "sequence": _("One sequence"),
+        "batch": _("Whole file"),
+        "groups": _("Groups"),
+        "findings": _("Findings ({n})").format(n=len(found)),
+        "fit": _("Which τ, which ε"),
+    }
+    url_choice(LOOK, looks, "sequence")
+    look = st.segmented_control(
+        _("Look at"), list(looks), format_func=looks.__getitem__, required=True, key=LOOK, label_visibility="collapsed"
     )
-with st.expander(_("What a rollout file holds"), icon=":material/description:", expanded=source is None):
-    schema_help()
+    notes(source.rollouts)
+    if look == "sequence":
+        sequence_view(source, analysis)
+    elif look == "batch":
+        batch_view(source, analysis)
+    elif look == "groups":
+        groups_view(source, analysis)
+    elif look == "findings":
+        findings_view(source, found)
+    else:
+        fit_view(source, analysis)
+fields = st.expander(
+    _("What a rollout file holds"),
+    icon=":material/description:",
+    expanded=source is None,
+    key="tokens: fields",
+    on_change="rerun",
+)
+if fields.open:
+    with fields:
+        schema_help()

@@ -1,4 +1,4 @@
-"""Where the Tokens page's sequences come from: a sample, a file, a typed text, or a step of a run.
+"""Where the Tokens page's sequences come from: a sample, a file or two, the data folder, a text, a step of a run.
 
 Whatever cannot be read is said in one sentence in its place, and the sequences shown before stay.
 """
@@ -14,6 +14,8 @@ import streamlit as st
 
 from sapo_viz.errors import SapoVizError
 from sapo_viz.figures.assets import ASSETS
+from sapo_viz.rollouts.folder import data_dir, inside, list_files, open_file
+from sapo_viz.rollouts.formats import FORMATS, OnlyOnePolicy, read_pair
 from sapo_viz.rollouts.read import parse_rollouts, read_rollouts
 from sapo_viz.rollouts.schema import Rollouts
 from sapo_viz.rollouts.texts import NoLogprobs
@@ -22,9 +24,11 @@ from sapo_viz.ui.text import plain
 from sapo_viz.ui.tokens_scoring import choose_text, forget_address, score_dump
 from sapo_viz.ui.words import _
 
-SOURCES = ("sample", "file", "text", "run")
+SOURCES = ("sample", "file", "folder", "text", "run")
+_UPLOAD = "tokens: upload"  # session, a widget's: the uploaded file
 _KEPT = "tokens: shown"  # session: the Source that was shown last
 _DUMP = "tokens: dump"  # session: the last file without log-probs, as (origin, TextDump)
+_HALF = "tokens: half"  # session: (origin, upload, format) of a file with one policy's log-probs
 _FIRST = "outlier.jsonl"  # the sample on which the objectives differ most
 
 
@@ -48,22 +52,24 @@ def choose_source() -> Source | None:
     labels = {
         "sample": _("Sample"),
         "file": _("Your file"),
+        "folder": _("Data folder"),
         "text": _("Type a text"),
         "run": _("Training run"),
     }
     usual = "run" if "run" in st.query_params else "sample"
     left, right = st.columns([2, 3], vertical_alignment="bottom")
     with left:
-        url_choice("source", SOURCES, usual)
+        sources = [name for name in SOURCES if name != "folder" or data_dir() is not None]
+        url_choice("source", sources, usual)
         kind = st.segmented_control(
-            _("Tokens from"), SOURCES, format_func=lambda name: labels[name], required=True, key="source"
+            _("Tokens from"), sources, format_func=lambda name: labels[name], required=True, key="source"
         )
     if kind != "run":
         st.query_params.pop("run", None)
         st.query_params.pop("step", None)
     if kind not in ("text", "file"):
         forget_address()
-    choose = {"sample": _sample, "file": _file, "text": choose_text, "run": _run}[kind]
+    choose = {"sample": _sample, "file": _file, "folder": _folder, "text": choose_text, "run": _run}[kind]
     with st.container() if kind == "text" else right:  # a form needs the whole width
         found = choose()
     return _read(*found) if found else st.session_state.get(_KEPT)
@@ -78,9 +84,20 @@ def _read(origin: tuple[Any, ...], read: Callable[[], Rollouts]) -> Source | Non
     if dump and dump[0] == origin:
         found = score_dump(dump[1])
         return _read(*found) if found else shown
+    half = st.session_state.get(_HALF)
+    if half and half[0] == origin:
+        found = _other_half(*half)
+        return _read(*found) if found else shown
     try:
-        with st.spinner(_("Reading the tokens…"), show_time=False):
+        with st.spinner(_("Reading the tokens…"), show_time=True):
             source = Source(origin, read())
+    except OnlyOnePolicy as error:
+        upload = st.session_state.get(_UPLOAD)
+        if upload is not None and origin == ("file", upload.file_id):
+            st.session_state[_HALF] = (origin, upload, error.one.format)
+            return _read(origin, read)
+        st.error(plain(str(error)), icon=":material/error:")
+        return shown
     except NoLogprobs as error:
         st.session_state[_DUMP] = (origin, error.texts)
         return _read(origin, read)
@@ -109,14 +126,64 @@ def _sample() -> Found:
 
 def _file() -> Found:
     upload = st.file_uploader(
-        _("Rollout file: JSON, JSONL, CSV or Parquet, up to 200 MB"),
-        key="tokens: upload",
+        _("Rollout file, up to 200 MB"),
+        key=_UPLOAD,
         help=_("Read in memory and kept for this visit only; nothing in it is executed. The fields: end of the page."),
     )
     if upload is None:
-        st.caption(_("The file stays on this server for the visit only. Its fields are at the end of the page."))
+        frameworks = ", ".join(dict.fromkeys(format.framework for format in FORMATS))
+        st.caption(
+            _(
+                "JSON, JSONL, CSV or Parquet, or a file of {frameworks} as it was written. It stays on this server for "
+                "the visit only. What it holds: at the end of the page."
+            ).format(frameworks=frameworks)
+        )
         return None
     return ("file", upload.file_id), lambda: parse_rollouts(upload.getvalue(), upload.name)
+
+
+def _other_half(origin: tuple[Any, ...], first: Any, format: str) -> Found:
+    """The second file of a pair, and which of the two is the newer policy's."""
+    st.info(
+        plain(
+            _("{name} is {format}: it holds one policy's log-probs, and a ratio needs two.").format(
+                name=first.name, format=format
+            )
+        ),
+        icon=":material/call_split:",
+    )
+    left, right = st.columns([3, 2], vertical_alignment="bottom")
+    second = left.file_uploader(_("The other policy's file, over the same tokens"), key="tokens: second upload")
+    options = {"old": _("before the update (π_old)"), "new": _("after it (π_θ)")}
+    which = right.segmented_control(
+        _("The first file was scored"), list(options), format_func=options.__getitem__, default="old", required=True
+    )
+    if second is None:
+        return None
+    new, old = (second, first) if which == "old" else (first, second)
+    return (*origin, second.file_id, which), lambda: read_pair(new.getvalue(), new.name, old.getvalue(), old.name)
+
+
+def _folder() -> Found:
+    root = data_dir()
+    if root is None:
+        return None
+    try:
+        names = list_files(root)
+    except SapoVizError as error:
+        st.error(plain(str(error)), icon=":material/error:")
+        return None
+    if not names:
+        st.info(_("There is no file in the data folder yet."), icon=":material/folder_open:")
+        return None
+    url_choice("file", names, names[0])
+    name = st.selectbox(_("File in the server's data folder, the newest first"), names, key="file")
+    try:
+        state = inside(root, name).stat()
+    except (SapoVizError, OSError):
+        st.error(plain(_("{name} is not there any more; choose another.").format(name=name)), icon=":material/error:")
+        return None
+    return ("folder", name, state.st_mtime_ns, state.st_size), lambda: open_file(root, name)
 
 
 def _run() -> Found:

@@ -113,6 +113,15 @@ def token_strip(key: str, analysis: Analysis, index: int) -> None:
     _component(formulas_js())(key=key, data=data, on_values_change=released, on_link_change=turned)
 
 
+def hold_token(name: str, index: int, token: int | None) -> None:
+    """Let sequence `index` of file `name` open at `token` (from 0), or at none."""
+    st.session_state[_SHOWN] = (name, index)
+    if token is None:
+        st.query_params.pop("token", None)
+    else:
+        st.query_params["token"] = str(token + 1)
+
+
 def _write_link(link: dict[str, Any], names: list[str], length: int) -> None:
     """Rows, colours and token (from 1) into the address; what the strip shows by itself is left out."""
     token = link.get("token")

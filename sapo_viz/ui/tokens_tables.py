@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,28 +10,28 @@ import pandas as pd
 import streamlit as st
 
 from sapo_viz.core.objective import CATALOG, Objective
+from sapo_viz.figures.assets import ASSETS
 from sapo_viz.figures.shares import shares_figure
 from sapo_viz.rollouts.analysis import Analysis, analyse
-from sapo_viz.rollouts.describe import EXAMPLE_CSV, EXAMPLE_JSONL, schema_markdown
+from sapo_viz.rollouts.describe import EXAMPLE_CSV, EXAMPLE_JSONL, formats_markdown, schema_markdown
 from sapo_viz.rollouts.schema import Rollouts
+from sapo_viz.ui.remember import remembered
 from sapo_viz.ui.text import plain
+from sapo_viz.ui.tokens_open import SEQUENCE, SEQUENCE_OF
 from sapo_viz.ui.tokens_source import Source, sample_files
 from sapo_viz.ui.words import _
 
-_SEQ = "tokens: sequence"  # session: number of the shown sequence, from 1
-_SEQ_OF = "tokens: sequence of"  # session: the origin that the number belongs to
 _TABLE = "tokens: table"
 
 
 def analysis_of(source: Source, objectives: dict[str, Objective]) -> Analysis:
     """The analysis, kept for the visit until file, objectives or knobs change."""
-    kept = st.session_state.get("tokens: analysis")
-    if kept is not None and kept[0] == source.origin and kept[1] == objectives:
-        return kept[2]
-    with st.spinner(_("Weighing the tokens…"), show_time=False):
-        analysis = analyse(source.rollouts, objectives)
-    st.session_state["tokens: analysis"] = (source.origin, objectives, analysis)
-    return analysis
+    return remembered(
+        "tokens: analysis",
+        (source.origin, objectives),
+        lambda: analyse(source.rollouts, objectives),
+        _("Weighing the tokens…"),
+    )
 
 
 def choose_sequence(source: Source, analysis: Analysis) -> int:
@@ -39,23 +40,25 @@ def choose_sequence(source: Source, analysis: Analysis) -> int:
     A file opens at the sequence with the largest Var z among those with a gradient: there is most to see.
     """
     total = len(source.rollouts)
-    if st.session_state.get(_SEQ_OF) != source.origin:
-        asked = st.query_params.get("seq", "") if _SEQ_OF not in st.session_state else ""
+    # Another view was open meanwhile: Streamlit forgets a widget that is not shown, the address does not.
+    back = st.session_state.get(SEQUENCE_OF) == source.origin and SEQUENCE not in st.session_state
+    if back or st.session_state.get(SEQUENCE_OF) != source.origin:
+        asked = st.query_params.get("seq", "") if back or SEQUENCE_OF not in st.session_state else ""
         _show(int(asked) if asked.isdecimal() and len(asked) < 10 else _liveliest(analysis), total)
-        st.session_state[_SEQ_OF] = source.origin
-    st.session_state[_SEQ] = min(max(1, int(st.session_state.get(_SEQ) or 1)), total)
+        st.session_state[SEQUENCE_OF] = source.origin
+    st.session_state[SEQUENCE] = min(max(1, int(st.session_state.get(SEQUENCE) or 1)), total)
     if total == 1:
         st.query_params.pop("seq", None)
         return 0
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        now = st.session_state[_SEQ]
+        now = st.session_state[SEQUENCE]
         st.button(
             _("Previous"),
             icon=":material/chevron_left:",
             disabled=now <= 1,
             on_click=lambda: _show(now - 1, total),
         )
-        st.number_input(_("Sequence, of {n:,}").format(n=total), 1, total, key=_SEQ, width=140)
+        st.number_input(_("Sequence, of {n:,}").format(n=total), 1, total, key=SEQUENCE, width=140)
         st.button(
             _("Next"),
             icon=":material/chevron_right:",
@@ -63,7 +66,7 @@ def choose_sequence(source: Source, analysis: Analysis) -> int:
             disabled=now >= total,
             on_click=lambda: _show(now + 1, total),
         )
-    index = int(st.session_state[_SEQ]) - 1
+    index = int(st.session_state[SEQUENCE]) - 1
     st.query_params["seq"] = str(index + 1)
     return index
 
@@ -75,7 +78,7 @@ def _liveliest(analysis: Analysis) -> int:
 
 
 def _show(number: int, total: int) -> None:
-    st.session_state[_SEQ] = min(max(1, number), total)
+    st.session_state[SEQUENCE] = min(max(1, number), total)
 
 
 def sequence_facts(analysis: Analysis, index: int) -> None:
@@ -119,7 +122,7 @@ def shares(analysis: Analysis, index: int) -> None:
         st.plotly_chart(
             shares_figure(kept, analysis.objectives),
             key="tokens: shares",
-            config={"displayModeBar": False},
+            config={"displaylogo": False},
             alt=_("Share of gradient kept. ") + alt,
         )
     with right:
@@ -192,7 +195,16 @@ def sequence_table(analysis: Analysis, index: int) -> None:
 
 
 def token_table(analysis: Analysis, index: int) -> None:
-    """Every token of the sequence with its numbers under each objective."""
+    """Every token of the sequence with its numbers under each objective, once it is asked for: it may be megabytes."""
+    asked = st.expander(
+        _("Every token of this sequence"), icon=":material/table_rows:", key="tokens: every", on_change="rerun"
+    )
+    if asked.open:
+        with asked:
+            _token_table(analysis, index)
+
+
+def _token_table(analysis: Analysis, index: int) -> None:
     frame = analysis.token_table(index)
     floats = frame.select_dtypes(np.floating).columns
     st.dataframe(
@@ -226,13 +238,20 @@ def notes(rollouts: Rollouts) -> None:
 
 
 def schema_help() -> None:
-    """The fields of a rollout file, an example in two formats, and the samples to download."""
+    """The fields of a rollout file, frameworks' own files, examples, and samples of all of them to download."""
     st.markdown(schema_markdown())
     left, right = st.columns(2)
     left.code(EXAMPLE_JSONL, language="json", wrap_lines=True)
     right.code(EXAMPLE_CSV, language="text", wrap_lines=True)
+    _downloads(sample_files())
+    st.markdown(f"**{_('Files of frameworks')}**")
+    st.markdown(formats_markdown())
+    _downloads(sorted((ASSETS / "samples" / "formats").glob("*")))
+
+
+def _downloads(paths: list[Path]) -> None:
     with st.container(horizontal=True):
-        for path in sample_files():
+        for path in paths:
             st.download_button(
                 path.name,
                 path.read_bytes,

@@ -1,0 +1,91 @@
+"""The views of a file: whole file, groups, findings, which τ; the pair of files; the data folder."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from sapo_viz.figures.assets import ASSETS
+from tests.ui.test_tokens_page import address, open_tokens, shown, upload
+
+SAMPLE = "addition-step12.jsonl"
+FORMATS = ASSETS / "samples" / "formats"
+
+
+@pytest.mark.parametrize("look", ["sequence", "batch", "groups", "findings", "fit"])
+@pytest.mark.parametrize("sample", [SAMPLE, "outlier.jsonl"])
+def test_every_view_of_every_kind_of_file_runs_to_its_end(look: str, sample: str) -> None:
+    app = open_tokens(sample=sample, look=look)
+    assert not app.exception and not app.error
+
+
+@pytest.mark.parametrize("look", ["batch", "groups", "findings", "fit"])
+def test_one_objective_alone_is_enough(look: str) -> None:
+    app = open_tokens(sample=SAMPLE, look=look, objectives="gmpo")
+    assert not app.exception and not app.error
+
+
+def test_a_finding_says_number_rule_and_remedy_and_opens_its_sequence() -> None:
+    app = open_tokens(sample=SAMPLE, look="findings")
+    assert "GSPO" in shown(app) and "What to do." in shown(app) and "Rule" in shown(app)
+    button = next(b for b in app.button if b.label.startswith("Sequence"))
+    number = int(button.label.split()[1])
+    button.click().run()
+    assert not app.exception
+    assert app.number_input(key="tokens: sequence").value == number
+
+
+def test_the_sequence_is_still_chosen_after_a_look_at_the_whole_file() -> None:
+    app = open_tokens(sample=SAMPLE)
+    app.number_input(key="tokens: sequence").set_value(7).run()
+    app.segmented_control(key="look").set_value("batch").run()
+    app.segmented_control(key="look").set_value("sequence").run()
+    assert app.number_input(key="tokens: sequence").value == 7
+
+
+def test_the_match_can_be_taken_over() -> None:
+    app = open_tokens(sample=SAMPLE, look="fit")
+    button = app.button(key="tokens: take over")
+    assert "τ₋" in button.label
+    value = float(button.label.split("=")[1].split()[0])
+    button.click().run()
+    assert not app.exception
+    assert float(address(app, "sapo.tau_neg") or "nan") == value
+
+
+def test_one_policys_file_asks_for_the_other_and_the_two_make_a_ratio() -> None:
+    app = upload(open_tokens(source="file"), (FORMATS / "openai-new.json").read_bytes(), "new.json")
+    assert not app.exception and not app.error
+    assert "one policy" in shown(app)
+    second = ("old.json", (FORMATS / "openai-old.json").read_bytes(), "")
+    app.file_uploader(key="tokens: second upload").set_value(second).run()
+    assert not app.exception and not app.error
+    assert "logprobs from old" in shown(app).replace("\\", "")
+
+
+def test_the_data_folder_is_there_only_where_the_owner_names_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = open_tokens().segmented_control(key="source").options
+    assert "Data folder" not in options
+    shutil.copy(ASSETS / "samples" / SAMPLE, tmp_path / "mine.jsonl")
+    monkeypatch.setenv("SAPO_VIZ_DATA_DIR", str(tmp_path))
+    app = open_tokens(source="folder")
+    assert not app.exception and not app.error
+    assert app.selectbox(key="file").options == ["mine.jsonl"]
+    assert app.number_input(key="tokens: sequence").max == 32
+
+
+@pytest.mark.parametrize("file", ["../secret.jsonl", "/etc/passwd"])
+def test_a_link_does_not_lead_out_of_the_data_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str
+) -> None:
+    (tmp_path / "data").mkdir()
+    shutil.copy(ASSETS / "samples" / SAMPLE, tmp_path / "secret.jsonl")
+    shutil.copy(ASSETS / "samples" / "outlier.jsonl", tmp_path / "data" / "mine.jsonl")
+    monkeypatch.setenv("SAPO_VIZ_DATA_DIR", str(tmp_path / "data"))
+    app = open_tokens(source="folder", file=file)
+    assert not app.exception
+    assert app.selectbox(key="file").value == "mine.jsonl"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sapo_viz.rollouts.schema import FIELDS, MAX_BYTES, MAX_TOKENS, ROUNDING
+from sapo_viz.rollouts.schema import DISK, FIELDS, MAX_LENGTH, MAX_LINE, ROUNDING, UPLOAD
 
 _HOLDS = {
     "texts": "list of texts",
@@ -49,8 +49,10 @@ def schema_markdown() -> str:
   `advantage` is repeated on every row of the sequence, as are `reward`, `group` and `step`.
 - A log-prob is finite and at most 0. An excess of up to {ROUNDING:g}, as rounding leaves it, is taken as 0 and said.
 - Where `mask` is 0 nothing is read: log-probs there may be null (an empty cell).
-- Text is UTF-8. Fields with other names are left alone and listed. At most {MAX_BYTES // 1024**2} MB and
-  {MAX_TOKENS:,} tokens a file.
+- Text is UTF-8. Fields with other names are left alone and listed.
+- At most {UPLOAD.bytes // 1024**2} MB and {UPLOAD.tokens:,} tokens in an upload; {DISK.bytes // 1024**2:,} MB and
+  {DISK.tokens:,} tokens in a file opened by its path; {MAX_LENGTH:,} tokens a sequence; {MAX_LINE // 1024**2} MB a
+  line of JSONL.
 """
 
 

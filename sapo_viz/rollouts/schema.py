@@ -28,7 +28,7 @@ class Limits:
 
 UPLOAD = Limits(200 * 1024**2, 10_000_000)  # the page's upload limit is the same
 DISK = Limits(2 * 1024**3, 50_000_000)  # files opened by their path: the command line, the server's own folder
-MAX_BYTES, MAX_TOKENS = UPLOAD.bytes, UPLOAD.tokens
+MAX_TOKENS = UPLOAD.tokens
 MAX_SEQUENCES = 1_000_000  # each is a row of the tables, a Python object or two
 MAX_DOCUMENT = 512 * 1024**2  # bytes of a JSON document: its text is held whole, at up to 4 bytes a character
 MAX_LINE = 64 * 1024**2  # bytes of one JSONL line; as Python objects it takes up to 12 times as much

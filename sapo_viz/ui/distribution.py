@@ -12,15 +12,15 @@ import streamlit as st
 from sapo_viz.errors import RolloutError, SapoVizError
 from sapo_viz.figures.assets import ASSETS
 from sapo_viz.runs.store import RunStore
-from sapo_viz.ui.state import url_choice
+from sapo_viz.ui.remember import remembered
+from sapo_viz.ui.state import OPEN_FILE, url_choice
 from sapo_viz.ui.text import plain
 from sapo_viz.ui.words import _
 
 if TYPE_CHECKING:
     from sapo_viz.rollouts.schema import Rollouts
 
-_GAUSSIAN, _OWN = "gaussian", "own"
-_READ = "ratios: read"  # session: the upload that was read last, and its ratios
+_GAUSSIAN, _OPEN, _OWN = "gaussian", "tokens", "own"
 Ratios = tuple[list[float], int]  # quantiles of log r, and how many tokens there are
 _RUNS = 8  # the newest; older ones are opened on the Tokens page
 _POINTS = 2000  # quantiles are enough for a picture and a mean; a file may have millions of tokens
@@ -32,8 +32,11 @@ def distribution_choice() -> dict[str, Any]:
     The last step of a run and the bundled samples are there by name; a file is uploaded for the visit only.
     """
     files = _files()
-    options = [_GAUSSIAN, *files, _OWN]
+    open_file = st.session_state.get(OPEN_FILE)
+    options = [_GAUSSIAN, *([_OPEN] if open_file else []), *files, _OWN]
     names = {_GAUSSIAN: _("a Gaussian in log r"), _OWN: _("a file of mine")}
+    if open_file:
+        names[_OPEN] = _("{name}, open on Tokens").format(name=open_file.rollouts.name)
     url_choice("ratios", options, _GAUSSIAN)
     chosen = st.selectbox(
         _("Ratios of the tokens"),
@@ -47,10 +50,15 @@ def distribution_choice() -> dict[str, Any]:
             upload = st.file_uploader(_("A rollout file: JSON, JSONL, CSV or Parquet"), key="ratios-file")
             if upload is not None:
                 return _described(*_of_upload(upload), upload.name)
+        elif chosen == _OPEN:
+            ratios = remembered("ratios: open", open_file.origin, lambda: _quantiles(open_file.rollouts))
+            return _described(*ratios, open_file.rollouts.name)
         elif chosen != _GAUSSIAN:
             return _described(*_of_file(files[chosen], files[chosen].stat().st_mtime_ns), chosen)
     except SapoVizError as error:
         st.error(plain(str(error)), icon=":material/error:")
+    except OSError:
+        st.error(plain(_("{name} is not there any more; choose another.").format(name=chosen)), icon=":material/error:")
     return dict(label=_GAUSSIAN)
 
 
@@ -84,11 +92,9 @@ def _of_upload(upload: Any) -> Ratios:
     """Read once a visit: the quantiles stay with the session, the file with Streamlit."""
     from sapo_viz.rollouts.read import parse_rollouts
 
-    known, ratios = st.session_state.get(_READ, (None, None))
-    if known != upload.file_id:
-        ratios = _quantiles(parse_rollouts(upload.getvalue(), upload.name))
-        st.session_state[_READ] = (upload.file_id, ratios)
-    return ratios
+    return remembered(
+        "ratios: read", upload.file_id, lambda: _quantiles(parse_rollouts(upload.getvalue(), upload.name))
+    )
 
 
 def _quantiles(rollouts: Rollouts) -> Ratios:

@@ -24,6 +24,8 @@ EXTRAS = {
     "p_old": ("p", 0.3, 1e-4, 0.9999),  # old probability of the token, for objectives that read log π
 }
 
+OPEN_FILE = "tokens: shown"  # session: what the Tokens page shows (tokens_source.Source), for other pages too
+
 
 def url_choice(key: str, options: Iterable[str], usual: str | list[str]) -> None:
     """Tie the choice widget `key` to the address; call it just before the widget, and give that no default.

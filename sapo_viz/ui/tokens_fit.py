@@ -9,6 +9,7 @@ from sapo_viz.figures.batch import kept_curve_figure
 from sapo_viz.rollouts.analysis import Analysis
 from sapo_viz.rollouts.evidence import Evidence
 from sapo_viz.rollouts.fit import KeptCurve, Match, kept_curve, match
+from sapo_viz.ui.nav import page_file
 from sapo_viz.ui.remember import remembered
 from sapo_viz.ui.state import read_values, url_choice, write_values
 from sapo_viz.ui.text import plain
@@ -40,8 +41,15 @@ def fit_view(source: Source, analysis: Analysis) -> None:
             st.markdown(plain(result.sentence))
             if result.found:
                 found[sign] = result
-    if found:
-        _take_over(target, values, found)
+    with st.container(horizontal=True):
+        if found:
+            _take_over(target, values, found)
+        st.page_link(
+            page_file("curves"),
+            label=_("These ratios under the curves"),
+            icon=":material/show_chart:",
+            query_params={"objectives": ",".join(sorted({start, target})), "ratios": "tokens"},
+        )
     st.caption(
         _(
             "Kept is Σ|A|·w / Σ|A| over the response tokens; the band is a 95 % bootstrap interval over sequences. "

@@ -19,14 +19,13 @@ from sapo_viz.rollouts.formats import FORMATS, OnlyOnePolicy, read_pair
 from sapo_viz.rollouts.read import parse_rollouts, read_rollouts
 from sapo_viz.rollouts.schema import Rollouts
 from sapo_viz.rollouts.texts import NoLogprobs
-from sapo_viz.ui.state import url_choice
+from sapo_viz.ui.state import OPEN_FILE, url_choice
 from sapo_viz.ui.text import plain
 from sapo_viz.ui.tokens_scoring import choose_text, forget_address, score_dump
 from sapo_viz.ui.words import _
 
 SOURCES = ("sample", "file", "folder", "text", "run")
 _UPLOAD = "tokens: upload"  # session, a widget's: the uploaded file
-_KEPT = "tokens: shown"  # session: the Source that was shown last
 _DUMP = "tokens: dump"  # session: the last file without log-probs, as (origin, TextDump)
 _HALF = "tokens: half"  # session: (origin, upload, format) of a file with one policy's log-probs
 _FIRST = "outlier.jsonl"  # the sample on which the objectives differ most
@@ -72,12 +71,12 @@ def choose_source() -> Source | None:
     choose = {"sample": _sample, "file": _file, "folder": _folder, "text": choose_text, "run": _run}[kind]
     with st.container() if kind == "text" else right:  # a form needs the whole width
         found = choose()
-    return _read(*found) if found else st.session_state.get(_KEPT)
+    return _read(*found) if found else st.session_state.get(OPEN_FILE)
 
 
 def _read(origin: tuple[Any, ...], read: Callable[[], Rollouts]) -> Source | None:
     """Read unless it is what is shown already; on a bad file the sentence, and what was shown before."""
-    shown: Source | None = st.session_state.get(_KEPT)
+    shown: Source | None = st.session_state.get(OPEN_FILE)
     if shown is not None and shown.origin == origin:
         return shown
     dump = st.session_state.get(_DUMP)
@@ -106,7 +105,7 @@ def _read(origin: tuple[Any, ...], read: Callable[[], Rollouts]) -> Source | Non
         if shown is not None:
             st.caption(_("Still shown: {name}.").format(name=plain(shown.rollouts.name)))
         return shown
-    st.session_state[_KEPT] = source
+    st.session_state[OPEN_FILE] = source
     return source
 
 

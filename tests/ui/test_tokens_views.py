@@ -89,3 +89,12 @@ def test_a_link_does_not_lead_out_of_the_data_folder(
     app = open_tokens(source="folder", file=file)
     assert not app.exception
     assert app.selectbox(key="file").value == "mine.jsonl"
+
+
+def test_the_open_file_can_be_laid_under_the_curves() -> None:
+    app = open_tokens(sample=SAMPLE, look="fit")
+    app.query_params["ratios"] = "tokens"
+    app.switch_page("../../pages/curves.py").run()
+    assert not app.exception and not app.error
+    assert app.selectbox(key="ratios").value == "tokens"
+    assert f"{SAMPLE}, open on Tokens" in app.selectbox(key="ratios").options

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 GREY, LIGHT_GREY = "#8A94A0", "rgba(138,148,160,0.35)"
 _TITLE_CHARACTERS = 46  # a line of the title in 13 px on a phone of 390
+_LINE = 18  # pixels of one of these
 _SIGNS = {1: "A > 0", -1: "A < 0"}
 
 
@@ -40,6 +41,16 @@ class Picture:
     figure: go.Figure
     takeaway: str
     alt: str
+
+    @property
+    def untitled(self) -> go.Figure:
+        """The figure for a page that sets the takeaway as text above it, where it wraps as the page does."""
+        figure = go.Figure(self.figure)
+        lines = _LINE * len(textwrap.wrap(self.takeaway, _TITLE_CHARACTERS))
+        figure.update_layout(
+            title_text="", height=figure.layout.height - lines, margin_t=figure.layout.margin.t - lines
+        )
+        return figure
 
 
 def ratio_figure(analysis: Analysis, *, log_counts: bool = True) -> Picture:
@@ -278,7 +289,9 @@ def _finish(figure: go.Figure, takeaway: str, alt: str, height: int | None = Non
     lines = textwrap.wrap(takeaway, _TITLE_CHARACTERS)
     names = [trace.name for trace in figure.data if trace.showlegend is not False]
     across = max(1, 330 // (60 + 7 * max(map(len, names), default=1)))  # what a line of the legend holds on a phone
-    top = 30 + 18 * len(lines) + 21 * math.ceil(len(names) / across if len(names) > 1 or not _only_bars(figure) else 0)
+    top = (
+        30 + _LINE * len(lines) + 21 * math.ceil(len(names) / across if len(names) > 1 or not _only_bars(figure) else 0)
+    )
     height = height if height is not None else figure.layout.height
     figure.update_layout(
         title=dict(text="<br>".join(lines), font=dict(size=14), x=0, xref="container", y=1, yref="container"),

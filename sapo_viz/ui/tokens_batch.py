@@ -12,6 +12,7 @@ from sapo_viz.figures.batch import Picture, kept_figure, ratio_figure, sequence_
 from sapo_viz.rollouts.analysis import Analysis
 from sapo_viz.rollouts.disagree import sequences_apart, tokens_apart
 from sapo_viz.ui.remember import remembered
+from sapo_viz.ui.text import plain
 from sapo_viz.ui.tokens_open import open_sequence, picked_row
 from sapo_viz.ui.tokens_source import Source
 from sapo_viz.ui.words import _
@@ -38,8 +39,9 @@ def batch_view(source: Source, analysis: Analysis) -> None:
 
 
 def show(picture: Picture, key: str) -> None:
-    """A figure with its text; its menu saves it as a picture."""
-    st.plotly_chart(picture.figure, key=f"tokens: {key}", alt=picture.alt, config={"displaylogo": False})
+    """What the figure says, and the figure; its menu saves it as a picture."""
+    st.markdown(f"**{plain(picture.takeaway)}**")
+    st.plotly_chart(picture.untitled, key=f"tokens: {key}", alt=picture.alt, config={"displaylogo": False})
 
 
 def _sequences(source: Source, analysis: Analysis) -> None:

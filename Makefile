@@ -6,6 +6,8 @@
 #   make test                    set up with the tests' extras and run the tests
 #   make check                   format, lint, types, tests: what .ci/run calls
 #   make bench                   measure and refresh docs/benchmarks.md
+#   make bench-trl               the engine beside TRL's trainer, in .venv-trl: docs/benchmarks-trl.md
+#   make test-kills              100 workers killed at random moments (make test: 20)
 #   make policies samples formulas   make assets/ anew
 #   make reference               write docs/reference.md anew from the catalogue
 #   make clean                   remove the virtual environment and caches (runs/ stays)
@@ -19,17 +21,20 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # The first of these that is Python 3.11 or newer makes the environment; `make PYTHON=…` chooses another.
 PYTHONS := $(or $(PYTHON),python3.11 python3 python3.12 python3.13 python3.14 python)
 
-.PHONY: app test check format bench policies samples formulas reference clean help
+.PHONY: app test test-kills check format bench bench-trl policies samples formulas reference clean help
 .DEFAULT_GOAL := help
 
 help:
-	@sed -n '3,11s/^# *//p' Makefile
+	@sed -n '3,13s/^# *//p' Makefile
 
 app: $(VENV)/.app-ready
 	@$(BIN)/python -m streamlit run app.py --server.address $(HOST) --server.port $(PORT)
 
 test: $(VENV)/.dev-ready
 	@$(BIN)/python -m pytest $(ARGS)
+
+test-kills: $(VENV)/.dev-ready
+	@SAPO_VIZ_KILLS=100 $(BIN)/python -m pytest tests/runs/test_kills.py $(ARGS)
 
 check: $(VENV)/.dev-ready
 	$(BIN)/ruff format --check .
@@ -44,6 +49,9 @@ format: $(VENV)/.dev-ready
 bench: $(VENV)/.dev-ready
 	$(BIN)/python -m benchmarks
 
+bench-trl: $(VENV)/.dev-ready .venv-trl/.ready
+	$(BIN)/python -m benchmarks.trl_compare $(ARGS)
+
 policies: $(VENV)/.app-ready
 	$(BIN)/python scripts/make_policies.py
 
@@ -57,7 +65,7 @@ reference: $(VENV)/.app-ready
 	@$(BIN)/python scripts/make_reference.py
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-trl .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps are newer than the requirements they were made from, so a second `make app` installs nothing.
@@ -70,6 +78,13 @@ $(VENV)/.dev-ready: requirements-dev.txt requirements.txt | $(BIN)/python
 	@echo "Installing what the app and its tests need (once; torch is large) …"
 	@$(PIP) -r requirements-dev.txt
 	@touch $@ $(VENV)/.app-ready
+
+# TRL and what it needs; the app never imports it.
+.venv-trl/.ready: requirements-trl.txt | $(BIN)/python
+	@echo "Installing TRL beside the app (once; torch is large) …"
+	@$(BIN)/python -m venv .venv-trl
+	@.venv-trl/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-trl.txt
+	@touch $@
 
 $(BIN)/python:
 	@for python in $(PYTHONS); do \

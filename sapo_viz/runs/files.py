@@ -21,15 +21,15 @@ def part_of(path: Path) -> Path:
     return path.with_name(f".{path.name}.part")
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a text file so that no reader ever sees half of it.
+def write_whole(path: Path, text: str | bytes) -> None:
+    """Write a file so that no reader ever sees half of it; text as UTF-8.
 
     Raises:
         OSError: disk full, no permission; the old file is as it was, and nothing lies beside it.
     """
     part = part_of(path)
     try:
-        part.write_text(text, encoding="utf-8")
+        part.write_bytes(text.encode("utf-8") if isinstance(text, str) else text)
         put_in_place(part, path)
     except OSError:
         with contextlib.suppress(OSError):

@@ -6,17 +6,22 @@ What is forked runs the same `worker.main`, has its own process id, locks and me
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
+import resource
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, ClassVar
+
+import pytest
 
 from sapo_viz.models.policy import load_policy
-from sapo_viz.rollouts.read import read_rollouts
-from sapo_viz.runs import worker
+from sapo_viz.runs import launcher, worker
 from sapo_viz.runs.checkpoints import load_checkpoint
 from sapo_viz.runs.config import RunConfig
 from sapo_viz.runs.store import LIVE, RunStore
@@ -34,17 +39,34 @@ FORKS.set_forkserver_preload(
 class Forked:
     """In place of `subprocess.Popen` in the launcher. `die_at` kills the worker before its n-th change of a file."""
 
-    last: Any = None
-    die_at: int = 0
+    last: ClassVar[Any] = None
+    die_at: ClassVar[int] = 0
+    limits: ClassVar[
+        dict[int, int]
+    ] = {}  # resource -> soft limit; of RLIMIT_AS, what is left above what the worker has
 
-    def __init__(self, command: Sequence[str], **_: Any) -> None:
-        self.process = FORKS.Process(target=_work, args=(list(command[3:]), Forked.die_at), daemon=True)
+    def __init__(self, command: Sequence[str], *, env: dict[str, str], **_: Any) -> None:
+        self.process = FORKS.Process(
+            target=_work, args=(list(command[3:]), env, Forked.die_at, Forked.limits), daemon=True
+        )
         self.process.start()
         self.pid = self.process.pid
         Forked.last = self.process
 
 
-def _work(arguments: list[str], die_at: int) -> None:
+def fork_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the launcher fork its workers for the length of a test."""
+    fake = SimpleNamespace(Popen=Forked, DEVNULL=subprocess.DEVNULL, STDOUT=subprocess.STDOUT)
+    monkeypatch.setattr(launcher, "subprocess", fake)
+    monkeypatch.setattr(Forked, "die_at", 0)
+    monkeypatch.setattr(Forked, "limits", {})
+
+
+def _work(arguments: list[str], environment: dict[str, str], die_at: int, limits: dict[int, int]) -> None:
+    os.environ.update(environment)
+    for kind, limit in limits.items():
+        has = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(kind, (limit + has * (kind == resource.RLIMIT_AS), resource.RLIM_INFINITY))
     if die_at:
         _die_at(die_at, arguments[0])
     sys.exit(worker.main(arguments))
@@ -108,6 +130,7 @@ def assert_whole(store: RunStore, run_id: str, config: RunConfig) -> None:
     state = load_checkpoint(folder)
     assert state is None or {"model", "optimizer", "step", "tokens", "seconds"} <= state.keys()
     for step in store.snapshots(run_id):
-        assert len(read_rollouts(store.snapshot_path(run_id, step))) == config.prompts * config.completions
+        rows = store.snapshot_path(run_id, step).read_text(encoding="utf-8").splitlines()
+        assert len([json.loads(row) for row in rows]) == config.prompts * config.completions
     if (policy := store.policy_path(run_id)) is not None:
         assert load_policy(str(policy)).parameters > 0

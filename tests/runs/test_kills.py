@@ -13,11 +13,10 @@ import time
 
 import pytest
 
-from sapo_viz.runs import launcher
 from sapo_viz.runs.config import RunConfig
 from sapo_viz.runs.launcher import launch, resume
 from sapo_viz.runs.store import RunStore
-from tests.runs.killing import Forked, Watcher, assert_whole, story
+from tests.runs.killing import Forked, Watcher, assert_whole, fork_workers, story
 from tests.runs.small_runs import small
 
 KILLS = int(os.environ.get("SAPO_VIZ_KILLS", "20"))
@@ -25,8 +24,7 @@ KILLS = int(os.environ.get("SAPO_VIZ_KILLS", "20"))
 
 @pytest.fixture(autouse=True)
 def forked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(launcher.subprocess, "Popen", Forked)
-    monkeypatch.setattr(Forked, "die_at", 0)
+    fork_workers(monkeypatch)
 
 
 def tiny(**settings: int) -> RunConfig:

@@ -61,7 +61,7 @@ def choose_source() -> Source | None:
         sources = [name for name in SOURCES if name != "folder" or data_dir() is not None]
         url_choice("source", sources, usual)
         kind = st.segmented_control(
-            _("Tokens from"), sources, format_func=lambda name: labels[name], required=True, key="source"
+            _("Tokens from"), sources, format_func=lambda name: labels[name], required=True, wrap=True, key="source"
         )
     if kind != "run":
         st.query_params.pop("run", None)

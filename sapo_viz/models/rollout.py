@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from sapo_viz.core.lazy import torch
+from sapo_viz.models import lean
 from sapo_viz.models.policy import Policy
 from sapo_viz.models.routing import recorded, replayed, stacked
 
@@ -101,11 +102,14 @@ def _sample(
 
     prompt_ids, prompt_mask = _pad_left(policy, [policy.encode(prompt, start=True) for prompt in prompts])
     ends = torch.tensor(end_ids(policy), device=policy.device)
-    cache = DynamicCache(config=policy.model.config)
+    longest = prompt_ids.shape[1] + max_length
+    cache: Any = DynamicCache(config=policy.model.config)
+    if prompt_mask is None and lean.covers(policy.model, longest):
+        cache = lean.LeanCache(policy.model, len(prompts), longest)
     with recorded(policy.model) as used:
         logits = _forward(policy, prompt_ids, prompt_mask, cache)
         routes = [stacked(used, len(prompts))]
-        cache.batch_repeat_interleave(completions)
+        cache.repeat(completions) if isinstance(cache, lean.LeanCache) else cache.batch_repeat_interleave(completions)
         logits, prompt_ids = (each.repeat_interleave(completions, 0) for each in (logits, prompt_ids))
         if prompt_mask is not None:
             prompt_mask = prompt_mask.repeat_interleave(completions, 0)
@@ -178,13 +182,21 @@ def completion_logprobs(
     mask = rollout.prompt_mask
     if mask is not None:
         mask = torch.cat([mask, torch.ones_like(rollout.ids[:, : length - 1])], 1)
-    arguments = {} if mask is None else {"attention_mask": mask, "position_ids": _positions(mask)}
     routes = rollout.routes[:, : ids.shape[1]] if replay and rollout.routes is not None else None
     with replayed(policy.model, routes), products(policy, low_precision):
-        logits = policy.model(input_ids=ids, use_cache=False, logits_to_keep=length, **arguments).logits
-    logits = logits.float() / temperature
-    taken = logits.gather(-1, rollout.ids[:, :length, None])[..., 0]
-    return torch.nn.functional.pad(taken - logits.logsumexp(-1), (0, width - length))
+        logits = _all_logits(policy, ids, mask, length)
+    logprobs = torch.log_softmax(logits.float() / temperature, -1)
+    taken = logprobs.gather(-1, rollout.ids[:, :length, None])[..., 0]
+    return torch.nn.functional.pad(taken, (0, width - length)) if length < width else taken
+
+
+def _all_logits(policy: Policy, ids: Tensor, mask: Tensor | None, keep: int) -> Tensor:
+    """Logits after each of the last `keep` of `ids`. [B, n] -> [B, keep, V]"""
+    if mask is None and lean.covers(policy.model, ids.shape[1]):
+        return lean.logits(policy.model, ids, keep=keep)
+    arguments = {} if mask is None else {"attention_mask": mask, "position_ids": _positions(mask)}
+    logits: Tensor = policy.model(input_ids=ids, use_cache=False, logits_to_keep=keep, **arguments).logits
+    return logits
 
 
 def decode(policy: Policy, rollout: Rollout) -> list[str]:
@@ -194,8 +206,10 @@ def decode(policy: Policy, rollout: Rollout) -> list[str]:
     return policy.tokenizer.batch_decode(sequences, clean_up_tokenization_spaces=False)
 
 
-def _forward(policy: Policy, ids: Tensor, mask: Tensor | None, cache: object) -> Tensor:
+def _forward(policy: Policy, ids: Tensor, mask: Tensor | None, cache: Any) -> Tensor:
     """Logits after the last of `ids`, which are added to the cache. [B, n] -> [B, V]"""
+    if isinstance(cache, lean.LeanCache):
+        return lean.logits(policy.model, ids, keep=1, cache=cache)[:, -1]
     arguments = {}
     if mask is not None:
         arguments = {"attention_mask": mask, "position_ids": _positions(mask)[:, -ids.shape[1] :]}

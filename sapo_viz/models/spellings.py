@@ -1,8 +1,9 @@
 """A policy in a larger vocabulary: every symbol in hundreds of spellings, and not a number of it changed.
 
 Each spelling gets its symbol's embedding. The policy then reads any spelling as the symbol, and its logits for
-them are equal, so π(4qz) = π(4)/600: exactly the old policy over meanings, with a probability that is spread
-over thousands of live tokens. Training tells the spellings apart from there.
+them are equal, so π(4qz) = π(4)/600: the old policy over meanings, with its probability spread over thousands
+of live tokens. (Symbols without spellings weigh 600 times less than before; nothing that is written is one.)
+Training tells the spellings apart from there.
 """
 
 from __future__ import annotations

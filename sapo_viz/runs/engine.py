@@ -78,10 +78,16 @@ def train(
     past = PastPolicy(policy, config.staleness, updates_per_step)
     done, tokens, seconds = 0, 0, 0.0
     if resume is not None:
-        policy.model.load_state_dict(resume["model"])
-        optimizer.load_state_dict(resume["optimizer"])
-        past.restore(resume.get("past", {}))
-        done, tokens, seconds = resume["step"], resume["tokens"], resume["seconds"]
+        try:
+            policy.model.load_state_dict(resume["model"])
+            optimizer.load_state_dict(resume["optimizer"])
+            past.restore(resume.get("past", {}))
+            done, tokens, seconds = resume["step"], resume["tokens"], resume["seconds"]
+        except (RuntimeError, ValueError, KeyError, TypeError, AttributeError):
+            raise RunError(
+                f"the checkpoint is not one of this run, whose policy is {policy.name!r} with {policy.parameters:,} "
+                "parameters; delete checkpoint.pt to start over."
+            ) from None
     yield RunEvent("start", done, _about(config, policy, device, resumed=resume is not None))
 
     for step in range(done + 1, config.steps + 1):

@@ -17,7 +17,7 @@ from sapo_viz.errors import ModelError
 from sapo_viz.models.policy import BUNDLED, Policy, load_policy, new_policy
 from sapo_viz.models.rollout import decode, sample
 from sapo_viz.models.scoring import score_pair, score_text
-from sapo_viz.models.tasks import ADDITION
+from sapo_viz.models.tasks import ADDITION, TASKS, Task
 from sapo_viz.models.tokenizer import encode, token_texts
 
 ROOT = Path(__file__).parents[2]
@@ -32,12 +32,12 @@ def stated(name: str, kind: str) -> tuple[float, int]:
     return float(found[1]), int(found[2].replace(",", ""))
 
 
-def measured(policy: Policy, count: int, *, greedy: bool) -> float:
-    prompts = ADDITION.sample_prompts(count, random.Random("another draw than the card's"))
+def measured(policy: Policy, task: Task, count: int, *, greedy: bool) -> float:
+    prompts = task.sample_prompts(count, random.Random("another draw than the card's"))
     generator = torch.Generator().manual_seed(7)
-    rollout = sample(policy, prompts, 1, max_length=32, greedy=greedy, generator=generator)
+    rollout = sample(policy, prompts, 1, max_length=task.completion_length, greedy=greedy, generator=generator)
     assert rollout is not None
-    return sum(map(ADDITION.reward, prompts, decode(policy, rollout))) / count
+    return sum(map(task.reward, prompts, decode(policy, rollout))) / count
 
 
 @pytest.mark.parametrize("name", BUNDLED)
@@ -46,7 +46,8 @@ def test_accuracy_is_what_the_card_states(name: str, kind: str) -> None:
     """Within four standard errors of a share, on 512 problems of our own."""
     share, _ = stated(name, kind)
     error = max((share * (1 - share) / 512) ** 0.5, 0.005)
-    assert measured(load_policy(name), 512, greedy=kind == "greedy") == pytest.approx(share, abs=4 * error)
+    task = TASKS[name.split("-")[0]]
+    assert measured(load_policy(name), task, 512, greedy=kind == "greedy") == pytest.approx(share, abs=4 * error)
 
 
 @pytest.mark.parametrize("name", BUNDLED)
@@ -54,8 +55,9 @@ def test_bundled_policies_are_small_and_load_with_the_library_alone(name: str) -
     folder = ROOT / "assets" / "policies" / name
     assert sum(path.stat().st_size for path in folder.iterdir()) < 1_000_000
     model, tokenizer = AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
-    assert model.config.model_type == "qwen3"
-    assert sum(parameter.numel() for parameter in model.parameters()) == 75_776
+    kind, size = ("qwen3_moe", 125_952) if "moe" in name else ("qwen3", 75_776)
+    assert model.config.model_type == kind
+    assert sum(parameter.numel() for parameter in model.parameters()) == size
     ids = tokenizer(PROMPT + COMPLETION)["input_ids"]
     assert len(ids) == 41 and tokenizer.decode(ids) == PROMPT + COMPLETION
 

@@ -1,4 +1,4 @@
-"""Addition: what the teacher writes, and that the reward is exact."""
+"""The tasks: what each teacher writes, and that each reward is exact."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import random
 
 import pytest
 
-from sapo_viz.models.tasks import ADDITION
+from sapo_viz.models.tasks import ADDITION, CHAIN, LINKS, SPELLINGS, SYNONYMS, TASKS, Task, meaning
+from sapo_viz.models.tokenizer import encode, make_tokenizer
 
 PROMPT = "^864+394="  # 864 + 394 = 1258: the design's example
 RIGHT = "4+4+0=08,6+9+0=15,8+3+1=12;1258$"
@@ -37,13 +38,77 @@ def test_the_reward_is_one_for_the_exact_answer_and_nothing_else(completion: str
     assert ADDITION.reward(PROMPT, completion) == reward
 
 
-def test_every_prompt_and_completion_has_the_stated_length_and_symbols() -> None:
-    rng = random.Random(1)
-    for prompt in ADDITION.sample_prompts(300, rng):
-        completion = ADDITION.teacher(prompt, rng, 0.5)
-        assert len(prompt) == ADDITION.prompt_length and len(completion) == ADDITION.completion_length
-        assert set(prompt + completion) <= set(ADDITION.vocabulary)
-        assert ADDITION.reward(prompt, ADDITION.teacher(prompt, rng, 0.0)) == 1.0
+@pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
+def test_every_prompt_and_completion_has_the_stated_length_and_symbols(task: Task) -> None:
+    rng, tokenizer = random.Random(1), make_tokenizer(task)
+    assert len(set(task.vocabulary)) == len(task.vocabulary)
+    for prompt in task.sample_prompts(100, rng):
+        completion = task.teacher(prompt, rng, 0.5)
+        ids = encode(tokenizer, prompt + completion)
+        assert len(encode(tokenizer, prompt)) == task.prompt_length
+        assert len(ids) == task.prompt_length + task.completion_length
+        assert task.vocabulary[ids[-1]] in (task.ends or (task.end,))
+        assert tokenizer.decode(ids) == prompt + completion
+        assert task.reward(prompt, task.teacher(prompt, rng, 0.0)) == 1.0
+
+
+def test_one_task_is_long_and_one_has_a_large_vocabulary() -> None:
+    assert CHAIN.completion_length >= 128 and len(SYNONYMS.vocabulary) >= 8000
+    live = {symbol for symbol in SYNONYMS.vocabulary if meaning(symbol) in "0123456789+=,;$"}
+    assert len(live) == 15 * SPELLINGS
+
+
+CHAINED = CHAIN.teacher("^38:", random.Random(0), 0.0)
+
+
+def test_a_faultless_chain_follows_the_sums() -> None:
+    """The numbers were added by hand, each of the two before it."""
+    numbers = [3, 8, 1, 9, 0, 9, 9, 8, 7, 5, 2, 7, 9, 6, 5, 1, 6, 7, 3, 0, 3, 3, 6, 9]
+    assert len(numbers) == LINKS + 2
+    links = [f"{a}+{b}={c}" for a, b, c in zip(numbers, numbers[1:], numbers[2:], strict=False)]
+    assert ",".join(links) + ";69$" == CHAINED
+
+
+@pytest.mark.parametrize(
+    ("completion", "reward"),
+    [
+        (CHAINED, 1.0),
+        (";69$", 1.0),  # only the last two numbers count
+        (CHAINED.replace(";69", ";68"), 0.0),
+        (CHAINED.replace(";69", ";9"), 0.0),
+        (CHAINED[:-1], 0.0),
+        (CHAINED + "$", 0.0),
+        ("69$", 0.0),
+        ("", 0.0),
+    ],
+)
+def test_the_chains_reward_is_for_its_last_two_numbers(completion: str, reward: float) -> None:
+    assert CHAIN.reward("^38:", completion) == reward
+
+
+def test_a_slip_in_the_chain_is_carried_on() -> None:
+    rng = random.Random(4)
+    for prompt in CHAIN.sample_prompts(50, rng):
+        links, answer = CHAIN.teacher(prompt, rng, 0.5).rstrip("$").split(";")
+        parts = [(link[0], link[2], link[4]) for link in links.split(",")]
+        assert parts[0][:2] == (prompt[1], prompt[2]) and answer == parts[-1][1] + parts[-1][2]
+        assert all(left[1:] == right[:2] for left, right in zip(parts, parts[1:], strict=False))
+
+
+@pytest.mark.parametrize(
+    ("completion", "reward"),
+    [
+        (RIGHT, 1.0),
+        (";1qz2ab58zz!uv", 1.0),
+        (";qz1258$", 1.0),
+        (";1qz2ab59zz!uv", 0.0),
+        (";1qz2ab58zz", 0.0),
+        (";1258!uv$", 0.0),  # ended twice
+        (";1qqq258$", 0.0),
+    ],
+)
+def test_synonyms_are_rewarded_for_what_they_mean(completion: str, reward: float) -> None:
+    assert SYNONYMS.reward(PROMPT, completion) == reward
 
 
 def test_the_noisy_teacher_carries_its_mistakes_on() -> None:

@@ -48,7 +48,7 @@ def test_a_config_survives_json_copy_and_pickle(objective: str) -> None:
         ({"completions": 1}, "completions is 1; it takes whole numbers from 2 to 1024."),
         ({"optimizer": "adam"}, "optimizer is 'adam'; it takes adamw or sgd."),
         ({"label": "two\nlines"}, "label is 'two\\nlines'; it takes text of 0 to 80 characters on one line."),
-        ({"task": "sorting"}, "task is 'sorting'; it takes addition."),
+        ({"task": "sorting"}, "task is 'sorting'; it takes addition or chain or synonyms."),
         ({"minibatches": 512}, "minibatches is 512; with 16 × 16 completions it takes whole numbers from 1 to 256."),
         ({"knobs": {"eps_low": 0.2}}, "SAPO: there is no knob 'eps_low'; it has tau_pos, tau_neg."),
         ({"knobs": {"tau_pos": 0}}, "SAPO: tau_pos (τ₊) is 0; it takes values from 0.05 to 20."),

@@ -301,3 +301,9 @@ def test_every_task_trains_from_its_own_warm_start(task: str) -> None:
 
 def test_early_configs_that_say_trainer_still_load() -> None:
     assert RunConfig.from_dict({"old_logprobs": "trainer"}).old_logprobs == "recomputed"
+
+
+@pytest.mark.parametrize("state", [{}, {"model": {}}, {"model": {"w": torch.zeros(2)}, "optimizer": {}}])
+def test_a_checkpoint_of_another_model_is_refused_in_one_sentence(state: dict[str, Any]) -> None:
+    with pytest.raises(RunError, match="not one of this run.*75,776 parameters; delete checkpoint.pt to start over"):
+        next(train(small(), resume=state))

@@ -14,7 +14,7 @@ export default function (component) {
     INSTANCES.set(parentElement, lab);
   }
   lab.sendShown = debounce(250, (ids) => setStateValue("shown", ids));
-  lab.sendAction = (what, ids) => setTriggerValue("action", { what, ids });
+  lab.sendAction = (what, ids, name) => setTriggerValue("action", { what, ids, name });
   lab.update(data);
   return () => { lab.close(); INSTANCES.delete(parentElement); };
 }
@@ -22,11 +22,17 @@ export default function (component) {
 class LiveLab {
   constructor(parent) {
     this.host = el("div", { class: "live" });
+    this.view = new LiveView();
+    this.groups = new LiveGroups(this);
+    this.cursor = new LiveCursor(this);
     this.panels = new LivePanels(this);
+    this.controls = new LiveControls(this);
+    this.story = new LiveStory(this);
+    this.scrub = new LiveScrub(this);
     this.tools = el("div", { class: "live-tools" });
     this.legend = new LiveLegend(this);
     this.table = new RunTable(this);
-    this.host.append(this.tools, this.legend.host, this.panels.host, this.table.host);
+    this.host.append(this.tools, this.controls.host, this.legend.host, this.cursor.host, this.panels.host, this.story.host, this.scrub.host, this.table.host);
     this.frame = el("div", { class: "live-frame" }, this.host);
     parent.appendChild(this.frame);
     this.runs = new Map(); // id -> what is known of a run
@@ -35,6 +41,7 @@ class LiveLab {
     document.addEventListener("visibilitychange", this.wake);
     this.scheme = matchMedia("(prefers-color-scheme: dark)");
     this.redraw = () => this.draw();
+    this.drawSoon = oncePerFrame(() => this.draw());
     this.scheme.addEventListener("change", this.redraw);
     this.observer = new ResizeObserver(debounce(60, this.redraw));
     this.observer.observe(this.host);
@@ -47,6 +54,7 @@ class LiveLab {
     document.removeEventListener("visibilitychange", this.wake);
     this.scheme.removeEventListener("change", this.redraw);
     this.panels.close();
+    this.scrub.close();
     this.frame.remove();
   }
 
@@ -70,7 +78,9 @@ class LiveLab {
       this.told = told;
     }
     this.shown = new Set([...this.shown].filter((id) => this.runs.has(id)));
+    this.view.write();
     this.panels.build(data.panels);
+    this.controls.build();
     this.buildTools();
     this.table.build();
     this.Plotly ||= await loadPlotly(data.plotly);
@@ -87,6 +97,8 @@ class LiveLab {
 
   isLive(run) { return LIVE.includes(run.status); }
   shownRuns() { return [...this.runs.values()].filter((run) => this.shown.has(run.id)).reverse(); } // oldest first: it is drawn below
+  drawnRuns() { return this.groups.drawn().flatMap((group) => group.runs); }
+  theme() { return (this.themed ??= themeOf(this.host)); }
   liveRuns() { return [...this.runs.values()].filter((run) => this.isLive(run)); }
 
   // ── events ──────────────────────────────────────────────────────────────────────────────────
@@ -129,12 +141,16 @@ class LiveLab {
       if (event.type === "sample" && !run.snapshots.includes(event.step)) run.snapshots = [...run.snapshots, event.step];
       run.message = event.type === "failed" ? event.message : undefined;
     }
+    if (news.events.length) run.collapse = collapseOf(run.steps, run.events.at(-1), this.data.collapse);
     return !same || run.loaded;
   }
 
   // ── what is derived from the events ─────────────────────────────────────────────────────────
   step(run) { return run.steps.at(-1)?.step ?? run.about.step; }
   value(run, metric) { return run.steps.at(-1)?.metrics[metric] ?? undefined; }
+
+  // At a step; of a run that ended before it, nothing.
+  valueAt(run, metric, step) { return run.steps.find((event) => event.step === step)?.metrics[metric] ?? undefined; }
 
   lastTen(run) {
     const rewards = run.steps.slice(-10).map((event) => event.metrics.reward).filter((value) => value !== null);
@@ -145,19 +161,6 @@ class LiveLab {
     const recent = run.steps.slice(-10);
     if (run.status !== "running" || recent.length < 3) return undefined;
     return (run.about.total - this.step(run)) * (recent.at(-1).time - recent[0].time) / (recent.length - 1);
-  }
-
-  // The first step at which the mean reward over a window fell below a share of the best one before.
-  collapse(run) {
-    const { window, share, from_best: from } = this.data.collapse;
-    let best = 0;
-    for (let end = window; end <= run.steps.length; end++) {
-      const part = run.steps.slice(end - window, end);
-      const mean = part.reduce((sum, event) => sum + (event.metrics.reward ?? 0), 0) / window;
-      if (best >= from && mean < share * best) return part.at(-1);
-      best = Math.max(best, mean);
-    }
-    return undefined;
   }
 
   // ── what the reader asks for ────────────────────────────────────────────────────────────────
@@ -194,10 +197,10 @@ class LiveLab {
   }
 
   rows() {
-    const rows = [["run", "objective", "seed", "settings", "step", ...this.data.metrics]];
+    const rows = [["run", "name", "objective", "seed", "settings", "step", ...this.data.metrics]];
     for (const run of this.shownRuns()) {
       for (const event of run.steps) {
-        rows.push([run.id, run.about.objective, run.about.seed, run.about.differs, event.step, ...this.data.metrics.map((name) => event.metrics[name] ?? "")]);
+        rows.push([run.id, run.about.title, run.about.objective, run.about.seed, run.about.differs, event.step, ...this.data.metrics.map((name) => event.metrics[name] ?? "")]);
       }
     }
     return rows;
@@ -210,9 +213,13 @@ class LiveLab {
   // ── on the screen ───────────────────────────────────────────────────────────────────────────
   draw() {
     if (!this.data || this.closed) return;
-    this.legend.fill();
-    this.panels.draw();
-    this.table.fill();
+    this.themed = undefined;
+    const groups = this.groups.all();
+    this.legend.fill(groups);
+    this.panels.draw(groups.filter((group) => !group.hidden));
+    this.story.fill(groups);
+    this.scrub.fill(groups);
+    this.table.fill(groups);
     this.stopAll.disabled = !this.liveRuns().some((run) => !run.stopping);
     for (const saver of this.savers) saver.disabled = !this.shownRuns().some((run) => run.steps.length);
     this.showNote();
@@ -235,4 +242,14 @@ class LiveLab {
     if (seconds < 99.5) return `${Math.round(seconds)} s`;
     return seconds < 5940 ? `${Math.round(seconds / 60)} min` : `${(seconds / 3600).toFixed(1)} h`;
   }
+}
+
+// However often it is called: once before the next picture.
+function oncePerFrame(action) {
+  let asked = false;
+  return () => {
+    if (asked) return;
+    asked = true;
+    requestAnimationFrame(() => { asked = false; action(); });
+  };
 }

@@ -7,20 +7,19 @@ and keeps the panels alive, so that a zoom survives and nothing is drawn twice.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import plotly.graph_objects as go
 
 from sapo_viz.core.objective import CATALOG
-from sapo_viz.figures.palette import style_of
+from sapo_viz.figures.palette import ABOVE_ONE, WEIGHT_SCALE, WEIGHT_SCALE_DARK, style_of
+from sapo_viz.figures.strip import follows_the_hand
 from sapo_viz.figures.vendor import PLOTLY_VERSION
+from sapo_viz.runs.collapse import FINITE, RULE, TOLD
 from sapo_viz.runs.config import SETTINGS, RunConfig
+from sapo_viz.runs.groups import NOT_COMPARED, flat_settings, group_key
 from sapo_viz.runs.metrics import RUN_METRICS
-
-# A run is marked as collapsed at the first step where its mean reward over a window falls below this share
-# of the best such mean before it. A rule for the eye, not a test.
-COLLAPSE = dict(window=5, share=0.5, from_best=0.3)
 
 
 @dataclass(frozen=True)
@@ -102,19 +101,39 @@ def _panel_data(panel: Panel, words: Any) -> dict[str, Any]:
 
 
 def run_line(config: RunConfig) -> dict[str, Any]:
-    """How a run is drawn. Runs with the same `group` differ by their seed alone: one mean line for them."""
-    style = style_of(config.objective)
-    group = {name: value for name, value in config.to_dict().items() if name not in ("seed", "label", "threads")}
+    """How a run is drawn. Runs with the same `group` differ by their seed alone: one mean line for them.
+
+    `gate` is the ratio level at which its gate can be drawn over the ratios; None where a ratio does not decide it.
+    """
+    style, cls = style_of(config.objective), CATALOG[config.objective]
+    usual = _settings()
     return dict(
         objective=config.objective,
-        objective_label=CATALOG[config.objective].label,
+        objective_label=cls.label,
         color=style.color,
         dash=style.dash,
-        group=repr(group),
+        group=group_key(config),
         seed=config.seed,
         total=config.steps,
         differs=differing(config),
+        settings={name: v for name, v in flat_settings(config).items() if v != usual[name]["usual"]},
+        knobs=dict(config.knobs),
+        gate=cls.ratio_level if follows_the_hand(cls, True) else None,
+        reads_logprobs=cls.reads_logprobs,
     )
+
+
+def _settings() -> dict[str, dict[str, Any]]:
+    """Every setting and knob that runs are compared by: its label and usual value."""
+    names = {name: cls.label for name, cls in CATALOG.items()}
+    rows: dict[str, dict[str, Any]] = {"objective": dict(label="Objective", usual="sapo", compared=True, names=names)}
+    for owner, cls in CATALOG.items():
+        for knob in cls.knobs().values():
+            label = f"{knob.symbol} ({cls.label})"
+            rows[f"{owner}.{knob.name}"] = dict(label=label, usual=knob.default, compared=True)
+    for name, spec in SETTINGS.items():
+        rows[name] = dict(label=spec.label, usual=spec.default, compared=name not in NOT_COMPARED)
+    return rows
 
 
 def differing(config: RunConfig) -> str:
@@ -143,6 +162,12 @@ def live_data(runs: Sequence[Mapping[str, Any]], shown: Sequence[str], labels: M
         runs=list(runs),
         shown=list(shown),
         labels=dict(labels),
-        collapse=COLLAPSE,
+        settings={
+            name: row | dict(label=words(row["label"])) if name in ("objective", *SETTINGS) else row
+            for name, row in _settings().items()
+        },
+        collapse=dict(rule=asdict(RULE), finite=FINITE, told=dict(TOLD)),
+        told={m.name: words(m.label) for m in RUN_METRICS.values()},
+        weights=dict(light=WEIGHT_SCALE, dark=WEIGHT_SCALE_DARK, above=ABOVE_ONE),
         metrics=list(RUN_METRICS),
     )

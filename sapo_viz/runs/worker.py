@@ -30,6 +30,7 @@ from sapo_viz.runs.files import part_of, put_in_place, release, reserve, sweep
 from sapo_viz.runs.log import Logged, append_event, mend_events, sync_events
 from sapo_viz.runs.slots import queued, try_lock, wait_for_slots
 from sapo_viz.runs.store import RunStore
+from sapo_viz.runs.tensorboard import EventFile
 from sapo_viz.runs.worker_file import write_worker
 
 _LOOK = 0.1  # seconds between two looks for the stop file
@@ -52,7 +53,13 @@ def work(folder: Path, echo: Echo = lambda event: None, asked: int | None = None
     with lock, _stop_signal(folder) as should_stop:
         sweep(folder)
         logged = mend_events(folder)
-        last = _in_turn(store, run_id, logged, should_stop, echo, asked or time.time_ns())
+        board = EventFile(folder)
+
+        def tell(event: RunEvent) -> None:
+            board.add(event)
+            echo(event)
+
+        last = _in_turn(store, run_id, logged, should_stop, tell, asked or time.time_ns())
         _say_last(folder, last)
         echo(last)
         return last

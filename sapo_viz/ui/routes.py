@@ -11,6 +11,7 @@ from starlette.routing import BaseRoute, Route
 
 from sapo_viz.figures.vendor import PLOTLY_JS
 from sapo_viz.ui.run_routes import run_routes
+from sapo_viz.ui.snapshot_routes import snapshot_routes
 
 
 @lru_cache
@@ -31,4 +32,4 @@ def _serve_plotly(request: Request) -> Response:
 
 def routes() -> list[BaseRoute]:
     """All of them; the address of plotly.js carries its version, so that it may be cached for good."""
-    return [Route("/vendor/plotly-{version}.min.js", _serve_plotly), *run_routes()]
+    return [Route("/vendor/plotly-{version}.min.js", _serve_plotly), *run_routes(), *snapshot_routes()]

@@ -9,10 +9,11 @@ from typing import Any
 import streamlit as st
 
 from sapo_viz.errors import RunError, SapoVizError
-from sapo_viz.figures.assets import read
+from sapo_viz.figures.assets import formulas_js, read
 from sapo_viz.figures.live import live_data
 from sapo_viz.runs import launcher
 from sapo_viz.runs.config import RunConfig
+from sapo_viz.runs.labels import rename
 from sapo_viz.runs.metrics import RUN_METRICS
 from sapo_viz.runs.store import RunStore, RunSummary
 from sapo_viz.ui.text import plain
@@ -20,12 +21,17 @@ from sapo_viz.ui.train_runs import rows, shown_ids
 from sapo_viz.ui.words import _
 
 _KEY = "live"
+SCRIPTS = (
+    "plot.js", "svg.js", "strip_scales.js", "live_math.js", "live_view.js", "live_groups.js", "live_traces.js",
+    "live_panels.js", "live_cursor.js", "live_controls.js", "live_legend.js", "live_story.js", "live_scrub.js",
+    "live_table.js", "live.js",
+)  # fmt: skip
 _NOTE = "train-note"  # what an action could not do, to be said on the next run of the page
 
 
 @lru_cache
 def _component() -> Any:
-    js = "\n".join(read(name) for name in ("plot.js", "live_panels.js", "live_legend.js", "live_table.js", "live.js"))
+    js = "\n".join([formulas_js(), *(read(name) for name in SCRIPTS)])
     return st.components.v2.component("sapo_viz.live", js=js, css=read("live.css"), isolate_styles=False)
 
 
@@ -84,7 +90,7 @@ def _shown_changed() -> None:
 
 
 def _act() -> None:
-    """A button of the table: stop, resume or delete."""
+    """A button of the table: stop, resume, rename or delete."""
     action = st.session_state[_KEY].get("action") or {}
     store = RunStore()
     ids = [str(run_id) for run_id in action.get("ids", [])]
@@ -98,6 +104,9 @@ def _act() -> None:
             case "resume":
                 for run_id in ids:
                     launcher.resume(run_id, store)
+            case "rename":
+                for run_id in ids:
+                    rename(store, run_id, str(action.get("name") or ""))
             case "delete":
                 for run_id in ids:
                     store.delete(run_id)
@@ -124,7 +133,7 @@ def _why(error: Exception, store: RunStore) -> str:
 def _labels() -> dict[str, Any]:
     return dict(
         about=_("About"),
-        by_step=_("by step"),
+        by=dict(step=_("by step"), tokens=_("by sampled tokens"), time=_("by training time")),
         nothing=_("Nothing drawn yet"),
         hide=_("Hide or show this line"),
         mean=_("mean of"),
@@ -137,7 +146,51 @@ def _labels() -> dict[str, Any]:
         lost=_("No answer from the server; trying again …"),
         left=_("{time} left"),
         place=_("place {n}"),
-        collapsed=_("Collapsed at step {step}: the reward, over 5 steps, fell below half of its best"),
+        view=dict(
+            title=_("How the curves are drawn"),
+            smooth=_("Smoothing"),
+            smooth_help=_("Weight of the past in a moving average (exponential); the raw line stays behind it"),
+            x=_("Across"),
+            axes=dict(step=_("Steps"), tokens=_("Sampled tokens"), time=_("Training time")),
+            band=_("Seeds"),
+            bands=dict(range=_("mean, lowest to highest"), sd=_("mean ± standard deviation"), lines=_("one line each")),
+        ),
+        log=_("Logarithmic axis, on or off:"),
+        pick=_("Tokens of the nearest snapshot:"),
+        pick_none=_("These runs have kept no tokens yet."),
+        close=_("Let the step go"),
+        pin=_("Pin: on top, stronger, and kept when new runs start"),
+        unpin=_("Unpin"),
+        rename=_("Rename"),
+        nan=_("not a number"),
+        fell=dict(
+            reward=_("collapsed at step {step}: the reward fell below half of its best and stayed there."),
+            entropy=_("collapsed at step {step}: the entropy went to 0 with the reward down."),
+            nan=_("broke at step {step}: a number is not finite."),
+            failed=_("failed at step {step}."),
+        ),
+        compare=_("What differs between the settings drawn"),
+        compare_group=_("Setting"),
+        compare_seeds=_("Seeds"),
+        compare_broken=_("Collapsed"),
+        scrub=dict(
+            title=_("Into the tokens: gates over training"),
+            key=_(
+                "How far each snapshot's tokens had moved (r, log scale of counts), under the gate of the objective: "
+                "deep bars pass, pale ones are held back. Above, all snapshots at once; lines where half of the "
+                "gradient is left (solid A > 0, dotted A < 0). Below, the sequence with the largest move."
+            ),
+            slider=_("Step of the snapshot"),
+            play=_("Play"),
+            pause=_("Pause"),
+            more=_("{n} more settings are drawn above; pin a run to see its tokens here."),
+            kept=_("passes about"),
+            alt=_("how many tokens have moved how far, and the gate over them"),
+            heat=_("ratios of all snapshots; the same numbers follow for the chosen step"),
+            none=_("No sequence of this snapshot carries a gradient."),
+            sequence=_("Sequence"),
+            reward=_("reward"),
+        ),
         stop_all=_("Stop all"),
         stop=_("Stop"),
         resume=_("Resume"),

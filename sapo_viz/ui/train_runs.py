@@ -12,6 +12,7 @@ import streamlit as st
 from sapo_viz.errors import RunError
 from sapo_viz.figures.live import run_line
 from sapo_viz.runs.config import RunConfig
+from sapo_viz.runs.labels import read_label
 from sapo_viz.runs.slots import slot_count
 from sapo_viz.runs.store import RunStore, RunSummary
 from sapo_viz.ui.words import _
@@ -28,9 +29,11 @@ def rows(store: RunStore, summaries: Sequence[RunSummary]) -> list[dict[str, Any
 
 
 def _row(store: RunStore, summary: RunSummary) -> dict[str, Any]:
+    name = read_label(store, summary.id)
     return run_line(summary.config) | dict(
         id=summary.id,
-        title=summary.config.title,
+        title=name or summary.config.title,
+        renamed=bool(name or summary.config.label),
         status=summary.status,
         created=summary.created,
         step=summary.step,
@@ -53,12 +56,15 @@ def shown_ids(summaries: Sequence[RunSummary]) -> tuple[list[str], list[str]]:
     """The runs to draw, and those of the address that are not there.
 
     Without `runs` in the address: the newest, with all that were started by the same press, and the live ones.
+    Pinned ones (`pin` in the address) always.
     """
     there = [summary.id for summary in summaries[:MOST_LISTED]]
     asked = st.query_params.get("runs")
+    pinned = st.query_params.get("pin", "").split(",")
     if asked is not None:
         wanted = [run_id for run_id in asked.split(",") if run_id]
-        return [run_id for run_id in there if run_id in wanted], [run_id for run_id in wanted if run_id not in there]
+        drawn = [run_id for run_id in there if run_id in [*wanted, *pinned]]
+        return drawn, [run_id for run_id in wanted if run_id not in there]
     newest: list[str] = []
     last = None
     for summary in summaries[:MOST_LISTED]:
@@ -69,7 +75,7 @@ def shown_ids(summaries: Sequence[RunSummary]) -> tuple[list[str], list[str]]:
             newest.append(summary.id)
         else:
             last = float("inf")  # an older press
-    return newest, []
+    return [run_id for run_id in there if run_id in [*newest, *pinned]], []
 
 
 def estimate(configs: Sequence[RunConfig], summaries: Sequence[RunSummary]) -> str:

@@ -177,7 +177,7 @@ def test_nothing_is_asked_of_the_server_when_nothing_runs(training: Page) -> Non
 def test_the_figures_explain_themselves_without_a_mouse(training: Page) -> None:
     page = training
     panel = page.get_by_test_id("panel-kl_old")
-    panel.get_by_role("button").focus()
+    panel.get_by_role("button", name=re.compile("^About")).focus()
     expect(panel.get_by_role("tooltip")).to_be_visible()
     expect(panel.get_by_role("tooltip")).to_contain_text("mean(r − 1 − log r)")
     expect(panel.locator(".live-plot")).to_have_attribute("aria-label", re.compile("^KL to old, by step"))

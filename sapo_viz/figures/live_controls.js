@@ -1,0 +1,35 @@
+// The controls of the view, above the legend: smoothing, x axis, band. They act in the browser alone.
+
+class LiveControls {
+  constructor(lab) {
+    this.lab = lab;
+    this.host = el("div", { class: "live-controls", role: "group" });
+  }
+
+  build() {
+    const { lab } = this, { words, view } = lab, signature = JSON.stringify(words.view);
+    if (signature === this.signature) return;
+    this.signature = signature;
+    this.host.setAttribute("aria-label", words.view.title);
+    const smooth = el("input", { type: "range", min: 0, max: 0.99, step: 0.01, "data-testid": "smooth", "aria-label": words.view.smooth, title: words.view.smooth_help });
+    const shown = el("output", {});
+    const say = () => { shown.textContent = Number(smooth.value).toFixed(2); };
+    smooth.value = view.smooth;
+    say();
+    const write = debounce(200, () => view.write());
+    smooth.addEventListener("input", () => { view.smooth = Number(smooth.value); say(); write(); lab.drawSoon(); });
+    this.host.replaceChildren(
+      el("label", {}, words.view.smooth, smooth, shown),
+      this.choice("x", words.view.x, words.view.axes, () => view.set("zoom", null)),
+      this.choice("band", words.view.band, words.view.bands),
+    );
+  }
+
+  choice(name, label, options, also = () => {}) {
+    const { lab } = this;
+    const list = el("select", { "data-testid": `view-${name}` }, ...Object.entries(options).map(([value, text]) => el("option", { value }, text)));
+    list.value = lab.view[name];
+    list.addEventListener("change", () => { also(); lab.view.set(name, list.value); lab.draw(); });
+    return el("label", {}, label, list);
+  }
+}

@@ -1,0 +1,48 @@
+"""What the scrubber of the Training page draws: how far tokens had moved at each snapshot of a run.
+
+    GET /api/runs/snapshots?run=<run id>&after=<step>
+    {"scale": 0.02, "width": 0.2, "snapshots": [{"step": 10, "levels": …, "sequence": …}, …]}
+
+`after` leaves out what the browser has already. A run that is not there: 404 with one sentence in `error`.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from sapo_viz.errors import RunError
+from sapo_viz.runs.snapshot_ratios import SCALE, WIDTH, snapshot_ratios
+from sapo_viz.runs.store import RunStore
+
+
+def snapshot_routes() -> list[BaseRoute]:
+    return [Route("/api/runs/snapshots", _snapshots)]
+
+
+def _snapshots(request: Request) -> Response:  # not async: Starlette runs it in a thread, where files may be read
+    run_id, after = request.query_params.get("run", ""), request.query_params.get("after", "-1")
+    try:
+        since = int(after)
+    except ValueError:
+        return _json({"error": f"after is {after!r}; it takes a step, such as 10."}, request, 400)
+    try:
+        rows = snapshot_ratios(RunStore(), run_id, since)
+    except RunError as error:
+        return _json({"error": str(error)}, request, 404)
+    except OSError as error:
+        return _json({"error": f"run {run_id!r} cannot be read ({error.strerror})."}, request, 404)
+    return _json({"scale": SCALE, "width": WIDTH, "snapshots": rows}, request, 200)
+
+
+def _json(answer: dict[str, Any], request: Request, status: int) -> Response:
+    body = json.dumps(answer, ensure_ascii=False, separators=(",", ":")).encode()
+    headers = {"Cache-Control": "no-store", "Vary": "Accept-Encoding"}
+    if len(body) > 4096 and "gzip" in request.headers.get("accept-encoding", ""):
+        body, headers["Content-Encoding"] = gzip.compress(body, compresslevel=5), "gzip"
+    return Response(body, status, headers, "application/json")

@@ -1,0 +1,313 @@
+"""Curves as people expect them, on runs written by hand: nothing trains here, so every number is known."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from sapo_viz.runs.config import RunConfig
+from sapo_viz.runs.events import RunEvent
+from sapo_viz.runs.log import append_event
+from sapo_viz.runs.store import RunStore
+from scripts.browser import Server
+
+Visit = Callable[..., Page]
+READY = 30_000
+FIRST = "document.querySelector('.live-plot')?"  # the reward's
+
+
+@pytest.fixture
+def store(server: Server) -> RunStore:
+    return RunStore(server.log_file.parent / "runs")
+
+
+def write(store: RunStore, name: str, config: RunConfig, rewards: list[float], last: str = "finished") -> str:
+    """A run that ended. Tokens: 100 a step; seconds: 2 a step; log r of its snapshots: ±0.3 and one of 1."""
+    run_id = store.create(config, name)
+    folder = store.folder(run_id)
+    append_event(folder, RunEvent("start", 0, {"config": config.to_dict(), "resumed": False}))
+    for step, reward in enumerate(rewards, 1):
+        metrics = {"reward": reward, "entropy": 0.2, "kl_old": 0.001 * step, "kl_start": 0.01, "grad_norm": 1.0}
+        metrics |= {"ratio_p01": 0.9, "ratio_p50": 1.0, "ratio_p99": 1.1, "ratio_max": 1.5 + step, "gate_mean": 0.98}
+        metrics |= {"clip_fraction": 0.02, "tokens": 100.0 * step, "seconds": 2.0 * step}
+        append_event(folder, RunEvent("step", step, {"metrics": metrics}))
+    for step in (1, 10, len(rewards)):
+        snapshot(folder, step)
+        append_event(folder, RunEvent("sample", step, {"file": f"tokens/step-{step:05d}.jsonl"}))
+    append_event(folder, RunEvent(last, len(rewards), {"message": "the disk is full"} if last == "failed" else {}))  # type: ignore[arg-type]
+    return run_id
+
+
+def snapshot(folder: Path, step: int) -> None:
+    (folder / "tokens").mkdir(exist_ok=True)
+    moves = [0.3, -0.3, 0.0, 0.0, 1.0 if step > 1 else 0.0]
+    common: dict[str, Any] = {"group": 0, "step": step, "tokens": list("a<b>\n"), "prompt": "^1+1=", "reward": 1.0}
+    rows = [
+        common
+        | {"id": f"{step}-{sign}", "logprobs": [z - 2 for z in moves], "old_logprobs": [-2.0] * 5, "advantage": sign}
+        for sign in (1.0, -1.0)
+    ]  # fmt: skip
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    (folder / "tokens" / f"step-{step:05d}.jsonl").write_text(text, encoding="utf-8")
+
+
+@pytest.fixture
+def shown(store: RunStore, request: pytest.FixtureRequest) -> str:
+    """Three seeds of SAPO, of which one ended early, and one GRPO run; as `runs=` of the address."""
+    stem = re.sub(r"[^A-Za-z0-9]", "-", request.node.name)[-60:].strip("-")
+    ids = [
+        write(store, f"{stem}-s{s}", RunConfig("sapo", seed=s, steps=20), [0.1 * s + 0.02 * i for i in range(n)])
+        for s, n in ((0, 20), (1, 20), (2, 12))
+    ]  # fmt: skip
+    ids.append(write(store, f"{stem}-g", RunConfig("grpo", steps=20, lr=1e-3), [0.5] * 20))
+    return ",".join(ids)
+
+
+def open_page(visit: Visit, query: str, **how: Any) -> Page:
+    page = visit(f"/train?{query}", **how)
+    expect(page.locator(".live[data-ready]")).to_be_visible(timeout=READY)
+    page.wait_for_function(f"{FIRST}.data?.some((t) => t.meta === 'mean' || t.mode === 'lines')", timeout=READY)
+    return page
+
+
+def traces(page: Page, meta: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = page.evaluate(
+        "(meta) => document.querySelector('.live-plot').data.filter((t) => t.meta === meta)"
+        ".map((t) => ({ x: t.x, y: t.y, opacity: t.opacity }))",
+        meta,
+    )
+    return found
+
+
+def test_seeds_are_one_mean_line_with_a_band_and_a_seed_that_ended_early_is_said(visit: Visit, shown: str) -> None:
+    page = open_page(visit, f"runs={shown}")
+    [band], [mean], [part] = traces(page, "band"), traces(page, "mean"), traces(page, "part")
+    # seeds 0, 1, 2 at step 1: 0, 0.1, 0.2; from step 13 on seed 2 is not there
+    assert mean["y"][0] == pytest.approx(0.1) and mean["y"][12] is None and part["y"][12] == pytest.approx(0.29)
+    assert part["y"][11] == mean["y"][11], "the two parts meet"
+    assert (min(band["y"][:40]), max(band["y"])) == (pytest.approx(0.0), pytest.approx(0.48))
+    page.get_by_test_id("view-band").select_option("sd")
+    [band] = traces(page, "band")
+    assert band["y"][0] == pytest.approx(0.2) and band["y"][-1] == pytest.approx(0.0)  # 0.1 ± 0.1
+    page.get_by_test_id("view-band").select_option("lines")
+    assert not traces(page, "band") and not traces(page, "mean")
+    assert page.evaluate(f"{FIRST}.data.filter((t) => t.mode === 'lines').length") == 4
+    assert "band=lines" in page.url
+
+
+def test_smoothing_keeps_the_raw_line_behind_and_asks_the_server_nothing(visit: Visit, shown: str) -> None:
+    page = open_page(visit, f"runs={shown.split(',')[3]}")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    sockets: list[str] = []
+    page.on("websocket", lambda socket: sockets.append(socket.url))
+    slider = page.get_by_test_id("smooth")
+    slider.focus()
+    slider.press("End")
+    page.wait_for_function(f"{FIRST}.data.some((t) => t.meta === 'raw')")
+    [raw] = traces(page, "raw")
+    assert raw["opacity"] == 0.3 and raw["y"] == [0.5] * 20
+    expect(page).to_have_url(re.compile(r"smooth=0\.99"))
+    for axis, first, last in (("tokens", 100, 2000), ("time", 2, 40), ("step", 1, 20)):
+        page.get_by_test_id("view-x").select_option(axis)
+        assert [traces(page, "raw")[0]["x"][i] for i in (0, -1)] == [first, last]
+    assert [url for url in asked if "/api/" in url] == [] and sockets == []
+
+
+def test_the_address_restores_the_whole_view(visit: Visit, shown: str) -> None:
+    page = open_page(visit, f"runs={shown}")
+    page.get_by_test_id("view-x").select_option("tokens")
+    page.get_by_test_id("panel-kl_old").get_by_role("button", name=re.compile("^Logarithmic")).click()
+    page.get_by_test_id("legend").get_by_role("button", name=re.compile("GRPO")).click()
+    page.locator("tr[data-run]").filter(has_text="seed 1").first.get_by_test_id("pin").click()
+    page.get_by_test_id("smooth").fill("0.5")
+    expect(page).to_have_url(re.compile("smooth=0.5"))
+    state = """() => [...document.querySelectorAll('.live-plot')].map((p) =>
+        [p.data.length, p._fullLayout.yaxis.type, p._fullLayout.xaxis.range, p.data.map((t) => t.y.at(-1) ?? null)])"""
+    before = page.evaluate(state)
+    again = open_page(visit, page.url.split("?")[1])
+    assert again.evaluate(state) == before
+    expect(again.get_by_test_id("view-x")).to_have_value("tokens")
+    expect(again.get_by_test_id("smooth")).to_have_value("0.5")
+    expect(again.get_by_test_id("legend").get_by_role("button", pressed=False)).to_have_count(1)
+    assert (
+        again.evaluate("document.querySelector('[data-testid=panel-kl_old] .live-plot')._fullLayout.yaxis.type")
+        == "log"
+    )
+    first = again.locator("tr[data-run]").first
+    expect(first.get_by_test_id("pin")).to_have_attribute("aria-pressed", "true")
+    expect(first).to_contain_text("seed 1")
+
+
+def test_the_view_survives_a_rerun_of_the_page(visit: Visit, shown: str) -> None:
+    page = open_page(visit, f"runs={shown}")
+    page.get_by_test_id("view-x").select_option("time")
+    page.get_by_test_id("smooth").fill("0.5")
+    seeds = page.get_by_label(re.compile("^Seeds")).first
+    page.locator("tr[data-run] input").first.uncheck()  # the choice of runs goes through Python
+    page.wait_for_timeout(1500)
+    assert seeds is not None
+    expect(page.get_by_test_id("view-x")).to_have_value("time")
+    expect(page).to_have_url(re.compile("x=time"))
+    expect(page).to_have_url(re.compile("smooth=0.5"))
+    assert traces(page, "raw")
+
+
+def test_a_run_gets_a_name_that_stays_and_escape_leaves_it(visit: Visit, shown: str, store: RunStore) -> None:
+    page = open_page(visit, f"runs={shown}")
+    run_id = shown.split(",")[3]
+    row = page.locator(f'tr[data-run="{run_id}"]')
+    row.get_by_test_id("rename").click()
+    row.get_by_test_id("name").fill("thrown away")
+    row.get_by_test_id("name").press("Escape")
+    expect(row).to_contain_text("GRPO, seed 0")
+    row.get_by_test_id("rename").click()
+    row.get_by_test_id("name").fill("clip <b>off</b> & on")
+    row.get_by_test_id("name").press("Enter")
+    expect(page.get_by_test_id("legend")).to_contain_text("clip <b>off</b> & on")
+    label = store.folder(run_id) / "label"
+    page.wait_for_function("() => true")
+    for _ in range(100):
+        if label.exists():
+            break
+        page.wait_for_timeout(50)
+    assert label.read_text(encoding="utf-8") == "clip <b>off</b> & on\n"
+    page.reload()
+    expect(page.locator(f'tr[data-run="{run_id}"]')).to_contain_text("clip <b>off</b> & on", timeout=READY)
+
+
+def test_only_the_settings_that_differ_are_compared(visit: Visit, shown: str) -> None:
+    page = open_page(visit, f"runs={shown}")
+    table = page.get_by_test_id("compare")
+    assert table.locator("thead th").all_inner_texts() == [
+        "Setting", "Objective", "Learning rate", "Seeds", "Reward, last 10", "Collapsed",
+    ]  # fmt: skip
+    rows = [row.locator("th, td").all_inner_texts() for row in table.locator("tbody tr").all()]
+    assert [row[1:] for row in rows] == [
+        ["SAPO", "0.0002", "3", "0.337 ± 0.050", "0 / 3"],
+        ["GRPO", "0.001", "1", "0.500", "0 / 1"],
+    ]
+    page.get_by_test_id("legend").get_by_role("button", name=re.compile("GRPO")).click()
+    expect(table).to_be_visible()  # hidden lines stay in the comparison
+
+
+def test_colours_stay_when_another_setting_joins_or_leaves(visit: Visit, store: RunStore, shown: str) -> None:
+    first = shown.split(",")[0]
+    other = write(store, f"{first}-other", RunConfig("sapo", lr=1e-3, steps=20), [0.5] * 20)
+    page = open_page(visit, f"runs={first}")
+    colour = "(id) => document.querySelector('.live-plot')?.data?.find((t) => t.meta === id)?.line.color"
+    assert page.evaluate(colour, first) == "#0072B2"
+    page.locator(f'tr[data-run="{other}"] input').first.check()
+    page.wait_for_function(f"(id) => ({colour})(id)", arg=other)
+    shade = page.evaluate(colour, other)
+    assert page.evaluate(colour, first) == "#0072B2" and shade not in (None, "#0072B2")
+    page.locator(f'tr[data-run="{first}"] input').first.uncheck()
+    page.wait_for_function("document.querySelector('.live-plot')?.data?.length === 1")
+    assert page.evaluate(colour, other) == shade
+    page.wait_for_timeout(600)
+    page.reload()
+    page.wait_for_function(f"(id) => ({colour})(id)", arg=other, timeout=READY)
+    assert page.evaluate(colour, other) == shade, "the address has it"
+
+
+def test_a_collapse_and_a_failure_are_marked_with_what_happened(visit: Visit, store: RunStore) -> None:
+    fall = [0.2, 0.4, 0.6, 0.8, 0.8, 0.8, 0.8, 0.8] + [0.0] * 12
+    fallen = write(store, "marks-fallen", RunConfig("grpo", steps=20), fall)
+    failed = write(store, "marks-failed", RunConfig("sapo", steps=20), [0.5] * 10, last="failed")
+    page = open_page(visit, f"runs={fallen},{failed}")
+    marks = page.evaluate(
+        f"{FIRST}.data.filter((t) => t.meta === 'mark').map((t) => [t.x[0], t.marker.symbol, t.hovertemplate])"
+    )
+    assert sorted((x, symbol) for x, symbol, _ in marks) == [(10, "x-thin"), (11, "triangle-down")]
+    everywhere = """[...document.querySelectorAll('.live-plot')]
+        .every((p) => p.data.filter((t) => t.meta === 'mark').length === 2)"""
+    assert page.evaluate(everywhere)
+    story = page.get_by_test_id("story").locator("li")
+    expect(story).to_have_count(2)
+    text = " ".join(story.all_inner_texts())
+    assert "collapsed at step 11" in text and "Reward 0.8 → 0" in text and "Ratio, max 7.5 → 12.5" in text
+    assert "failed at step 10" in text and "the disk is full" in text
+    expect(story.get_by_role("link").first).to_have_attribute("href", re.compile(r"tokens\?run=marks-.*&step=10"))
+    expect(page.get_by_test_id("compare")).to_contain_text("1 / 1")
+
+
+def test_the_cursor_goes_through_all_panels_by_keyboard_and_offers_the_nearest_tokens(visit: Visit, shown: str) -> None:
+    page = open_page(visit, f"runs={shown}")
+    plot = page.locator(".live-plot").first
+    plot.focus()
+    plot.press("Home")
+    plot.press("PageUp")
+    plot.press("ArrowLeft")
+    pick = page.get_by_test_id("pick")
+    expect(pick).to_contain_text("step 10")
+    hovered = (
+        "[...document.querySelectorAll('.live-plot')].filter((p) => p.querySelector('.hoverlayer .hovertext')).length"
+    )
+    assert page.evaluate(hovered) == page.locator(".live-plot").count()
+    link = pick.get_by_test_id("pick-tokens").first
+    expect(link).to_have_attribute("href", re.compile(r"tokens\?run=.*&step=10$"))
+    expect(page.get_by_test_id("legend")).to_contain_text("0.50")  # GRPO's reward at that step
+    plot.press("Escape")
+    expect(pick).to_be_hidden()
+
+
+def test_scrubbing_shows_gates_closing_without_asking_the_server_again(visit: Visit, shown: str) -> None:
+    page = open_page(visit, f"runs={shown}")
+    scrub = page.get_by_test_id("scrub")
+    scrub.scroll_into_view_if_needed()
+    gate = scrub.get_by_test_id("scrub-gate")
+    expect(gate).to_have_count(2)
+    page.wait_for_function("document.querySelectorAll('[data-testid=scrub-tokens] span[data-w]').length === 10")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    slider = scrub.get_by_test_id("scrub-slider")
+    slider.focus()
+    slider.press("Home")
+    weight = """() => Object.fromEntries([...document.querySelectorAll('.scrub-card')].map((card) => [
+        card.querySelector('strong').textContent,
+        [...card.querySelectorAll('span[data-w]')].map((s) => Number(s.dataset.w))]))"""
+    first = page.evaluate(weight)
+    slider.press("End")
+    last = page.evaluate(weight)
+    grpo = next(name for name in first if "GRPO" in name)
+    sapo = next(name for name in first if "SAPO" in name)
+    # log r of the last token: 0 at step 1, then 1, where GRPO (A > 0) is closed and SAPO's sech²((e − 1)/2) is left
+    assert first[grpo][4] == 1 and last[grpo][4] == 0
+    assert first[sapo][4] == 1 and last[sapo][4] == pytest.approx(math.cosh((math.e - 1) / 2) ** -2, abs=1e-4)
+    expect(scrub.locator(".scrub-tokens").first).to_contain_text("a<b>⏎")
+    expect(scrub.get_by_test_id("scrub-open").first).to_have_attribute("href", re.compile("step=(20|12)$"))
+    assert asked == []
+    expect(page).to_have_url(re.compile("scrub=20"))
+    expect(gate.first).to_have_attribute("aria-label", re.compile("step (20|12)"))
+
+
+def test_a_run_that_is_deleted_while_it_is_shown_leaves_the_others_right(
+    visit: Visit, shown: str, store: RunStore
+) -> None:
+    page = open_page(visit, f"runs={shown}")
+    store.delete(shown.split(",")[2])
+    page.reload()
+    expect(page.get_by_text("Not here, or deleted since")).to_be_visible(timeout=READY)
+    page.wait_for_function(f"{FIRST}.data?.some((t) => t.meta === 'mean')", timeout=READY)
+    assert not traces(page, "part"), "two seeds, both whole"
+    assert traces(page, "mean")[0]["y"][0] == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_phone_shows_controls_story_and_gates_within_its_width(visit: Visit, shown: str, scheme: str) -> None:
+    page = open_page(visit, f"runs={shown}", width=390, scheme=scheme)
+    page.get_by_test_id("scrub").scroll_into_view_if_needed()
+    page.wait_for_function("document.querySelectorAll('.scrub-gate rect').length > 4")
+    wide = page.evaluate(
+        "[...document.querySelectorAll('.live-controls, .live-legend, .live-panels, .live-after, .live-scrub')]"
+        ".map((n) => n.getBoundingClientRect()).filter((b) => b.width && b.right > 391).length"
+    )
+    assert wide == 0
+    assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= 390

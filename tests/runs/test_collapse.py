@@ -1,0 +1,76 @@
+"""When a run counts as collapsed, on curves written out by hand."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from sapo_viz.runs.collapse import RULE, find_collapse
+
+
+def run(rewards: list[float | None], last: dict[str, Any] | None = None, **metrics: list[float | None]) -> list[dict]:
+    """A run's events: entropy 0.2 and gradient norm 1 unless given."""
+    rows = []
+    for index, reward in enumerate(rewards):
+        values = {"reward": reward, "entropy": 0.2, "grad_norm": 1.0, "ratio_max": 1.5}
+        values |= {name: column[index] for name, column in metrics.items()}
+        rows.append({"type": "step", "step": index + 1, "time": 0.0, "metrics": values})
+    return [*rows, last] if last else rows
+
+
+RISE = [0.2, 0.4, 0.6, 0.8, 0.8, 0.8, 0.8, 0.8]  # the best mean over 5 is 0.8
+
+
+def test_a_reward_that_falls_and_stays_down_collapses_where_its_mean_passes_half_of_the_best() -> None:
+    # means over 5: 0.8 (step 8), 0.64, 0.48, 0.32 < 0.4 (step 11)
+    found = find_collapse(run(RISE + [0.0] * 8, ratio_max=[1.5] * 9 + [80.0] + [2.0] * 6))
+    assert found is not None and (found.step, found.kind) == (11, "reward")
+    assert found.told["reward"] == (0.8, 0.0), "before: step 6, the last one outside the window; after: step 11"
+    assert found.told["ratio_max"] == (1.5, 80.0), "the largest of the window"
+
+
+def test_a_fall_that_is_made_good_is_none() -> None:
+    assert find_collapse(run(RISE + [0.0, 0.0, 0.0] + [0.9] * 8)) is None
+
+
+def test_a_fall_at_the_very_end_waits_until_it_has_stayed() -> None:
+    assert find_collapse(run(RISE + [0.0] * 6)) is None, "below at steps 11 to 14: four windows"
+    assert find_collapse(run(RISE + [0.0] * 7)) is not None
+
+
+def test_who_never_learnt_anything_has_nothing_to_fall_from() -> None:
+    assert find_collapse(run([0.25, 0.29, 0.25] * 3 + [0.0] * 10)) is None
+
+
+def test_an_entropy_of_nothing_with_the_reward_down_is_a_collapse_before_the_reward_halves() -> None:
+    rewards, entropy = RISE + [0.5] * 10, [0.2] * 8 + [0.001] * 10
+    found = find_collapse(run(rewards, entropy=entropy))  # mean entropy < 0.01 from step 13 on; mean reward 0.5 < 0.64
+    assert found is not None and (found.step, found.kind) == (13, "entropy")
+    assert find_collapse(run(RISE + [0.8] * 10, entropy=entropy)) is None, "sure of itself and right"
+
+
+def test_a_number_that_is_none_is_said_at_its_step() -> None:
+    found = find_collapse(run([0.3, 0.4, 0.5], grad_norm=[1.0, None, 1.0]))
+    assert found is not None and (found.step, found.kind) == (2, "nan")
+    assert found.told["grad_norm"] == (1.0, None)
+
+
+def test_a_failure_counts_while_it_is_the_last_word() -> None:
+    failed = {"type": "failed", "step": 2, "time": 0.0, "message": "out of memory"}
+    found = find_collapse(run([0.3, 0.4], failed))
+    assert found is not None and (found.step, found.kind, found.message) == (2, "failed", "out of memory")
+    assert find_collapse([*run([0.3, 0.4], failed), *run([0.3, 0.4, 0.5])[2:]]) is None, "resumed since"
+    assert find_collapse([failed | {"step": 0}]) is not None, "failed before its first step"
+
+
+@pytest.mark.parametrize("steps", [0, 1, RULE.window - 1])
+def test_a_run_that_is_too_short_is_not_judged(steps: int) -> None:
+    assert find_collapse(run([0.9] * steps)) is None
+
+
+def test_the_smooth_case_of_a_slow_decline_is_found_too() -> None:
+    rewards = [0.9 * math.exp(-step / 20) for step in range(60)]
+    found = find_collapse(run(rewards))  # half of the first mean after 20·ln 2 ≈ 13.9 steps: step 5 + 14
+    assert found is not None and found.step == 19

@@ -7,7 +7,6 @@
 #   make check                   format, lint, types, tests: what .ci/run calls
 #   make bench                   measure and refresh docs/benchmarks.md
 #   make bench-trl               the engine beside TRL's trainer, in .venv-trl: docs/benchmarks-trl.md
-#   make test-kills              100 workers killed at random moments (make test: 20)
 #   make policies samples formulas   make assets/ anew
 #   make reference               write docs/reference.md anew from the catalogue
 #   make clean                   remove the virtual environment and caches (runs/ stays)
@@ -21,20 +20,17 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # The first of these that is Python 3.11 or newer makes the environment; `make PYTHON=…` chooses another.
 PYTHONS := $(or $(PYTHON),python3.11 python3 python3.12 python3.13 python3.14 python)
 
-.PHONY: app test test-kills check format bench bench-trl policies samples formulas reference clean help
+.PHONY: app test check format bench bench-trl policies samples formulas reference clean help
 .DEFAULT_GOAL := help
 
 help:
-	@sed -n '3,13s/^# *//p' Makefile
+	@sed -n '3,12s/^# *//p' Makefile
 
 app: $(VENV)/.app-ready
 	@$(BIN)/python -m streamlit run app.py --server.address $(HOST) --server.port $(PORT)
 
 test: $(VENV)/.dev-ready
 	@$(BIN)/python -m pytest $(ARGS)
-
-test-kills: $(VENV)/.dev-ready
-	@SAPO_VIZ_KILLS=100 $(BIN)/python -m pytest tests/runs/test_kills.py $(ARGS)
 
 check: $(VENV)/.dev-ready
 	$(BIN)/ruff format --check .

@@ -1,6 +1,6 @@
 """Real workers, killed by SIGKILL at any moment: no event is lost or doubled, no half file is taken for a whole one.
 
-20 random kills here; `make test-kills` does 100 (SAPO_VIZ_KILLS).
+A hundred random kills; SAPO_VIZ_KILLS asks for more or fewer. What chance does not meet, the second test does.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from sapo_viz.runs.store import RunStore
 from tests.runs.killing import Forked, Watcher, assert_whole, fork_workers, story
 from tests.runs.small_runs import small
 
-KILLS = int(os.environ.get("SAPO_VIZ_KILLS", "20"))
+KILLS = int(os.environ.get("SAPO_VIZ_KILLS", "100"))
 
 
 @pytest.fixture(autouse=True)

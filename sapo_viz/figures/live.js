@@ -133,7 +133,7 @@ class LiveLab {
     if (!run) return false;
     if (news.error) { Object.assign(run, { status: "gone", message: news.error, loaded: true }); return true; }
     const same = run.status === news.status && run.stopping === news.stopping && run.place === news.place && !news.events.length;
-    Object.assign(run, { status: news.status, stopping: news.stopping, place: news.place, offset: news.next });
+    Object.assign(run, { status: news.status, stopping: news.stopping, place: news.place, startsIn: news.starts_in, offset: news.next });
     run.loaded = !this.isLive(run);
     for (const event of news.events) {
       run.events.push(event);
@@ -141,6 +141,7 @@ class LiveLab {
       if (event.type === "sample" && !run.snapshots.includes(event.step)) run.snapshots = [...run.snapshots, event.step];
       run.message = event.type === "failed" ? event.message : undefined;
     }
+    if (news.message) run.message = news.message; // also of a run that could not say it itself
     if (news.events.length) run.collapse = collapseOf(run.steps, run.events.at(-1), this.data.collapse);
     return !same || run.loaded;
   }

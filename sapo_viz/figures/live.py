@@ -41,6 +41,7 @@ class Panel:
     log: bool = False
     range: tuple[float, float] | None = None
     legend: str = ""  # which line is which, where there are several
+    more: bool = False  # drawn only when all metrics are asked for
 
     @property
     def label(self) -> str:
@@ -64,6 +65,12 @@ PANELS: tuple[Panel, ...] = (
     Panel("grad_norm", (Series("grad_norm"),), range=(0.0, 2.5)),
 )
 _LABELS = {"ratio": "Ratio quantiles"}
+
+
+def panels() -> tuple[Panel, ...]:
+    """Those above, and one for every other metric that runs log, for who asks for more."""
+    named = {series.metric for panel in PANELS for series in panel.series}
+    return (*PANELS, *(Panel(name, (Series(name),), more=True) for name in RUN_METRICS if name not in named))
 
 
 def panel_label(panel: Panel) -> str:
@@ -91,6 +98,7 @@ def _panel_data(panel: Panel, words: Any) -> dict[str, Any]:
         legend=words(panel.legend) if panel.legend else "",
         span=panel.span,
         log=panel.log,
+        more=panel.more,
         range=panel.range,
         series=[
             dict(metric=s.metric, label=words(RUN_METRICS[s.metric].label), width=s.width, dots=s.dots)
@@ -158,7 +166,7 @@ def live_data(runs: Sequence[Mapping[str, Any]], shown: Sequence[str], labels: M
     """
     return dict(
         plotly=PLOTLY_VERSION,
-        panels=[_panel_data(panel, words) for panel in PANELS],
+        panels=[_panel_data(panel, words) for panel in panels()],
         runs=list(runs),
         shown=list(shown),
         labels=dict(labels),

@@ -22,7 +22,15 @@ class LiveControls {
       el("label", {}, words.view.smooth, smooth, shown),
       this.choice("x", words.view.x, words.view.axes, () => view.set("zoom", null)),
       this.choice("band", words.view.band, words.view.bands),
+      this.more(),
     );
+  }
+
+  more() {
+    const { lab } = this, tick = el("input", { type: "checkbox", "data-testid": "view-more" });
+    tick.checked = Boolean(lab.view.more);
+    tick.addEventListener("change", () => { lab.view.set("more", tick.checked ? "1" : ""); lab.draw(); });
+    return el("label", {}, tick, lab.words.view.more);
   }
 
   choice(name, label, options, also = () => {}) {

@@ -67,7 +67,7 @@ class LiveCursor {
     this.held = false;
     this.host.hidden = true;
     this.following = true;
-    for (const panel of this.lab.panels.list) if (panel.listening) this.lab.Plotly.Fx.unhover(panel.plot);
+    for (const panel of this.lab.panels.visible()) if (panel.listening) this.lab.Plotly.Fx.unhover(panel.plot);
     this.following = false;
     this.lab.legend.fill(this.lab.groups.all());
   }
@@ -76,7 +76,7 @@ class LiveCursor {
     const { Plotly } = this.lab, xval = this.step === undefined ? undefined : this.xOf(this.step);
     if (xval === undefined) return;
     this.following = true; // the panels' own hover events are not to come back here
-    for (const panel of this.lab.panels.list) {
+    for (const panel of this.lab.panels.visible()) {
       if (panel === from || !panel.listening || !panel.traces.some((trace) => trace.x.length)) continue;
       Plotly.Fx.hover(panel.plot, { xval }, "xy");
     }

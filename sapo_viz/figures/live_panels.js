@@ -38,7 +38,8 @@ class LivePanels {
     this.showMessage();
     if (!this.lab.Plotly) return;
     const { view, words, Plotly } = this.lab, theme = this.lab.theme(), last = this.end(groups);
-    for (const panel of this.list) {
+    this.choose(groups);
+    for (const panel of this.visible()) {
       panel.logy = panel.spec.log !== view.logy.includes(panel.spec.name);
       panel.log.setAttribute("aria-pressed", String(panel.logy));
       panel.traces = [...tracesOf(panel, groups, view, words), ...markTraces(panel, groups, view, (run) => this.lab.story.tell(run))];
@@ -57,6 +58,14 @@ class LivePanels {
     }
     if (this.lab.cursor.held) this.lab.cursor.show();
     this.host.dataset.repaints = ++this.repaints;
+  }
+
+  visible() { return this.list.filter((panel) => !panel.host.hidden); }
+
+  // The panels of less usual metrics are there when they are asked for and have anything to show.
+  choose(groups) {
+    const has = (metric) => groups.some((group) => group.runs.some((run) => run.steps.some((event) => Number.isFinite(event.metrics[metric]))));
+    for (const { spec, host } of this.list) if (spec.more) host.hidden = !this.lab.view.more || !has(spec.series[0].metric);
   }
 
   // Where the x axis ends: at the last step that is asked for, or about where that will be in tokens or seconds.
@@ -114,7 +123,7 @@ class LivePanels {
   // All panels as one figure, three to a row, with a legend: for a paper or a slide.
   save(format) {
     const rows = [[]];
-    for (const panel of this.list) {
+    for (const panel of this.visible()) {
       if (rows.at(-1).reduce((sum, p) => sum + p.spec.span, 0) + panel.spec.span > 3) rows.push([]);
       rows.at(-1).push(panel);
     }

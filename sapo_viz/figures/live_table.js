@@ -139,7 +139,8 @@ class RunTable {
     line.state.toggleAttribute("data-bad", ["failed", "killed", "gone"].includes(run.status));
     line.bar.max = run.about.total;
     line.bar.value = step;
-    const place = run.status === "queued" && run.place ? `, ${words.place.replace("{n}", run.place)}` : "";
+    const begins = Number.isFinite(run.startsIn) ? words.begins.replace("{time}", lab.duration(run.startsIn)) : words.place;
+    const place = run.status === "queued" && run.place ? `, ${begins.replace("{n}", run.place)}` : "";
     const more = left === undefined ? place : `, ${lab.timeLeft(left)}`;
     set(line.time, `${step}/${run.about.total}${more}`);
     const message = run.message ?? run.about.message ?? "";
@@ -176,6 +177,7 @@ class RunTable {
       if (choice.value === String(steps[0])) run.rollout = undefined; // the newest, until another is chosen
       parts.push(choice, link);
     }
+    if (run.status !== "gone") parts.push(el("a", { class: "live-button", href: run.about.duplicate, "data-testid": "duplicate", title: words.duplicate_help, "aria-label": `${words.duplicate_help} ${run.about.title}` }, words.duplicate));
     if (!lab.isLive(run) && run.status !== "gone") parts.push(button(words.delete, () => confirm(true), "delete"));
     cell.replaceChildren(...parts);
   }

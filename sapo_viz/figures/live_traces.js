@@ -51,7 +51,7 @@ function bandTraces(lines, { group, series, of, logy, first, view, words, width 
   const beside = (i) => [i - 1, i, i + 1].some((j) => points[j] && some(points[j])); // so that the two parts meet
   const common = { type: "scatter", mode: "lines", x: points.map((p) => p.x), customdata: points.map((p) => p.n) };
   const hovertemplate = `%{y:.3g} ${name} (${words.mean} %{customdata})<extra></extra>`;
-  traces.push({ ...common, y: points.map((p) => (all(p) ? p.mean : null)), name: `${name}, ${words.mean} ${whole}`, hovertemplate, line: { color, dash: about.dash, width }, meta: "mean" });
+  traces.push({ ...common, y: points.map((p) => (all(p) ? p.mean : null)), name: `${name} × ${whole} (${words.view.bands[view.band]})`, hovertemplate, line: { color, dash: about.dash, width }, meta: "mean" });
   if (points.some(some)) traces.push({ ...common, y: points.map((p, i) => (beside(i) ? p.mean : null)), name, hovertemplate, showlegend: false, line: { color, dash: about.dash, width: Math.max(0.75, width / 2) }, opacity: 0.75, meta: "part" });
   return points.length ? traces : [];
 }

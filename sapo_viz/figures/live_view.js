@@ -6,6 +6,7 @@ const VIEW = {
   x: { usual: "step", read: (text) => (["step", "tokens", "time"].includes(text) ? text : "step"), text: String },
   band: { usual: "range", read: (text) => (["range", "sd", "lines"].includes(text) ? text : "range"), text: String },
   logy: { usual: [], read: listOf, text: (names) => names.join() }, // panels whose y axis is not their usual one
+  more: { usual: "", read: (text) => (text === "1" ? "1" : ""), text: String }, // all metrics
   hide: { usual: [], read: listOf, text: (names) => names.join() }, // groups of runs
   pin: { usual: [], read: listOf, text: (names) => names.join() }, // runs
   shade: { usual: [], read: listOf, text: (names) => names.join() }, // group.place: a colour once given stays

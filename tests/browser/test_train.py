@@ -79,7 +79,7 @@ def test_the_zoom_survives_new_points_and_reaches_every_panel(training: Page) ->
     page.mouse.move(box["x"] + 0.6 * box["width"], box["y"] + 0.7 * box["height"], steps=5)
     page.mouse.up()
     range_of = "(p) => p._fullLayout.xaxis.range.map((v) => v.toFixed(3)).join()"
-    ranges = f"[...document.querySelectorAll('.live-plot')].map({range_of})"
+    ranges = f"[...document.querySelectorAll('.live-panel:not([hidden]) .live-plot')].map({range_of})"
     zoomed = page.evaluate(ranges)
     assert len(set(zoomed)) == 1 and not zoomed[0].startswith("0.000"), zoomed
     page.wait_for_function("n => document.querySelector('.live-plot').data[0].x.length > n + 2", arg=points(page))
@@ -186,6 +186,8 @@ def test_the_figures_explain_themselves_without_a_mouse(training: Page) -> None:
 def test_a_phone_has_one_column_and_nothing_sticks_out(visit: Visit) -> None:
     page = visit("/train", width=390)
     expect(page.locator(".live[data-ready]")).to_be_visible(timeout=READY)
-    lefts = page.evaluate("[...document.querySelectorAll('.live-panel')].map((p) => p.getBoundingClientRect().left)")
+    lefts = page.evaluate(
+        "[...document.querySelectorAll('.live-panel:not([hidden])')].map((p) => p.getBoundingClientRect().left)"
+    )
     assert len(set(lefts)) == 1
     assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= 390

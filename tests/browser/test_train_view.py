@@ -129,7 +129,7 @@ def test_the_address_restores_the_whole_view(visit: Visit, shown: str) -> None:
     page.locator("tr[data-run]").filter(has_text="seed 1").first.get_by_test_id("pin").click()
     page.get_by_test_id("smooth").fill("0.5")
     expect(page).to_have_url(re.compile("smooth=0.5"))
-    state = """() => [...document.querySelectorAll('.live-plot')].map((p) =>
+    state = """() => [...document.querySelectorAll('.live-panel:not([hidden]) .live-plot')].map((p) =>
         [p.data.length, p._fullLayout.yaxis.type, p._fullLayout.xaxis.range, p.data.map((t) => t.y.at(-1) ?? null)])"""
     before = page.evaluate(state)
     again = open_page(visit, page.url.split("?")[1])
@@ -226,7 +226,7 @@ def test_a_collapse_and_a_failure_are_marked_with_what_happened(visit: Visit, st
         f"{FIRST}.data.filter((t) => t.meta === 'mark').map((t) => [t.x[0], t.marker.symbol, t.hovertemplate])"
     )
     assert sorted((x, symbol) for x, symbol, _ in marks) == [(10, "x-thin"), (11, "triangle-down")]
-    everywhere = """[...document.querySelectorAll('.live-plot')]
+    everywhere = """[...document.querySelectorAll('.live-panel:not([hidden]) .live-plot')]
         .every((p) => p.data.filter((t) => t.meta === 'mark').length === 2)"""
     assert page.evaluate(everywhere)
     story = page.get_by_test_id("story").locator("li")
@@ -236,6 +236,19 @@ def test_a_collapse_and_a_failure_are_marked_with_what_happened(visit: Visit, st
     assert "failed at step 10" in text and "the disk is full" in text
     expect(story.get_by_role("link").first).to_have_attribute("href", re.compile(r"tokens\?run=marks-.*&step=10"))
     expect(page.get_by_test_id("compare")).to_contain_text("1 / 1")
+
+
+def test_every_metric_that_is_logged_can_be_drawn_with_its_formula(visit: Visit, shown: str) -> None:
+    page = open_page(visit, f"runs={shown}")
+    before = page.locator(".live-plot:visible").count()
+    page.get_by_test_id("view-more").check()
+    page.wait_for_function("document.querySelector('[data-testid=panel-tokens] .live-plot').data?.length")
+    assert page.locator(".live-plot:visible").count() == before + 2, "tokens and seconds; the others were not logged"
+    panel = page.get_by_test_id("panel-tokens")
+    panel.get_by_role("button", name=re.compile("^About")).focus()
+    expect(panel.get_by_role("tooltip")).to_contain_text("sampled tokens since the start")
+    assert page.get_by_test_id("panel-lr").is_hidden()
+    expect(page).to_have_url(re.compile("more=1"))
 
 
 def test_the_cursor_goes_through_all_panels_by_keyboard_and_offers_the_nearest_tokens(visit: Visit, shown: str) -> None:
@@ -250,7 +263,7 @@ def test_the_cursor_goes_through_all_panels_by_keyboard_and_offers_the_nearest_t
     hovered = (
         "[...document.querySelectorAll('.live-plot')].filter((p) => p.querySelector('.hoverlayer .hovertext')).length"
     )
-    assert page.evaluate(hovered) == page.locator(".live-plot").count()
+    assert page.evaluate(hovered) == page.locator(".live-plot:visible").count()
     link = pick.get_by_test_id("pick-tokens").first
     expect(link).to_have_attribute("href", re.compile(r"tokens\?run=.*&step=10$"))
     expect(page.get_by_test_id("legend")).to_contain_text("0.50")  # GRPO's reward at that step

@@ -9,6 +9,7 @@ from sapo_viz.ui.tokens_findings import findings_of, findings_view
 from sapo_viz.ui.tokens_fit import fit_view
 from sapo_viz.ui.tokens_groups import groups_view
 from sapo_viz.ui.tokens_open import LOOK
+from sapo_viz.ui.tokens_report import report_button
 from sapo_viz.ui.tokens_sequence import sequence_view
 from sapo_viz.ui.tokens_source import choose_source
 from sapo_viz.ui.tokens_tables import analysis_of, notes, schema_help
@@ -48,9 +49,16 @@ else:
         "fit": _("Which τ, which ε"),
     }
     url_choice(LOOK, looks, "sequence")
-    look = st.segmented_control(
-        _("Look at"), list(looks), format_func=looks.__getitem__, required=True, key=LOOK, label_visibility="collapsed"
-    )
+    with st.container(horizontal=True, horizontal_alignment="distribute"):
+        look = st.segmented_control(
+            _("Look at"),
+            list(looks),
+            format_func=looks.__getitem__,
+            required=True,
+            key=LOOK,
+            label_visibility="collapsed",
+        )
+        report_button(analysis, found)
     notes(source.rollouts)
     if look == "sequence":
         sequence_view(source, analysis)

@@ -16,7 +16,7 @@ from sapo_viz.errors import SapoVizError
 # name -> (module with add_arguments(parser) and run(args) -> int, one line of help)
 COMMANDS = {
     "train": ("sapo_viz.runs.command", "train a small policy and write its events as it goes"),
-    "inspect": ("sapo_viz.rollouts.command", "what each objective does to the tokens of a rollout file"),
+    "inspect": ("sapo_viz.figures.command", "what each objective does to the tokens of a rollout file"),
     "score": ("sapo_viz.rollouts.score_command", "log-probs of texts under two models, as a rollout file"),
     "app": ("sapo_viz.ui.command", "open the app in the browser"),
 }

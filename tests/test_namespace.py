@@ -7,6 +7,7 @@ import inspect
 import re
 from types import ModuleType
 
+import pytest
 import torch
 
 import sapo_viz
@@ -17,8 +18,17 @@ def test_the_package_offers_what_it_says_and_nothing_else() -> None:
     public = {
         name for name, value in vars(sapo_viz).items() if not name.startswith("_") and not isinstance(value, ModuleType)
     }
-    assert public - {"annotations"} == set(sapo_viz.__all__)
+    public -= {"annotations", "Any", "TYPE_CHECKING"}
+    assert public | set(sapo_viz._HOME) == set(sapo_viz.__all__)
     assert sapo_viz.__all__ == sorted(sapo_viz.__all__)
+    assert set(sapo_viz.__all__) <= set(dir(sapo_viz))
+
+
+def test_every_name_from_above_the_core_leads_to_what_is_called_so() -> None:
+    for name, module in sapo_viz._HOME.items():
+        assert getattr(sapo_viz, name).__name__ == name and getattr(sapo_viz, name).__module__ == module
+    with pytest.raises(AttributeError, match="no attribute 'nonesuch'"):
+        _ = sapo_viz.nonesuch
 
 
 def test_the_names_that_users_and_notebooks_rely_on_are_there() -> None:

@@ -42,6 +42,10 @@ class Picture:
     takeaway: str
     alt: str
 
+    def _repr_mimebundle_(self, *args: Any, **kwargs: Any) -> Any:
+        """In a notebook a picture is its figure."""
+        return self.figure._repr_mimebundle_(*args, **kwargs)
+
     @property
     def untitled(self) -> go.Figure:
         """The figure for a page that sets the takeaway as text above it, where it wraps as the page does."""

@@ -49,12 +49,14 @@ def parts_of(length: int) -> int:
     return max(1, -(-length // PAGE))
 
 
-def strip_data(analysis: Analysis, index: int, *, part: int = 0, labels: dict[str, str]) -> tuple[Header, Arrays]:
+def strip_data(
+    analysis: Analysis, index: int, *, part: int = 0, page: int = PAGE, labels: dict[str, str]
+) -> tuple[Header, Arrays]:
     """Everything that the strip draws from, to be packed by `pack_arrays`.
 
     Args:
         index: which sequence of the file.
-        part: which PAGE tokens of it.
+        part: which `page` tokens of it.
         labels: the words on it, translated.
 
     Returns:
@@ -63,7 +65,7 @@ def strip_data(analysis: Analysis, index: int, *, part: int = 0, labels: dict[st
         that Python weighs `<name>:ratio`, `<name>:weight`, `<name>:surrogate` [T].
     """
     sequence = analysis.rollouts[index]
-    cut = slice(part * PAGE, part * PAGE + PAGE)
+    cut = slice(part * page, part * page + page)
     mask, advantages = sequence.mask, sequence.advantages
     constant = np.unique(advantages[mask]).size <= 1
     z = np.where(mask, sequence.logprobs, 0.0) - np.where(mask, sequence.old_logprobs, 0.0)
@@ -90,7 +92,7 @@ def strip_data(analysis: Analysis, index: int, *, part: int = 0, labels: dict[st
         "ids": ids,
         "log_s": float(z[mask].mean()) if mask.any() else 0.0,
         "count": int(mask.sum()),
-        "first": part * PAGE,
+        "first": part * page,
         "total": len(sequence),
         "limit": _nice_limit(np.abs(z[mask])),
         "objectives": objectives,

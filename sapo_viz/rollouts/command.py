@@ -6,13 +6,19 @@ import argparse
 import json
 import math
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sapo_viz.core.objective import CATALOG
 from sapo_viz.rollouts.analysis import Analysis, analyse
 from sapo_viz.rollouts.choice import parse_objectives
+from sapo_viz.rollouts.findings import Finding, all_rules
+from sapo_viz.rollouts.fit import Match
 from sapo_viz.rollouts.formats import read_pair_files
 from sapo_viz.rollouts.read import read_rollouts
+from sapo_viz.rollouts.summary import Summary, summarise
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,8 +30,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"objectives, by comma, of {', '.join(CATALOG)}; knobs after a colon: "
         "sapo:tau_neg=1.05,gspo:eps_low=3e-4:eps_high=4e-4 (default: %(default)s)",
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON object: file, batch, sequences")
+    parser.add_argument("--json", action="store_true", help="print one JSON object (docs/inspect.md names its fields)")
     parser.add_argument("--tokens", action="store_true", help="with --json, each sequence's tokens too")
+    parser.add_argument(
+        "--quick", action="store_true", help="leave out what looks at every token again: findings, matches, token list"
+    )
     group = parser.add_argument_group("knobs, for every chosen objective that has them")
     for name, help_text in _all_knobs().items():
         group.add_argument(f"--{name.replace('_', '-')}", dest=f"knob_{name}", type=float, metavar="X", help=help_text)
@@ -43,24 +52,35 @@ def _all_knobs() -> dict[str, str]:
 
 
 def run(args: argparse.Namespace) -> int:
-    knobs = {name: getattr(args, f"knob_{name}", None) for name in _all_knobs()}
-    objectives = parse_objectives(args.objective, {name: value for name, value in knobs.items() if value is not None})
-    rollouts = read_pair_files(args.file, args.old) if args.old else read_rollouts(args.file)
-    analysis = analyse(rollouts, objectives)
-    if args.json:
-        for part in json_parts(analysis, tokens=args.tokens):
-            print(part, end="")
-        print()
-    else:
-        print(as_text(analysis))
+    print_summary(args, summarise(analysed(args), quick=args.quick))
     return 0
 
 
-def json_parts(analysis: Analysis, *, tokens: bool = False) -> Iterator[str]:
-    """The analysis as one JSON object, a sequence at a time; what is undefined (a share where every A is 0) is null.
+def analysed(args: argparse.Namespace) -> Analysis:
+    """The file that the arguments name, under the objectives that they choose."""
+    knobs = {name: getattr(args, f"knob_{name}", None) for name in _all_knobs()}
+    objectives = parse_objectives(args.objective, {name: value for name, value in knobs.items() if value is not None})
+    rollouts = read_pair_files(args.file, args.old) if args.old else read_rollouts(args.file)
+    return analyse(rollouts, objectives)
 
-    With `tokens` ten million of them are some gigabytes of text: only one sequence's are in memory.
+
+def print_summary(args: argparse.Namespace, summary: Summary) -> None:
+    """On stdout, as JSON or as text."""
+    if args.json:
+        for part in json_parts(summary, tokens=args.tokens):
+            print(part, end="")
+        print()
+    else:
+        print(as_text(summary))
+
+
+def json_parts(summary: Summary, *, tokens: bool = False) -> Iterator[str]:
+    """The numbers as one JSON object, a sequence at a time; what is undefined (a share where every A is 0) is null.
+
+    With `tokens` ten million of them are some gigabytes of text: only one sequence's are in memory. Sequences and
+    positions are counted from 0. What `--quick` leaves out is null.
     """
+    analysis = summary.analysis
     rollouts = analysis.rollouts
     head = {
         "file": {
@@ -74,6 +94,7 @@ def json_parts(analysis: Analysis, *, tokens: bool = False) -> Iterator[str]:
             key: {"name": o.name, **{k: getattr(o, k) for k in o.knobs()}} for key, o in analysis.objectives.items()
         },
         "batch": _rows(analysis.batch),
+        **_summary(summary),
     }
     yield _json(head)[:-1] + ', "sequences": ['
     for index, row in enumerate(_rows(analysis.sequences)):
@@ -81,6 +102,45 @@ def json_parts(analysis: Analysis, *, tokens: bool = False) -> Iterator[str]:
             row["per_token"] = _rows(analysis.token_table(index))
         yield (", " if index else "") + _json(row)
     yield "]}"
+
+
+def _summary(summary: Summary) -> dict[str, Any]:
+    made, tokens = summary.normalisation, summary.tokens_apart
+    return {
+        "findings": None if summary.findings is None else [_finding(one) for one in summary.findings],
+        "advantages": {
+            "recipe": made.recipe,
+            "explained": _plain(made.explained),
+            "completions": made.completions,
+            "sentence": made.sentence,
+        },
+        "groups": summary.groups,
+        "matches": None if summary.matches is None else [_match(one) for one in summary.matches],
+        "apart": {
+            "sequences": _rows(summary.sequences_apart),
+            "tokens": None if tokens is None else _rows(tokens),
+        },
+    }
+
+
+def _finding(one: Finding) -> dict[str, Any]:
+    fields = {name: getattr(one, name) for name in ("id", "severity", "title", "number", "rule", "remedy")}
+    return {**fields, "value": _plain(one.value), "sequences": list(one.where)}
+
+
+def _match(one: Match) -> dict[str, Any]:
+    numbers = {name: _plain(getattr(one, name)) for name in ("kept", "value", "low", "high")}
+    return {
+        "source": one.source.name,
+        "target": one.target,
+        "sign": one.sign,
+        "knob": None if one.knob is None else one.knob.name,
+        **numbers,
+        "tokens": one.tokens,
+        "sequences": one.sequences,
+        "found": one.found,
+        "sentence": one.sentence,
+    }
 
 
 def _json(value: Any) -> str:
@@ -98,13 +158,38 @@ def _plain(value: Any) -> Any:
     return float(value) if isinstance(value, float) and math.isfinite(value) else None
 
 
-def as_text(analysis: Analysis) -> str:
-    """Two tables: what each objective keeps of the file, and the sequences they disagree on most."""
-    rollouts = analysis.rollouts
+def as_text(summary: Summary) -> str:
+    """What is wrong, what each objective keeps of the file, which τ matches which ε, where they disagree most."""
+    rollouts = summary.analysis.rollouts
+    head = f"{_inert(rollouts.name)}: {len(rollouts):,} sequences, {int(rollouts.mask.sum()):,} response tokens"
+    parts = [
+        [head, *map(_inert, rollouts.notes)],
+        _findings_text(summary.findings),
+        _shares_text(summary.analysis),
+        [summary.normalisation.sentence] if summary.groups else [],
+        _matches_text(summary.matches),
+        _sequences_text(summary),
+        _tokens_text(summary.tokens_apart),
+    ]
+    return "\n\n".join("\n".join(lines) for lines in parts if lines)
+
+
+def _findings_text(found: tuple[Finding, ...] | None) -> list[str]:
+    if found is None:
+        return []
+    if not found:
+        return [f"Findings: none by the {len(all_rules())} rules, which see this file only."]
+    lines = ["Findings"]
+    for one in found:
+        lines.append(f"- {one.severity}: {_inert(one.title)} [{one.id}]")
+        lines += [f"  {_inert(one.number)}", f"  What to do: {_inert(one.remedy)}"]
+        if one.where:
+            lines.append(f"  Sequences (from 0): {', '.join(map(str, one.where))}")
+    return lines
+
+
+def _shares_text(analysis: Analysis) -> list[str]:
     lines = [
-        f"{rollouts.name}: {len(rollouts):,} sequences, {int(rollouts.mask.sum()):,} response tokens",
-        *rollouts.notes,
-        "",
         "Share of gradient kept, clip fraction and effective sample size, by sign of A",
         f"{'':18}{'all':>21}{'A > 0':>21}{'A < 0':>21}",
         f"{'':18}" + f"{'kept':>9}{'clip':>6}{'ess':>6}" * 3,
@@ -113,18 +198,48 @@ def as_text(analysis: Analysis) -> str:
         shares = [analysis.share(key, sign) for sign in (0, 1, -1)]
         cells = "".join(f"{_cell(s.kept, 9)}{_cell(s.clip_fraction, 6, 2)}{_cell(s.ess, 6, 2)}" for s in shares)
         lines.append(f"{key:18}{cells}")
-    kept = [f"kept_{key}" for key in analysis.objectives]
-    frame = analysis.sequences.assign(spread=lambda f: f[kept].max(axis=1) - f[kept].min(axis=1))
-    frame = frame.sort_values("spread", ascending=False, kind="stable").head(10)
-    lines += ["", "Sequences on which they disagree most: share kept by each"]
-    lines.append(
-        f"{'sequence':18}{'tokens':>8}{'A':>9}{'s':>9}{'Var z':>9}" + "".join(f"{k:>12}" for k in analysis.objectives)
-    )
+    return lines
+
+
+def _matches_text(found: tuple[Match, ...] | None) -> list[str]:
+    return ["Which τ, which ε"] + [f"- {one.sentence}" for one in found] if found else []
+
+
+def _sequences_text(summary: Summary) -> list[str]:
+    keys, frame = list(summary.analysis.objectives), summary.sequences_apart
+    if len(keys) < 2:
+        return []
+    if frame.empty:
+        return ["They keep the same share of every sequence."]
+    lines = ["Sequences on which they disagree most: share kept by each"]
+    lines.append(f"{'sequence':18}{'tokens':>8}{'A':>9}{'s':>9}{'Var z':>9}" + "".join(f"{k:>12}" for k in keys))
     for row in frame.to_dict("records"):
-        name = str(row["id"]).encode("unicode_escape").decode()[:17]  # a name may hold line ends or escapes
         cells = f"{row['tokens']:>8,}{_cell(row['advantage'], 9, 3)}{_cell(row['s'], 9)}{_cell(row['variance'], 9)}"
-        lines.append(f"{name:18}{cells}" + "".join(_cell(row[column], 12) for column in kept))
-    return "\n".join(lines)
+        kept = "".join(_cell(row[f"kept_{key}"], 12) for key in keys)
+        lines.append(f"{_inert(row['id'], 17):18}{cells}{kept}")
+    return lines
+
+
+def _tokens_text(frame: pd.DataFrame | None) -> list[str]:
+    if frame is None or frame.empty:
+        return []
+    keys = [name.removeprefix("c_") for name in frame.columns if name.startswith("c_")]
+    lines = ["Tokens on which they disagree most: coefficient c by each (sequence and position from 0)"]
+    lines.append(f"{'token':18}{'sequence':>9}{'position':>9}{'A':>9}{'log r':>9}" + "".join(f"{k:>12}" for k in keys))
+    for row in frame.to_dict("records"):
+        cells = (
+            f"{row['sequence']:>9}{row['position']:>9}{_cell(row['advantage'], 9, 3)}{_cell(row['log_ratio'], 9, 3)}"
+        )
+        lines.append(f"{_inert(row['token'], 17):18}{cells}" + "".join(_cell(row[f"c_{key}"], 12) for key in keys))
+    return lines
+
+
+def _inert(text: object, width: int = 2000) -> str:
+    """Text of a file for a terminal: line ends, escapes and marks of direction are spelled out, letters stay."""
+    shown = (
+        c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in str(text)[:width]
+    )
+    return "".join(shown)[:width]
 
 
 def _cell(value: float, width: int, digits: int = 4) -> str:

@@ -44,16 +44,6 @@ def explain(error: Exception, folder: Path, config: RunConfig | None = None) -> 
     return f"The worker failed with {type(error).__name__}: {text[:300]}; worker.log has the details."
 
 
-def does_not_fit(error: Exception, config: RunConfig) -> str:
-    """The sentence for a checkpoint that the run's own policy or optimiser refuses."""
-    lines = [line.strip() for line in str(error).strip().splitlines()]
-    reason = lines[1] if len(lines) > 1 and lines[0].startswith("Error(s) in loading") else (lines or [""])[0]
-    return (
-        f"checkpoint.pt does not fit policy {config.policy!r}, objective and optimiser of this run "
-        f"({reason.rstrip('.')[:200]}): it is another model's; delete it to start over, or put the right one back."
-    )
-
-
 def is_disk_full(error: Exception) -> bool:
     if isinstance(error, OSError) and error.errno is not None:
         return error.errno in _FULL

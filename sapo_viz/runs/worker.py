@@ -25,7 +25,7 @@ from sapo_viz.runs.checkpoints import NAME as CHECKPOINT
 from sapo_viz.runs.checkpoints import load_checkpoint, save_checkpoint
 from sapo_viz.runs.config import RunConfig
 from sapo_viz.runs.events import TERMINAL, RunEvent
-from sapo_viz.runs.failure import does_not_fit, explain, is_disk_full, is_out_of_memory
+from sapo_viz.runs.failure import explain
 from sapo_viz.runs.files import part_of, put_in_place, release, reserve, sweep
 from sapo_viz.runs.log import Logged, append_event, mend_events, sync_events
 from sapo_viz.runs.slots import queued, try_lock, wait_for_slots
@@ -106,7 +106,7 @@ def _follow(folder: Path, config: RunConfig, logged: Logged, should_stop: Callab
         checkpoint = None  # the disk lost lines that the checkpoint stands after: begin again rather than leave a gap
     if checkpoint is not None:  # it may have been killed between the file and the line that tells of it
         _record(folder, RunEvent("checkpoint", checkpoint["step"], {"file": CHECKPOINT}), logged, echo)
-    for event in _fitting(train(config, should_stop=should_stop, resume=checkpoint), config, checkpoint is not None):
+    for event in train(config, should_stop=should_stop, resume=checkpoint):
         if event.type in TERMINAL:
             if event.type == "finished":
                 _save_policy(folder, event.payload)
@@ -121,20 +121,6 @@ def _follow(folder: Path, config: RunConfig, logged: Logged, should_stop: Callab
         if event.type == "start":
             write_worker(folder, "running")
     raise RunError("the engine ended without a word.")
-
-
-def _fitting(events: Iterator[RunEvent], config: RunConfig, resumed: bool) -> Iterator[RunEvent]:
-    """The same events. What fails before the first one of a resumed run is a checkpoint that does not fit."""
-    try:
-        first = next(events)
-    except SapoVizError:
-        raise
-    except (RuntimeError, ValueError, KeyError, TypeError) as error:
-        if not resumed or is_out_of_memory(error) or is_disk_full(error):
-            raise
-        raise RunError(does_not_fit(error, config)) from None
-    yield first
-    yield from events
 
 
 def _record(folder: Path, event: RunEvent, logged: Logged, echo: Echo) -> None:

@@ -15,6 +15,7 @@ from sapo_viz.runs.config import RunConfig
 from sapo_viz.runs.labels import read_label
 from sapo_viz.runs.slots import slot_count
 from sapo_viz.runs.store import RunStore, RunSummary
+from sapo_viz.ui.duplicate import form_link
 from sapo_viz.ui.words import _
 
 MOST_LISTED = 100
@@ -41,6 +42,7 @@ def _row(store: RunStore, summary: RunSummary) -> dict[str, Any]:
         message=summary.message,
         reward=None if summary.live else _last_ten(str(store.root), summary.id, summary.step),
         snapshots=store.snapshots(summary.id),
+        duplicate=form_link(summary.config, summary.id),
     )
 
 

@@ -41,7 +41,7 @@ class LiveLab {
     document.addEventListener("visibilitychange", this.wake);
     this.scheme = matchMedia("(prefers-color-scheme: dark)");
     this.redraw = () => this.draw();
-    this.drawSoon = oncePerFrame(() => this.draw());
+    this.drawSoon = oncePerFrame(() => { if (this.data && !this.closed) this.panels.draw(); }); // for what changes the curves alone
     this.scheme.addEventListener("change", this.redraw);
     this.observer = new ResizeObserver(debounce(60, this.redraw));
     this.observer.observe(this.host);

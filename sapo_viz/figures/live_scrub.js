@@ -48,7 +48,8 @@ class LiveScrub {
       this.place.replaceChildren(...[...this.cards.values()].map((card) => card.node));
     }
     if (this.seen) this.load();
-    this.draw();
+    const key = JSON.stringify([this.runs.map((run) => [run.id, run.about.title, run.gates?.length, this.colors.get(run.id)]), this.lab.theme(), this.place.clientWidth]);
+    if (key !== this.drawnKey) { this.drawnKey = key; this.draw(); } // a step more changes nothing here
   }
 
   card(run) {

@@ -30,9 +30,9 @@ function lineTraces(line, { group, series, of, view, width }, run) {
   return view.smooth ? [rawTrace(line.x, line.y, color), drawn] : [drawn];
 }
 
-// The mean is drawn boldly where all seeds are there, thinly where some are not there (yet, or any more).
+// The mean is drawn boldly where all seeds that have begun are there, thinly where some are not (yet, or any more).
 function bandTraces(lines, { group, series, of, logy, first, view, words, width }) {
-  const { color, about, runs } = group, name = plainText(group.name + of);
+  const { color, about } = group, name = plainText(group.name + of);
   const raw = acrossRuns(lines);
   if (series.dots) {
     return [{ type: "scatter", mode: "markers", x: raw.map((p) => p.x), y: raw.map((p) => p.high), marker: { color, size: 3.5 }, opacity: 0.8, name, hovertemplate: `%{y:.3g} ${name}<extra></extra>` }];
@@ -47,7 +47,7 @@ function bandTraces(lines, { group, series, of, logy, first, view, words, width 
       x: [...ends.map((e) => e[0]), ...ends.map((e) => e[0]).reverse()], y: [...ends.map((e) => e[2]), ...ends.map((e) => low(e[1])).reverse()] });
   }
   if (view.smooth) traces.push(rawTrace(raw.map((p) => p.x), raw.map((p) => p.mean), color));
-  const whole = runs.length, all = (p) => p.n === whole, some = (p) => p.n < whole;
+  const whole = lines.filter((line) => line.step.length).length, all = (p) => p.n === whole, some = (p) => p.n < whole;
   const beside = (i) => [i - 1, i, i + 1].some((j) => points[j] && some(points[j])); // so that the two parts meet
   const common = { type: "scatter", mode: "lines", x: points.map((p) => p.x), customdata: points.map((p) => p.n) };
   const hovertemplate = `%{y:.3g} ${name} (${words.mean} %{customdata})<extra></extra>`;

@@ -4,6 +4,8 @@
               events.jsonl           what happened: only ever appended to, one whole line at a time
               tokens/step-00010.jsonl   token snapshots, in the project's rollout schema
               checkpoint.pt          weights and optimiser state after the last checkpointed step
+              events.out.tfevents.…  the same steps for TensorBoard: an image of events.jsonl (tensorboard.py)
+              label                  the name that a person gave the run, if any (labels.py)
               policy/                the trained policy in Hugging Face format, once finished
               worker.json            process id, its start time, and whether it waits for a free core (worker_file.py)
               worker.log             what the process printed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,14 @@ import pytest
 from sapo_viz import CATALOG
 from sapo_viz.cli import main
 from sapo_viz.rollouts.analysis import analyse
+from sapo_viz.rollouts.command import as_text, json_parts
 from sapo_viz.rollouts.describe import EXAMPLE_CSV, EXAMPLE_JSONL, document
+from sapo_viz.rollouts.fit import match
 from sapo_viz.rollouts.read import parse_rollouts, read_rollouts
 from sapo_viz.rollouts.schema import FIELDS
+from sapo_viz.rollouts.summary import summarise
 from tests.rollouts.conftest import jsonl, sequence
+from tests.rollouts.made import rollouts
 
 
 @pytest.fixture
@@ -31,6 +36,50 @@ def test_json_has_the_numbers_of_the_analysis(file: str, capsys: pytest.CaptureF
     assert got["sequences"][0]["per_token"][3]["weight_sapo"] == result.tokens["sapo"].weight[3]
     assert got["sequences"][1]["kept_sapo"] is None
     assert got["objectives"]["sapo"] == {"name": "sapo", "tau_pos": 2.0, "tau_neg": 1.05}
+
+
+JSON_FIELDS = ["file", "objectives", "batch", "findings", "advantages", "groups", "matches", "apart", "sequences"]
+
+
+def test_json_has_the_fields_that_the_guide_names_quick_or_not(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", file, "--json"]) == 0
+    whole = json.loads(capsys.readouterr().out)
+    assert main(["inspect", file, "--json", "--quick"]) == 0
+    quick = json.loads(capsys.readouterr().out)
+    assert list(whole) == list(quick) == JSON_FIELDS
+    assert (quick["findings"], quick["matches"], quick["apart"]["tokens"]) == (None, None, None)
+    same = [name for name in JSON_FIELDS if name not in ("findings", "matches", "apart")]
+    assert all(whole[name] == quick[name] for name in same)
+    guide = (Path(__file__).parents[2] / "docs" / "inspect.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`([a-z0-9_]+)`", guide.split("## The fields of `--json`")[1].split("\n## ")[0]))
+    inside = [whole["findings"][:1], whole["matches"][:1], [whole["advantages"]], [whole["apart"]]]
+    assert {key for rows in inside for row in rows for key in row} | set(JSON_FIELDS) <= named
+
+
+def test_findings_and_matches_are_those_of_the_functions(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    made = rollouts()
+    objectives = {name: CATALOG[name]() for name in ("sapo", "grpo", "gspo")}
+    summary = summarise(analyse(made, objectives))
+    parts = json.loads("".join(json_parts(summary)))
+    assert summary.findings and [one["id"] for one in parts["findings"]] == [one.id for one in summary.findings]
+    assert parts["findings"][0]["remedy"] == summary.findings[0].remedy
+    wanted = match(made, objectives["grpo"], "sapo", -1)
+    got = next(one for one in parts["matches"] if (one["source"], one["sign"]) == ("grpo", -1))
+    assert (got["target"], got["knob"], got["found"]) == ("sapo", "tau_neg", wanted.found)
+    assert got["sentence"] == wanted.sentence and (got["value"] == wanted.value or not wanted.found)
+    text = as_text(summary)
+    assert all(one.title in text and one.remedy in text for one in summary.findings)
+    assert all(one.sentence in text for one in summary.matches or ())
+    assert summary.normalisation.sentence in text
+    assert [row["id"] for row in parts["apart"]["sequences"]] == summary.sequences_apart["id"].tolist()
+
+
+def test_text_of_a_file_cannot_steer_a_terminal() -> None:
+    item = sequence(tokens=["\x1b[2J", "\u202e", "b", "c"], id="\x1b]0;x\x07", group="\x9b1m")
+    out = as_text(
+        summarise(analyse(parse_rollouts(jsonl(item), "\x1b[1m\n"), {n: CATALOG[n]() for n in ("sapo", "grpo")}))
+    )
+    assert not [char for char in out if char != "\n" and not char.isprintable()]
 
 
 def test_a_knob_flag_goes_to_every_objective_that_has_it(file: str, capsys: pytest.CaptureFixture[str]) -> None:

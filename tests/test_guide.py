@@ -1,0 +1,52 @@
+"""docs/inspect.md: every Python block runs as it stands, one after the other, and its commands are accepted."""
+
+from __future__ import annotations
+
+import re
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sapo_viz.cli import main
+
+ROOT = Path(__file__).parents[1]
+GUIDE = (ROOT / "docs" / "inspect.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that has the samples and the package, where a report may be written; and no network."""
+    (tmp_path / "assets").symlink_to(ROOT / "assets")
+    (tmp_path / "sapo_viz").symlink_to(ROOT / "sapo_viz")
+    monkeypatch.chdir(tmp_path)
+
+    def refused(*args: object, **kwargs: object) -> None:
+        raise AssertionError("the guide went to the network")
+
+    monkeypatch.setattr(socket.socket, "connect", refused)
+    return tmp_path
+
+
+def test_the_python_blocks_run_as_they_stand(here: Path) -> None:
+    code = [text for language, text in BLOCKS if language == "python"]
+    assert len(code) >= 6
+    names: dict[str, Any] = {}
+    for text in code:
+        exec(compile(text, "docs/inspect.md", "exec"), names)
+    assert [finding["id"] for finding in names["problems"]] == ["moved_far"] and names["status"] == 1
+    assert names["found"].found and names["picture"].figure.layout.width == 700
+    assert (here / "report.html").stat().st_size > 4_000_000
+
+
+def test_the_commands_are_accepted(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = [line for language, text in BLOCKS if not language for line in text.splitlines()]
+    commands = [line.split("#")[0].split()[3:] for line in lines if line.startswith("python -m sapo_viz")]
+    assert len(commands) >= 5
+    for command in commands:
+        arguments = ["assets/samples/addition-step12.jsonl" if part == "FILE" else part for part in command]
+        assert main(arguments) == 0
+    assert (here / "report.html").exists()
+    assert "Which τ, which ε" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""The same jobs without a browser: `python -m sapo_viz train | inspect | score | app`.
+"""The same jobs without a browser: `python -m sapo_viz train | experiment | inspect | score | app`.
 
 Exit status 0, or 2 with one line on stderr that says what is wrong with the input and what would be
 right. Each subcommand lives with its layer and is imported only when it is called for.
@@ -16,6 +16,7 @@ from sapo_viz.errors import SapoVizError
 # name -> (module with add_arguments(parser) and run(args) -> int, one line of help)
 COMMANDS = {
     "train": ("sapo_viz.runs.command", "train a small policy and write its events as it goes"),
+    "experiment": ("sapo_viz.runs.experiment_command", "run one of the paper's questions over seeds, with error bars"),
     "inspect": ("sapo_viz.figures.command", "what each objective does to the tokens of a rollout file"),
     "score": ("sapo_viz.rollouts.score_command", "log-probs of texts under two models, as a rollout file"),
     "app": ("sapo_viz.ui.command", "open the app in the browser"),
@@ -31,7 +32,7 @@ class _Parser(argparse.ArgumentParser):
 def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     parser = _Parser(prog="sapo_viz", description=__doc__.splitlines()[0])
-    subparsers = parser.add_subparsers(dest="command", metavar="{train,inspect,score,app}", required=True)
+    subparsers = parser.add_subparsers(dest="command", metavar="{" + ",".join(COMMANDS) + "}", required=True)
     for name, (module, text) in COMMANDS.items():
         subparser = subparsers.add_parser(name, help=text, description=text)
         if name in argv[:1]:

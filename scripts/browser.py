@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[1]
 EXHIBITS = {"outlier": "/outlier", "coherence": "/coherence", "asymmetry": "/asymmetry"}
-PAGES = {"home": "/", "curves": "/curves", "tokens": "/tokens", "train": "/train", "reference": "/reference"} | EXHIBITS
+MAIN = ("curves", "tokens", "train", "experiments", "reference")
+PAGES = {"home": "/"} | {name: f"/{name}" for name in MAIN} | EXHIBITS
 WIDTHS = {1440: 900, 390: 844}  # width -> height: a laptop and a phone
 
 # No GPU on a test machine, no sandbox in a container, and nothing that talks to the outside by itself.

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from sapo_viz.core.objective import CATALOG
 
-_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D46", "#7F7F7F")
-_DASHES = ("solid", "dash", "dashdot", "dot", "longdash", "longdashdot")
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D46", "#7F7F7F")
+DASHES = ("solid", "dash", "dashdot", "dot", "longdash", "longdashdot")
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class LineStyle:
 def style_of(name: str) -> LineStyle:
     """The line of an objective of the catalogue."""
     place = list(CATALOG).index(name)
-    return LineStyle(_COLORS[place % len(_COLORS)], _DASHES[place % len(_DASHES)])
+    return LineStyle(COLORS[place % len(COLORS)], DASHES[place % len(DASHES)])
 
 
 # Token weights: 0 pale to 1 deep on one perceptually even blue scale (single hue, so safe for every

@@ -19,6 +19,7 @@ main = [
     st.Page(page_file("curves"), title=_("Curves"), icon=":material/show_chart:", url_path="curves"),
     st.Page(page_file("tokens"), title=_("Tokens"), icon=":material/segment:", url_path="tokens"),
     st.Page(page_file("train"), title=_("Training"), icon=":material/play_circle:", url_path="train"),
+    st.Page(page_file("experiments"), title=_("Experiments"), icon=":material/science:", url_path="experiments"),
     st.Page(page_file("reference"), title=_("Reference"), icon=":material/menu_book:", url_path="reference"),
 ]
 exhibits = [

@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 from scripts.browser import EXHIBITS, PAGES, Server, settle
 
 Visit = Callable[..., Page]
-MENU = ["Home", "Curves", "Tokens", "Training", "Reference"]
+MENU = ["Home", "Curves", "Tokens", "Training", "Experiments", "Reference"]
 
 
 def assert_nothing_sticks_out(page: Page) -> None:

@@ -1,0 +1,98 @@
+"""One sentence about an experiment, made from its numbers alone: it knows no paper, no design and no hope.
+
+It is made of at most three clauses: how far the runs have come, if not all are done; how many collapsed; and which
+differences are larger than seed noise. Every branch has a test on made-up numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sapo_viz.runs.experiment import FEWEST, ArmResult, Difference, Result
+
+_CHANCE = 0.05
+
+
+def conclusion(result: Result, words: Callable[[str], str] = str) -> str:
+    """The sentence. `words` translates its templates."""
+    failed = len(result.failed)
+    if not result.done:
+        text = words("Nothing is measured yet: 0 of {wanted} runs are done{failed}.")
+        return text.format(wanted=result.wanted, failed=_failed(failed, words))
+    if result.n < FEWEST:
+        text = words("Too few seeds to tell a difference from seed noise: {n} of each are done, and it takes {fewest}")
+        clauses = [text.format(n=result.n, fewest=FEWEST) + _failed(failed, words)]
+        if any(arm.collapsed for arm in result.arms):
+            clauses.append(_collapses(result, words))
+        return _joined(clauses)
+    clauses = []
+    if result.done < result.wanted:
+        text = words("So far, {done} of {wanted} runs{failed}")
+        clauses.append(text.format(done=result.done, wanted=result.wanted, failed=_failed(failed, words)))
+    if any(arm.collapsed for arm in result.arms):
+        clauses.append(_collapses(result, words))
+    return _joined([*clauses, *_differences(result, words)])
+
+
+def _failed(number: int, words: Callable[[str], str]) -> str:
+    if not number:
+        return ""
+    return words(" (1 failed and is left out)") if number == 1 else words(" ({n} failed and are left out)").format(
+        n=number
+    )  # fmt: skip
+
+
+def _collapses(result: Result, words: Callable[[str], str]) -> str:
+    counts = [words("{arm} in {k} of {n}").format(arm=a.label, k=a.collapsed, n=a.n) for a in _most_first(result)]
+    if all(arm.collapsed == arm.n for arm in result.arms):
+        return words("every run collapsed")
+    text = words("collapsed: {counts}").format(counts=", ".join(counts))
+    parted = [d for d in result.differences if result.arm(d.first).collapsed != result.arm(d.second).collapsed]
+    if result.n >= FEWEST and parted and all(d.counts_p > _CHANCE for d in parted):
+        text += words(", a split that chance alone could give")
+    return text
+
+
+def _most_first(result: Result) -> list[ArmResult]:
+    return sorted(result.arms, key=lambda arm: -arm.collapsed / max(arm.n, 1))
+
+
+def _differences(result: Result, words: Callable[[str], str]) -> list[str]:
+    clear = sorted((d for d in result.differences if d.clear), key=lambda d: -abs(d.mean or 0.0))
+    unclear = [d for d in result.differences if not d.clear]
+    clauses = [_clear(result, d, words) for d in clear]
+    if not unclear:
+        return clauses
+    widest = max(abs(end) for d in unclear for end in d.interval or (0.0,))
+    n = min(d.n for d in unclear)
+    if clear:
+        pairs = ", ".join(_pair(result, d, words) for d in unclear)
+        text = words("no difference beyond seed noise between {pairs} (n = {n}; one of up to {widest} could hide)")
+        return [*clauses, text.format(pairs=pairs, n=n, widest=_rounded(widest))]
+    text = words("no difference in reward beyond seed noise (n = {n}; one of up to {widest} could hide)")
+    return [text.format(n=n, widest=_rounded(widest))]
+
+
+def _clear(result: Result, d: Difference, words: Callable[[str], str]) -> str:
+    assert d.mean is not None and d.interval is not None
+    first, second = result.arm(d.first).label, result.arm(d.second).label
+    low, high = d.interval
+    if d.mean < 0:
+        first, second, low, high = second, first, -high, -low
+    text = words("{first} ends {by} above {second} (95 % interval {low} to {high}, n = {n})")
+    numbers = dict(by=_rounded(abs(d.mean)), low=_rounded(low), high=_rounded(high), n=d.n)
+    return text.format(first=first, second=second, **numbers)
+
+
+def _pair(result: Result, d: Difference, words: Callable[[str], str]) -> str:
+    return words("{first} and {second}").format(first=result.arm(d.first).label, second=result.arm(d.second).label)
+
+
+def _rounded(number: float) -> str:
+    """Two decimals, or three where two would say nothing."""
+    return f"{number:.2f}" if abs(number) >= 0.05 else f"{number:.3f}"
+
+
+def _joined(clauses: list[str]) -> str:
+    text = "; ".join(clauses)
+    return text[0].upper() + text[1:] + "."

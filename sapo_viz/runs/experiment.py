@@ -1,0 +1,134 @@
+"""What the runs of an experiment come to: each arm's mean and spread, paired differences, collapses.
+
+Reward is the mean of a run's last ten steps. A difference is taken seed by seed (equal seeds have equal prompts) with
+Student's 95 % interval, each for itself: of twenty such intervals one misses. Fewer than `FEWEST` seeds give none.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from sapo_viz.runs.groups import group_key
+from sapo_viz.runs.presets import Preset
+from sapo_viz.runs.records import Key, Record
+from sapo_viz.runs.stats import fisher, mean_interval
+
+FEWEST = 3  # seeds
+
+
+@dataclass(frozen=True)
+class ArmResult:
+    """One arm over its seeds."""
+
+    name: str
+    label: str
+    objective: str
+    finals: Mapping[int, float]  # seed -> reward of the last ten steps
+    collapsed: int  # runs
+    curve: Sequence[tuple[float, float, float]]  # by step: mean, lowest, highest over the seeds
+
+    @property
+    def n(self) -> int:
+        return len(self.finals)
+
+    @property
+    def mean(self) -> float | None:
+        return statistics.fmean(self.finals.values()) if self.finals else None
+
+    @property
+    def sd(self) -> float | None:
+        return statistics.stdev(self.finals.values()) if self.n > 1 else None
+
+
+@dataclass(frozen=True)
+class Difference:
+    """First arm less second, over the seeds that both have."""
+
+    first: str
+    second: str
+    n: int
+    mean: float | None
+    interval: tuple[float, float] | None  # 95 %; None with fewer than `FEWEST` seeds
+    counts_p: float  # how often chance alone parts the two counts of collapses so far
+
+    @property
+    def clear(self) -> bool:
+        """The interval leaves out 0."""
+        return self.interval is not None and not self.interval[0] <= 0 <= self.interval[1]
+
+
+@dataclass(frozen=True)
+class Result:
+    """Everything that is shown and said of an experiment."""
+
+    arms: tuple[ArmResult, ...]
+    differences: tuple[Difference, ...]
+    wanted: int  # runs
+    done: int  # those with an outcome
+    live: int
+    failed: tuple[str, ...]  # why, for each run that failed without an outcome
+    seconds: float  # spent in the steps of the runs with an outcome
+
+    @property
+    def n(self) -> int:
+        """Seeds that every arm has."""
+        return min(arm.n for arm in self.arms)
+
+    def arm(self, name: str) -> ArmResult:
+        return next(arm for arm in self.arms if arm.name == name)
+
+
+def keys_of(preset: Preset, seeds: int, switches: Collection[str] = ()) -> dict[tuple[str, int], Key]:
+    """(arm, seed) -> the key of its run."""
+    configs = preset.configs(seeds, switches)
+    return {place: (group_key(config), config.seed) for place, config in configs.items()}
+
+
+def analyse(preset: Preset, seeds: int, records: Mapping[Key, Record], switches: Collection[str] = ()) -> Result:
+    """The result of the first `seeds` seeds, from the records that there are."""
+    configs = preset.configs(seeds, switches)
+    found = {place: records.get(key) for place, key in keys_of(preset, seeds, switches).items()}
+    arms = []
+    for arm in preset.arms:
+        own = {seed: record for (name, seed), record in found.items() if name == arm.name and record and record.counts}
+        changed = [switch.label.partition(": ")[2] for switch in preset.switched(switches) if arm.name in switch.arms]
+        arms.append(
+            ArmResult(
+                name=arm.name,
+                label=", ".join([arm.label, *changed]),
+                objective=configs[arm.name, 0].objective,
+                finals={seed: record.final for seed, record in own.items()},
+                collapsed=sum(record.collapsed for record in own.values()),
+                curve=_band([record.curve for record in own.values()]),
+            )
+        )
+    by_name = {arm.name: arm for arm in arms}
+    there = list({id(record): record for record in found.values() if record}.values())  # two arms may be one run
+    return Result(
+        arms=tuple(arms),
+        differences=tuple(_difference(by_name[first], by_name[second]) for first, second in preset.pairs),
+        wanted=len(set(keys_of(preset, seeds, switches).values())),
+        done=sum(record.counts for record in there),
+        live=sum(record.state == "live" for record in there),
+        failed=tuple(record.message for record in there if record.state == "failed"),
+        seconds=sum(record.seconds for record in there if record.counts),
+    )
+
+
+def _difference(first: ArmResult, second: ArmResult) -> Difference:
+    both = [seed for seed in first.finals if seed in second.finals]
+    differences = [first.finals[seed] - second.finals[seed] for seed in both]
+    return Difference(
+        first=first.name,
+        second=second.name,
+        n=len(both),
+        mean=statistics.fmean(differences) if both else None,
+        interval=mean_interval(differences) if len(both) >= FEWEST else None,
+        counts_p=fisher(first.collapsed, first.n, second.collapsed, second.n),
+    )
+
+
+def _band(curves: Sequence[Sequence[float]]) -> list[tuple[float, float, float]]:
+    return [(statistics.fmean(at), min(at), max(at)) for at in zip(*curves, strict=False)]

@@ -1,0 +1,80 @@
+"""Results that were measured when the app was made, and are shipped with it: assets/experiments/<preset>.json.
+
+Each file keeps the settings of its runs in full. A run counts for a preset only while those settings, read with
+today's defaults, have the key that the preset asks for; otherwise it is stale and is not shown.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from sapo_viz.errors import SapoVizError
+from sapo_viz.runs.config import RunConfig
+from sapo_viz.runs.experiment import keys_of
+from sapo_viz.runs.groups import group_key
+from sapo_viz.runs.presets import MOST_SEEDS, Preset
+from sapo_viz.runs.records import Key, Record, record_from, record_json
+
+FOLDER = Path(__file__).parents[2] / "assets" / "experiments"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a file holds. `stale` counts the runs that no longer fit their settings."""
+
+    date: str  # of the last run, 2026-11-22
+    machine: str
+    records: Mapping[Key, Record]
+    stale: int
+
+
+def to_json(date: str, machine: str, runs: Iterable[tuple[RunConfig, Record]]) -> str:
+    """The file's text: one line a run."""
+    runs = sorted(runs, key=lambda pair: (pair[1].key, pair[1].seed))
+    configs = {record.key: config.to_dict() for config, record in runs}
+    for config in configs.values():
+        del config["seed"], config["label"]
+    lines = ",\n  ".join(json.dumps(record_json(record)) for _, record in runs)
+    head = json.dumps({"date": date, "machine": machine, "configs": configs}, ensure_ascii=False)
+    return f'{head[:-1]},\n "runs": [\n  {lines}\n ]}}\n'
+
+
+def from_json(text: str) -> Measured:
+    """The records that hold, by the key that their settings have now."""
+    data = json.loads(text)
+    now = {key: _key_now(values) for key, values in data["configs"].items()}
+    records = {}
+    for run in data["runs"]:
+        if now[run["key"]] == run["key"]:
+            record = record_from(run)
+            records[record.key, record.seed] = record
+    return Measured(data["date"], data["machine"], records, len(data["runs"]) - len(records))
+
+
+def seeds_of(preset: Preset, shipped: Measured, switches: Collection[str] = ()) -> int:
+    """The first seeds of which every arm is there; 0 if none, or if the switches were not measured."""
+    seeds = 0
+    while seeds < MOST_SEEDS and all(key in shipped.records for key in keys_of(preset, seeds + 1, switches).values()):
+        seeds += 1
+    return seeds
+
+
+@lru_cache
+def measured(name: str, folder: Path = FOLDER) -> Measured | None:
+    """What is shipped for a preset; None if nothing is."""
+    try:
+        return from_json((folder / f"{name}.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _key_now(values: dict[str, Any]) -> str:
+    try:
+        return group_key(RunConfig.from_dict(values))
+    except SapoVizError:
+        return ""

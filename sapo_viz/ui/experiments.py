@@ -1,0 +1,263 @@
+"""An experiment on a page: its button, its runs as they come in, and what they say."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import streamlit as st
+
+from sapo_viz.errors import RunError, SapoVizError
+from sapo_viz.figures.experiment import result_figure
+from sapo_viz.runs import experiment_runs
+from sapo_viz.runs.conclusion import conclusion
+from sapo_viz.runs.experiment import Result, analyse
+from sapo_viz.runs.experiment_text import arm_rows, difference_rows, markdown_table
+from sapo_viz.runs.measured import Measured, measured, seeds_of
+from sapo_viz.runs.presets import PAPER, PRESETS, Preset
+from sapo_viz.runs.records import Key, Record
+from sapo_viz.runs.store import RunStore
+from sapo_viz.ui.state import url_choice
+from sapo_viz.ui.text import plain
+from sapo_viz.ui.train_live import live_runs
+from sapo_viz.ui.words import _
+
+_NOTE = "experiment-note"  # what could not be started, to be said on the next run of the page
+_LOOK = 2.0  # seconds between two looks at runs that are going
+SEEDS = ("3", "4", "8", "12")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the controls ask for."""
+
+    preset: Preset
+    seeds: int
+    switches: tuple[str, ...]
+    error: str = ""  # switches that cannot be thrown together: one sentence
+
+
+def choose_preset() -> Preset:
+    """Pills over all presets; the address keeps the choice."""
+    url_choice("preset", PRESETS, "outlier")
+    name = st.pills(
+        _("Experiment"), list(PRESETS), format_func=lambda name: _(PRESETS[name].title), key="preset", required=True,
+        label_visibility="collapsed",
+    )  # fmt: skip
+    return PRESETS[name]
+
+
+def controls(preset: Preset) -> Plan:
+    """One button; beside it the number of seeds, and the switches."""
+    names = [switch.name for switch in preset.switches]
+    labels = {switch.name: _(switch.label) for switch in preset.switches}
+    press, seeds_place, switches_place = st.columns([2.2, 1.6, 5], vertical_alignment="bottom")
+    with seeds_place:
+        url_choice("seeds", SEEDS, str(preset.seeds))
+        seeds = int(st.segmented_control(_("Seeds"), SEEDS, key="seeds", required=True))
+    with switches_place:
+        key = "switch"
+        url_choice(key, names, [])
+        st.session_state[key] = [name for name in st.session_state[key] if name in names]
+        chosen = st.pills(
+            _("What if … (one component changed)"), names, selection_mode="multi", wrap=True,
+            format_func=labels.__getitem__, key=key,
+            help="  \n".join(f"**{plain(_(s.label))}**: {plain(_(s.help))}" for s in preset.switches),
+        )  # fmt: skip
+    plan = _plan(preset, seeds, tuple(name for name in names if name in chosen))
+    with press:
+        _button(plan)
+    return plan
+
+
+def _plan(preset: Preset, seeds: int, switches: tuple[str, ...]) -> Plan:
+    try:
+        preset.configs(seeds, switches)
+    except SapoVizError as error:
+        return Plan(preset, seeds, (), str(error))
+    return Plan(preset, seeds, switches)
+
+
+def _button(plan: Plan) -> None:
+    result = _own(plan)[0]
+    missing = result.wanted - result.done - result.live
+    span = clock(experiment_runs.expected_seconds(plan.preset, missing))
+    if not missing:
+        text = _("All runs are done") if not result.live else _("Running …")
+    elif result.done or result.live:
+        text = _("Run the other {n} (≈ {span})").format(n=missing, span=span)
+    else:
+        text = _("Run it (≈ {span}, {n} runs)").format(n=missing, span=span)
+    st.button(
+        text, type="primary", icon=":material/play_arrow:", width="stretch", key="run-experiment",
+        disabled=not missing or bool(plan.error), on_click=_start, args=(plan,),
+    )  # fmt: skip
+
+
+def clock(seconds: float) -> str:
+    """40 s, or 3 min."""
+    if seconds < 100:
+        return _("{n} s").format(n=max(5, round(seconds / 5) * 5))
+    return _("{n} min").format(n=round(seconds / 60))
+
+
+def _start(plan: Plan) -> None:
+    store = RunStore()
+    try:
+        experiment_runs.start(plan.preset, plan.seeds, plan.switches, store)
+    except (SapoVizError, OSError) as error:
+        st.session_state[_NOTE] = _why(error, store)
+    st.query_params.pop("runs", None)
+
+
+def _stop(plan: Plan) -> None:
+    store = RunStore()
+    try:
+        experiment_runs.stop(plan.preset, plan.seeds, plan.switches, store)
+    except (SapoVizError, OSError) as error:
+        st.session_state[_NOTE] = _why(error, store)
+
+
+def _why(error: Exception, store: RunStore) -> str:
+    if isinstance(error, RunError) or not isinstance(error, OSError):
+        return str(error)
+    sentence = _("The folder of the runs, {folder}, cannot be used: {reason}. SAPO_VIZ_RUNS_DIR names another one.")
+    return sentence.format(folder=store.root, reason=error.strerror or str(error))
+
+
+def result(plan: Plan) -> None:
+    """What was measured here if anything was, else what is shipped; it follows the runs while they go."""
+    if note := st.session_state.pop(_NOTE, ""):
+        st.warning(plain(note), icon=":material/error:")
+    if plan.error:
+        st.warning(plain(plan.error), icon=":material/error:")
+    live = _own(plan)[0].live
+    st.fragment(_follow, run_every=_LOOK if live else None)(plan, bool(live))
+
+
+def _follow(plan: Plan, was_live: bool) -> None:
+    own, records = _own(plan)
+    if was_live and not own.live:
+        st.rerun()  # the button and the table of runs have to know as well
+    shipped = measured(plan.preset.name)
+    before = _shipped(plan.preset, shipped, plan.switches)
+    if own.live:
+        _progress(plan, records)
+    if own.done:
+        _verdict(own, _("Measured here, {date}").format(date=_date(records)))
+        if shipped and before:
+            st.caption(plain(_before(before, shipped)))
+        _numbers(own)
+    elif shipped and before:
+        _verdict(before, _("Measured {date} with {machine}").format(date=shipped.date, machine=shipped.machine))
+        _numbers(before)
+    else:
+        text = _("Not measured yet with these switches. Run it, and the curves and the answer appear here.")
+        st.info(text, icon=":material/science:")
+
+
+def _shipped(preset: Preset, shipped: Measured | None, switches: tuple[str, ...] = ()) -> Result | None:
+    """With as many seeds as there are of every arm; None if none are."""
+    seeds = seeds_of(preset, shipped, switches) if shipped else 0
+    return analyse(preset, seeds, shipped.records, switches) if shipped and seeds else None
+
+
+def _own(plan: Plan) -> tuple[Result, dict[Key, Record]]:
+    store = RunStore()
+    try:
+        records = experiment_runs.records(plan.preset, plan.seeds, plan.switches, store)
+    except OSError as error:
+        st.session_state[_NOTE] = _why(error, store)
+        records = {}
+    return analyse(plan.preset, plan.seeds, records, plan.switches), records
+
+
+def _progress(plan: Plan, records: dict[Key, Record]) -> None:
+    now = experiment_runs.progress(plan.preset, plan.seeds, records, plan.switches)
+    text = _("{done} of {wanted} runs done").format(done=now.done, wanted=now.wanted)
+    if now.seconds_left is not None:
+        text += _(", about {span} left").format(span=clock(now.seconds_left))
+    bar, stop = st.columns([6, 1], vertical_alignment="bottom")
+    bar.progress(now.done / now.wanted, text=text)
+    with stop.popover(_("Stop all"), icon=":material/stop:", width="stretch"):
+        st.markdown(_("They can be resumed later: *Run the others* goes on where they are."))
+        st.button(_("Stop {n} runs").format(n=now.live), key="stop-experiment", on_click=_stop, args=(plan,))
+
+
+def _verdict(shown: Result, source: str) -> None:
+    with st.container(border=True, key="verdict"):
+        st.markdown(f"#### {plain(conclusion(shown, _))}")
+        st.caption(plain(source))
+
+
+def _before(before: Result, shipped: Measured) -> str:
+    text = _("Measured before, {date}, with {machine}: {sentence}")
+    return text.format(date=shipped.date, machine=shipped.machine, sentence=conclusion(before, _))
+
+
+def _numbers(shown: Result) -> None:
+    picture = result_figure(shown, _)
+    st.plotly_chart(picture.figure, key="experiment-figure", alt=picture.alt, config={"displaylogo": False})
+    arms, differences = st.columns(2, gap="medium")
+    head = [_("Setting"), _("Reward, last 10 steps"), _("Each seed"), _("Collapsed")]
+    arms.markdown(_table(head, arm_rows(shown)))
+    arms.caption(_("Mean ± standard deviation over seeds. Band in the figure: from the lowest to the highest seed."))
+    head = [_("Difference, seed by seed"), _("Mean (95 % interval)"), _("n")]
+    differences.markdown(_table(head, difference_rows(shown)))
+    differences.caption(
+        _("Student's t on paired differences, each for itself. With so few seeds an interval is wide, and it takes "
+          "differences to be roughly normal, which collapses are not: look at the counts too.")
+    )  # fmt: skip
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    return markdown_table(head, [[plain(cell) for cell in row] for row in rows])
+
+
+def _date(records: dict[Key, Record]) -> str:
+    ended = max(record.ended for record in records.values() if record.counts)
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(ended))
+
+
+def background(preset: Preset) -> None:
+    """What is said elsewhere about the question, each with its source."""
+    cards: list[tuple[str, str]] = [
+        (_("The paper"), f"{plain(_(preset.paper))} *([arXiv {PAPER}](https://arxiv.org/abs/{PAPER}))*"),
+        (_("Why, as far as known"), plain(_(preset.reason))),
+        (
+            _("Measured when this app was designed"),
+            plain(_(preset.designed)) + " " + _("*(an earlier policy; not read by the sentence above)*")
+            + (f"\n\n{plain(_(preset.built))}" if preset.built else ""),
+        ),
+    ]  # fmt: skip
+    for column, (title, text) in zip(st.columns(len(cards)), cards, strict=True):
+        with column.container(border=True, height="stretch"):
+            st.markdown(f"**{title}**")
+            st.markdown(text)
+
+
+def runs_of(plan: Plan) -> None:
+    """The live figure and the table of the runs of this experiment, once there are any."""
+    store = RunStore()
+    ids = {record.run_id for record in _own(plan)[1].values()}
+    if not ids:
+        return
+    asked = [run_id for run_id in st.query_params.get("runs", "").split(",") if run_id]
+    if "runs" not in st.query_params or not ids.issuperset(asked):
+        st.query_params["runs"] = ",".join(sorted(ids))
+    st.subheader(_("The runs"))
+    live_runs([summary for summary in store.list() if summary.id in ids])
+
+
+def at_a_glance() -> None:
+    """Every question with the answer that is shipped."""
+    st.subheader(_("All questions at a glance"))
+    rows = []
+    for preset in PRESETS.values():
+        shipped = measured(preset.name)
+        shown = _shipped(preset, shipped)
+        answer = conclusion(shown, _) if shown else _("Not measured yet.")
+        when = f"{shipped.date}, n = {shown.n}" if shipped and shown else "–"
+        link = f"[{plain(_(preset.title))}](?preset={preset.name})"
+        rows.append([link, *map(plain, (_(preset.question), answer, when))])
+    st.markdown(markdown_table([_("Experiment"), _("Question"), _("Answer"), _("Measured")], rows))

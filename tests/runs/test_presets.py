@@ -1,0 +1,124 @@
+"""The declared experiments: every arm and switch is a run that can be made, and does what its label says."""
+
+from __future__ import annotations
+
+import itertools
+import re
+
+import pytest
+
+from sapo_viz.errors import RunError
+from sapo_viz.runs.groups import differing_settings, flat_settings
+from sapo_viz.runs.measured import measured, seeds_of
+from sapo_viz.runs.presets import MOST_SEEDS, PRESETS, Preset, preset_of
+
+EACH = pytest.mark.parametrize("preset", PRESETS.values(), ids=list(PRESETS))
+
+
+@EACH
+def test_every_arm_and_every_switch_is_a_run_that_can_be_made(preset: Preset) -> None:
+    base = preset.configs(2)
+    assert len(base) == 2 * len(preset.arms)
+    for switch in preset.switches:
+        thrown = preset.configs(2, [switch.name])
+        assert thrown.keys() == base.keys()
+        assert any(thrown[place] != base[place] for place in base), f"{switch.name} changes nothing"
+
+
+@EACH
+def test_arms_differ_in_the_objective_or_one_component_and_in_nothing_else(preset: Preset) -> None:
+    """Equal seeds get equal prompts, so what differs between arms is what the question asks about."""
+    configs = [preset.config(arm.name, 0) for arm in preset.arms]
+    assert len({tuple(flat_settings(config).items()) for config in configs}) == len(configs)
+    differing = {name for name in differing_settings(configs) if "." not in name}
+    assert differing <= {"objective", "routing_replay"}
+    assert {config.device for config in configs} == {"cpu"}
+
+
+@EACH
+def test_seeds_are_run_whole_one_after_the_other(preset: Preset) -> None:
+    assert [seed for _, seed in preset.configs(3)] == [s for s in range(3) for _ in preset.arms]
+
+
+@EACH
+def test_the_compared_pairs_are_arms_of_the_preset(preset: Preset) -> None:
+    names = {arm.name for arm in preset.arms}
+    assert preset.pairs and all({first, second} <= names and first != second for first, second in preset.pairs)
+
+
+@EACH
+def test_names_can_stand_in_an_address(preset: Preset) -> None:
+    for name in [preset.name, *(switch.name for switch in preset.switches)]:
+        assert re.fullmatch(r"[a-z0-9.-]+", name)
+
+
+@EACH
+def test_what_is_said_beforehand_has_a_source_and_no_blank(preset: Preset) -> None:
+    assert all([preset.question.endswith("?"), preset.paper, preset.designed, preset.reason, preset.conditions])
+
+
+def test_the_presets_of_the_design_have_its_settings() -> None:
+    outlier, mismatch = PRESETS["outlier"].config("grpo", 3), PRESETS["mismatch"].config("sapo", 0)
+    assert (outlier.optimizer, outlier.grad_clip, outlier.minibatches, outlier.seed) == ("sgd", 0.0, 4, 3)
+    assert (outlier.knobs["eps_low"], outlier.knobs["eps_high"]) == (0.2, 0.27)
+    assert (mismatch.sampler_noise, mismatch.old_logprobs, mismatch.lr) == (1.0, "sampler", 3e-4)
+    updates = PRESETS["updates"].config("gspo", 0)
+    assert (updates.minibatches, updates.epochs, updates.knobs["eps_low"]) == (8, 2, 0.03)
+    assert PRESETS["moe"].config("grpo-r2", 0).routing_replay == "r2"
+    tau = PRESETS["tau"]
+    assert [tau.config(arm.name, 0).knobs["tau_neg"] for arm in tau.arms] == pytest.approx([1.05, 1, 0.95, 1 / 3, 3])
+
+
+@pytest.mark.parametrize(
+    ("preset", "switch", "arm", "setting", "value"),
+    [
+        ("outlier", "dual-clip", "grpo", "objective", "dual_clip"),
+        ("outlier", "grad-clip", "sapo", "grad_clip", 1.0),
+        ("outlier", "adam", "gspo", "optimizer", "adamw"),
+        ("outlier", "lr-0.1", "grpo", "lr", 0.1),
+        ("mismatch", "recompute", "grpo", "old_logprobs", "recomputed"),
+        ("mismatch", "sigma-0.3", "sapo", "sampler_noise", 0.3),
+        ("mismatch", "lower-off", "grpo", "grpo.eps_low", 0.999),
+        ("updates", "upper-off", "grpo", "grpo.eps_high", 10.0),
+        ("updates", "tau-10", "sapo", "sapo.tau_neg", 10.0),
+    ],
+)
+def test_a_switch_changes_one_component(preset: str, switch: str, arm: str, setting: str, value: float | str) -> None:
+    before, after = (flat_settings(PRESETS[preset].config(arm, 0, names)) for names in ((), (switch,)))
+    assert before.get(setting) != value and after[setting] == value
+
+
+def test_dual_clip_and_no_lower_clip_go_together() -> None:
+    config = PRESETS["outlier"].config("grpo", 0, ["dual-clip", "lower-off"])
+    assert dict(config.knobs) == {"eps_low": 0.999, "eps_high": 0.27, "dual_clip": 3.0}
+
+
+def test_switches_that_contradict_each_other_are_refused_by_name() -> None:
+    with pytest.raises(RunError, match=r"adam and lr-0\.1 both set lr; choose one of them\."):
+        PRESETS["outlier"].configs(1, ["lr-0.1", "adam"])
+
+
+@pytest.mark.parametrize("preset", PRESETS.values(), ids=list(PRESETS))
+def test_any_two_switches_either_work_or_say_why_not(preset: Preset) -> None:
+    for pair in itertools.combinations([switch.name for switch in preset.switches], 2):
+        try:
+            preset.configs(1, pair)
+        except RunError as error:
+            assert "choose one of them" in str(error)
+
+
+def test_what_there_is_not_is_said() -> None:
+    with pytest.raises(RunError, match="the experiment is 'nope'; it takes calm or outlier"):
+        preset_of("nope")
+    with pytest.raises(RunError, match="calm has no switch 'nope'; it has lower-off"):
+        PRESETS["calm"].configs(1, ["nope"])
+    with pytest.raises(RunError, match=f"seeds is 0; it takes whole numbers from 1 to {MOST_SEEDS}"):
+        PRESETS["calm"].configs(0)
+
+
+@EACH
+def test_shipped_results_have_the_settings_of_their_preset(preset: Preset) -> None:
+    """A changed preset or default makes its shipped runs stale: `make experiments` measures them anew."""
+    shipped = measured(preset.name)
+    assert shipped is not None and shipped.stale == 0
+    assert seeds_of(preset, shipped) >= preset.seeds

@@ -82,11 +82,11 @@ def _read(origin: tuple[Any, ...], read: Callable[[], Rollouts]) -> Source | Non
     dump = st.session_state.get(_DUMP)
     if dump and dump[0] == origin:
         found = score_dump(dump[1])
-        return _read(*found) if found else shown
+        return _read(*found) if found else _still(shown)
     half = st.session_state.get(_HALF)
     if half and half[0] == origin:
         found = _other_half(*half)
-        return _read(*found) if found else shown
+        return _read(*found) if found else _still(shown)
     try:
         with st.spinner(_("Reading the tokens…"), show_time=True):
             source = Source(origin, read())
@@ -96,17 +96,22 @@ def _read(origin: tuple[Any, ...], read: Callable[[], Rollouts]) -> Source | Non
             st.session_state[_HALF] = (origin, upload, error.one.format)
             return _read(origin, read)
         st.error(plain(str(error)), icon=":material/error:")
-        return shown
+        return _still(shown)
     except NoLogprobs as error:
         st.session_state[_DUMP] = (origin, error.texts)
         return _read(origin, read)
     except SapoVizError as error:
         st.error(plain(str(error)), icon=":material/error:")
-        if shown is not None:
-            st.caption(_("Still shown: {name}.").format(name=plain(shown.rollouts.name)))
-        return shown
+        return _still(shown)
     st.session_state[OPEN_FILE] = source
     return source
+
+
+def _still(shown: Source | None) -> Source | None:
+    """What stays on the page while the chosen file cannot be shown yet, and says so."""
+    if shown is not None:
+        st.caption(_("Still shown: {name}.").format(name=plain(shown.rollouts.name)))
+    return shown
 
 
 Found = tuple[tuple[Any, ...], Callable[[], Rollouts]] | None

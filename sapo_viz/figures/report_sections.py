@@ -136,7 +136,7 @@ def _apart(summary: Summary, strips: Sequence[Strip]) -> str:
     tokens = summary.tokens_apart
     if tokens is not None and len(tokens):
         rows = [
-            [repr(row["token"][:_SHORT])[1:-1], _count(row["sequence"] + 1), _count(row["position"] + 1),
+            [repr(row["token"][:_SHORT]), _count(row["sequence"] + 1), _count(row["position"] + 1),
              _number(row["advantage"], 3), _number(row["log_ratio"], 3), *(_number(row[f"c_{key}"], 3) for key in keys)]
             for row in tokens.to_dict("records")
         ]  # fmt: skip

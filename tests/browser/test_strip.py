@@ -17,9 +17,9 @@ from sapo_viz.core.losses import evaluate
 from sapo_viz.figures.assets import formulas_js
 from sapo_viz.figures.packed import pack_arrays
 from sapo_viz.figures.strip import strip_code, strip_data
+from sapo_viz.figures.strip_words import strip_words
 from sapo_viz.rollouts.analysis import analyse
 from sapo_viz.rollouts.read import parse_rollouts
-from sapo_viz.ui.tokens_strip import _labels
 from scripts.browser import settle
 from tests.browser.test_tokens import WORST_CONTRAST, first_row, open_file, recolour_times, rollout
 
@@ -93,7 +93,7 @@ def test_an_objective_that_joined_the_catalogue_has_its_formula(
     """The strip alone on an empty page, without a server: the catalogue of this process is drawn."""
     page = browser.new_page()
     analysis = analyse(parse_rollouts(rollout(list("abc"), seed=1), "x"), {"toy": toy_objective()})
-    data = base64.b64encode(pack_arrays(*strip_data(analysis, 0, labels=_labels()))).decode()
+    data = base64.b64encode(pack_arrays(*strip_data(analysis, 0, labels=strip_words()))).decode()
     script = strip_code(formulas_js())[0].replace("export default function", "window.mount = function")
     page.set_content(f"<div id=here></div><script type=module>{script}</script>")
     page.evaluate(

@@ -89,7 +89,7 @@ class Evidence:
     @cached_property
     def _points(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """(log-ratio, Σ|A|) of at most 16,384 runs of tokens sorted by z, each run's cell, and the table [n, cells]."""
-        order = np.argsort(self._z, kind="stable")
+        order = np.argsort(self._z)  # not the stable sort, which takes three times as long: equal z weigh the same
         count = len(order)
         cuts = np.unique(np.linspace(0, count, min(count, _POINTS) + 1).astype(np.int64))[:-1]
         size = np.add.reduceat(self._size[order], cuts)

@@ -245,8 +245,13 @@ def _resampled(columns: np.ndarray) -> np.ndarray:
     generator = np.random.default_rng(0)
     count = len(columns)
     out = np.empty((RESAMPLES, columns.shape[1]))
-    for index in range(RESAMPLES):
-        out[index] = np.bincount(generator.integers(0, count, count), minlength=count) @ columns
+    block = max(
+        1, min(RESAMPLES, (1 << 20) // count)
+    )  # resamples a product: one at a time would read columns 500 times
+    for start in range(0, RESAMPLES, block):
+        rows = min(block, RESAMPLES - start)
+        drawn = generator.integers(0, count, (rows, count)) + np.arange(rows)[:, None] * count
+        out[start : start + rows] = np.bincount(drawn.ravel(), minlength=rows * count).reshape(rows, count) @ columns
     return out[:, :-1] / out[:, -1:]
 
 

@@ -8,6 +8,7 @@
 #   make bench                   measure and refresh docs/benchmarks.md
 #   make bench-trl               the engine beside TRL's trainer, in .venv-trl: docs/benchmarks-trl.md
 #   make policies samples formulas   make assets/ anew
+#   make experiments             run the shipped experiments anew: assets/experiments, docs/experiments.md (30 min)
 #   make reference               write docs/reference.md anew from the catalogue
 #   make clean                   remove the virtual environment and caches (runs/ stays)
 
@@ -20,7 +21,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # The first of these that is Python 3.11 or newer makes the environment; `make PYTHON=…` chooses another.
 PYTHONS := $(or $(PYTHON),python3.11 python3 python3.12 python3.13 python3.14 python)
 
-.PHONY: app test check format bench bench-trl policies samples formulas reference clean help
+.PHONY: app test check format bench bench-trl policies samples formulas experiments reference clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -56,6 +57,9 @@ samples: $(VENV)/.app-ready
 
 formulas: $(VENV)/.app-ready
 	@$(BIN)/python -m sapo_viz.core.browser > assets/formulas.js.new && mv assets/formulas.js.new assets/formulas.js
+
+experiments: $(VENV)/.app-ready
+	@$(BIN)/python scripts/make_experiments.py
 
 reference: $(VENV)/.app-ready
 	@$(BIN)/python scripts/make_reference.py

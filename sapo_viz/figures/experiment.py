@@ -60,10 +60,10 @@ def result_figure(result: Result, words: Callable[[str], str] = str) -> ResultPi
 
 
 def styles(arms: tuple[ArmResult, ...]) -> list[tuple[str, str]]:
-    """(colour, dash) of each arm: its objective's, and for a second arm of that objective the next free ones."""
+    """(colour, dash) of each arm: its objective's; for a second arm of one, a colour of none of the main three."""
     seen: Counter[str] = Counter()
     taken = {style_of(arm.objective).color for arm in arms}
-    free = [color for color in COLORS if color not in taken]
+    free = [color for color in COLORS[3:] if color not in taken]
     chosen = []
     for arm in arms:
         style, again = style_of(arm.objective), seen[arm.objective]

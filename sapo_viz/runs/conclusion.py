@@ -48,7 +48,7 @@ def _collapses(result: Result, words: Callable[[str], str]) -> str:
         return words("every run collapsed")
     text = words("collapsed: {counts}").format(counts=", ".join(counts))
     parted = [d for d in result.differences if result.arm(d.first).collapsed != result.arm(d.second).collapsed]
-    if result.n >= FEWEST and parted and all(d.counts_p > _CHANCE for d in parted):
+    if result.n >= FEWEST and parted and all(d.counts_p > _CHANCE and not d.clear for d in parted):
         text += words(", a split that chance alone could give")
     return text
 

@@ -16,13 +16,14 @@ def mean_sd(mean: float | None, sd: float | None) -> str:
 
 
 def difference_text(difference: Difference) -> str:
-    """+0.12 (+0.05 to +0.19), with what there is."""
+    """+0.12 (−0.05 to +0.19), with what there is."""
     if difference.mean is None:
         return "–"
-    if difference.interval is None:
-        return f"{difference.mean:+.3f}"
-    low, high = difference.interval
-    return f"{difference.mean:+.3f} ({low:+.3f} to {high:+.3f})"
+    text = f"{difference.mean:+.3f}"
+    if difference.interval is not None:
+        low, high = difference.interval
+        text += f" ({low:+.3f} to {high:+.3f})"
+    return text.replace("-", "−")
 
 
 def arm_rows(result: Result) -> list[list[str]]:

@@ -17,6 +17,7 @@ from sapo_viz.runs.measured import Measured, measured, seeds_of
 from sapo_viz.runs.presets import PAPER, PRESETS, Preset
 from sapo_viz.runs.records import Key, Record
 from sapo_viz.runs.store import RunStore
+from sapo_viz.ui.nav import page_file
 from sapo_viz.ui.state import url_choice
 from sapo_viz.ui.text import plain
 from sapo_viz.ui.train_live import live_runs
@@ -143,14 +144,19 @@ def _follow(plan: Plan, was_live: bool) -> None:
     before = _shipped(plan.preset, shipped, plan.switches)
     if own.live:
         _progress(plan, records)
-    if own.done:
+    if own.n or (own.done and not before):  # a result with a setting missing says less than the shipped one
         _verdict(own, _("Measured here, {date}").format(date=_date(records)))
         if shipped and before:
             st.caption(plain(_before(before, shipped)))
         _numbers(own)
     elif shipped and before:
-        _verdict(before, _("Measured {date} with {machine}").format(date=shipped.date, machine=shipped.machine))
+        source = _("Measured {date} with {machine}").format(date=shipped.date, machine=shipped.machine)
+        if own.live:
+            source += _(". This machine's own result takes its place once every setting has a run.")
+        _verdict(before, source)
         _numbers(before)
+    elif own.live:
+        st.info(_("The answer appears here with the first runs that are done."), icon=":material/hourglass_empty:")
     else:
         text = _("Not measured yet with these switches. Run it, and the curves and the answer appear here.")
         st.info(text, icon=":material/science:")
@@ -252,12 +258,16 @@ def runs_of(plan: Plan) -> None:
 def at_a_glance() -> None:
     """Every question with the answer that is shipped."""
     st.subheader(_("All questions at a glance"))
-    rows = []
     for preset in PRESETS.values():
         shipped = measured(preset.name)
         shown = _shipped(preset, shipped)
-        answer = conclusion(shown, _) if shown else _("Not measured yet.")
-        when = f"{shipped.date}, n = {shown.n}" if shipped and shown else "–"
-        link = f"[{plain(_(preset.title))}](?preset={preset.name})"
-        rows.append([link, *map(plain, (_(preset.question), answer, when))])
-    st.markdown(markdown_table([_("Experiment"), _("Question"), _("Answer"), _("Measured")], rows))
+        with st.container(border=True, gap=None):
+            query = {"preset": preset.name}
+            st.page_link(
+                page_file("experiments"), label=f"**{_(preset.title)}**: {_(preset.question)}", query_params=query
+            )
+            if shipped and shown:
+                text = _("{answer} *(measured {date}, n = {n})*")
+                st.markdown(text.format(answer=plain(conclusion(shown, _)), date=shipped.date, n=shown.n))
+            else:
+                st.markdown(_("Not measured yet."))

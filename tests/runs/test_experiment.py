@@ -194,6 +194,13 @@ def test_collapses_that_chance_could_part() -> None:
     )
 
 
+def test_counts_need_no_doubt_where_the_rewards_differ_clearly() -> None:
+    """3 of 4 against 0 of 4 has p = 0.14; the rewards are 0.6, 0.7, 0.7, 0.8 apart."""
+    fell = [(0.1, "fell"), (0.1, "fell"), (0.0, "fell")]
+    text = conclusion(result(sapo=[0.2, *fell], grpo=[0.8] * 4, gspo=[0.8] * 4))
+    assert text.startswith("Collapsed: SAPO in 3 of 4, GRPO in 0 of 4, GSPO in 0 of 4; GRPO ends 0.70 above SAPO")
+
+
 def test_everything_collapsed() -> None:
     fell = [(0.1, "fell")] * 4
     assert conclusion(result(sapo=fell, grpo=fell, gspo=fell)).startswith("Every run collapsed; no difference")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import json
 import os
 import subprocess
@@ -23,6 +25,7 @@ from sapo_viz.runs.measured import from_json, seeds_of, to_json
 from sapo_viz.runs.presets import PRESETS, Arm, Preset
 from sapo_viz.runs.records import DIVERGED, find_records, record_of
 from sapo_viz.runs.store import RunStore
+from tests.runs.small_runs import small
 
 QUICK = Preset(
     "quick", "Quick", "Is it quick?", "Four steps of 16 completions.",
@@ -101,10 +104,12 @@ def test_a_run_of_someone_else_counts_whatever_its_label(store: RunStore, asked:
 
 def test_what_the_engine_says_of_weights_that_ran_away_is_known_as_an_outcome(store: RunStore) -> None:
     """A failure of the machine is not: such a run is done again."""
-    config = RunConfig(
-        "unclipped", lr=10.0, optimizer="sgd", grad_clip=0.0, prompts=4, completions=8, device="cpu", warmup=0
-    )
-    last = list(train(config))[-1]
+    config = small(lr=10.0, grad_clip=0.0, checkpoint_every=1, steps=1)
+    (event,) = [event for event in train(config) if event.type == "checkpoint"]
+    state = copy.deepcopy(dict(event.payload))
+    for weights in state["model"].values():
+        weights.fill_(float("nan"))
+    last = list(train(dataclasses.replace(config, steps=2), resume=state))[-1]
     assert last.type == "failed" and DIVERGED in last.data["message"]
     run_id = play(store, config, "failed", message=last.data["message"])
     assert record_of(store, store.summary(run_id)).state == "diverged"

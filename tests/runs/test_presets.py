@@ -11,6 +11,7 @@ from sapo_viz.errors import RunError
 from sapo_viz.runs.groups import differing_settings, flat_settings
 from sapo_viz.runs.measured import measured, seeds_of
 from sapo_viz.runs.presets import MOST_SEEDS, PRESETS, Preset, preset_of
+from scripts import make_experiments
 
 EACH = pytest.mark.parametrize("preset", PRESETS.values(), ids=list(PRESETS))
 
@@ -122,3 +123,14 @@ def test_shipped_results_have_the_settings_of_their_preset(preset: Preset) -> No
     shipped = measured(preset.name)
     assert shipped is not None and shipped.stale == 0
     assert seeds_of(preset, shipped) >= preset.seeds
+
+
+def test_the_page_of_results_is_current() -> None:
+    """docs/experiments.md is made from the presets and the shipped runs by scripts/make_experiments.py."""
+    assert make_experiments.PAGE.read_text(encoding="utf-8") == make_experiments.page()
+
+
+def test_every_ablation_that_is_measured_is_a_switch_of_its_preset() -> None:
+    for name, variants in make_experiments.ABLATIONS.items():
+        for switches in variants:
+            assert PRESETS[name].switched(switches)

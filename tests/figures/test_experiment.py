@@ -1,0 +1,45 @@
+"""The picture of a result: a line and a band an arm, told apart, with its numbers in the alt text."""
+
+from __future__ import annotations
+
+import pytest
+
+from sapo_viz.figures.experiment import result_figure, styles
+from sapo_viz.figures.palette import style_of
+from sapo_viz.runs.experiment import analyse, keys_of
+from sapo_viz.runs.presets import PRESETS
+from sapo_viz.runs.records import Record
+
+
+def made_up(name: str, seeds: int = 3):  # type: ignore[no-untyped-def]
+    """Every run rises from 0 to 0.1·seed + 0.5 in 40 steps."""
+    preset = PRESETS[name]
+    records = {
+        key: Record(key[0], key[1], "done", 40, tuple((0.5 + 0.1 * seed) * step / 40 for step in range(1, 41)))
+        for (_, seed), key in keys_of(preset, seeds).items()
+    }
+    return analyse(preset, seeds, records)
+
+
+def test_the_line_is_the_mean_and_the_band_reaches_from_the_lowest_to_the_highest_seed() -> None:
+    figure = result_figure(made_up("calm")).figure
+    band, line = figure.data[:2]
+    assert line.y[-1] == pytest.approx(0.6) and line.x[-1] == 40  # mean of 0.5, 0.6, 0.7
+    assert band.y[39] == pytest.approx(0.7) and band.y[40] == pytest.approx(0.5)  # up one side, down the other
+    assert [trace.name for trace in figure.data[1::2]] == ["SAPO (n = 3)", "GRPO (n = 3)", "GSPO (n = 3)"]
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_no_two_arms_look_alike_and_the_first_of_an_objective_has_its_colour(name: str) -> None:
+    arms = made_up(name).arms
+    chosen = styles(arms)
+    assert len(set(chosen)) == len(arms) and len({color for color, _ in chosen}) == len(arms)
+    assert chosen[0][0] == style_of(arms[0].objective).color
+
+
+def test_the_alt_text_says_where_each_arm_ends() -> None:
+    assert result_figure(made_up("calm")).alt.endswith("at the last step: SAPO 0.60, GRPO 0.60, GSPO 0.60.")
+
+
+def test_an_arm_without_a_run_is_left_out() -> None:
+    assert len(result_figure(analyse(PRESETS["calm"], 3, {})).figure.data) == 0

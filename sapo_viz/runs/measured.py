@@ -1,14 +1,15 @@
 """Results that were measured when the app was made, and are shipped with it: assets/experiments/<preset>.json.
 
-Each file keeps the settings of its runs in full. A run counts for a preset only while those settings, read with
-today's defaults, have the key that the preset asks for; otherwise it is stale and is not shown.
+Each file keeps the settings of its runs in full. They are read with today's defaults for what has been declared since,
+and a run counts for a preset only while that gives the key that the preset asks for: one whose preset, or whose
+setting's default, has changed is not shown any more.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -25,12 +26,11 @@ FOLDER = Path(__file__).parents[2] / "assets" / "experiments"
 
 @dataclass(frozen=True)
 class Measured:
-    """What a file holds. `stale` counts the runs that no longer fit their settings."""
+    """What a file holds, by the key that its settings have now."""
 
     date: str  # of the last run, 2026-11-22
     machine: str
     records: Mapping[Key, Record]
-    stale: int
 
 
 def to_json(date: str, machine: str, runs: Iterable[tuple[RunConfig, Record]]) -> str:
@@ -45,15 +45,10 @@ def to_json(date: str, machine: str, runs: Iterable[tuple[RunConfig, Record]]) -
 
 
 def from_json(text: str) -> Measured:
-    """The records that hold, by the key that their settings have now."""
     data = json.loads(text)
     now = {key: _key_now(values) for key, values in data["configs"].items()}
-    records = {}
-    for run in data["runs"]:
-        if now[run["key"]] == run["key"]:
-            record = record_from(run)
-            records[record.key, record.seed] = record
-    return Measured(data["date"], data["machine"], records, len(data["runs"]) - len(records))
+    records = [replace(record_from(run), key=now[run["key"]]) for run in data["runs"]]
+    return Measured(data["date"], data["machine"], {(record.key, record.seed): record for record in records})
 
 
 def seeds_of(preset: Preset, shipped: Measured, switches: Collection[str] = ()) -> int:
@@ -74,6 +69,7 @@ def measured(name: str, folder: Path = FOLDER) -> Measured | None:
 
 
 def _key_now(values: dict[str, Any]) -> str:
+    """Empty for settings that there are no more."""
     try:
         return group_key(RunConfig.from_dict(values))
     except SapoVizError:

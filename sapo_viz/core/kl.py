@@ -2,6 +2,9 @@
 
 All take log_ratio = log q − log p at samples x ~ p and estimate KL(p ‖ q). With x from π_old and
 log_ratio = log π_θ − log π_old that is KL(π_old ‖ π_θ). Shapes pass through.
+
+As a penalty, with x from the trained p, autograd sees the estimator but not the sampling, and the gradient is
+another thing than the value: E k1 gives 0, E k2 gives ∇KL(p ‖ q), and E k3 gives ∇KL(q ‖ p), the other direction.
 """
 
 from __future__ import annotations

@@ -5,9 +5,12 @@ joined, norms of five kernels, attention kernels meant for long sequences. Here 
 
     x ← x + Attention(Norm x),   x ← x + MLP(Norm x),   logits = W·Norm x
 
-over the library model's own weights. Mixtures of experts keep their block, and so its hooks. Whatever this does
-not cover (padding, other architectures, adapters, a GPU, bfloat16, long sequences, where the scores of all pairs
-would not stay in the cache) goes through the library. Tests hold values and gradients to the library's.
+over the library model's own weights. Activations stand as [C, B·n], a row for each feature and in it the tokens
+of one sequence after another: norms, rotary embedding and gates then run along thousands of numbers and not along
+the sixteen of a head, and the heads need no transposing. Mixtures of experts keep their block, and so its hooks.
+Whatever this does not cover (padding, other architectures, adapters, a GPU, bfloat16, long sequences, where the
+scores of all pairs would not stay in the cache) goes through the library. Tests hold values and gradients to the
+library's.
 """
 
 from __future__ import annotations
@@ -30,12 +33,10 @@ _WIDEST = 512  # hidden size; above it a step is arithmetic, and the library's k
 class Block:
     """One layer's weights as a pass uses them: the norms' weights folded into the matrices behind them."""
 
-    qkv: Tensor  # [(H + 2·H_kv)·D, C]
-    turn: tuple[Tensor, Tensor]  # cosines and sines of the rotary embedding times the heads' norm: [S, (H + H_kv)·D]
-    # The rows for queries and keys stand as [2, H + H_kv, D/2]: first all the heads' first halves, then the second
-    # ones, which the rotary embedding exchanges: long rows are moved faster than eight numbers at a time.
+    qkv: Tensor  # [(H + 2·H_kv)·D, C]; for each key head its G query heads and then the key; behind all, the values
+    turn: Tensor  # [(H + H_kv)·D], the weights of the heads' norms in the same order
     out: Tensor
-    mlp: tuple[Tensor, Tensor, Tensor] | None  # gate, up, down; None in a mixture of experts
+    mlp: tuple[Tensor, Tensor] | None  # gate over up, down; None in a mixture of experts
     module: Any  # the library's layer
 
 
@@ -46,29 +47,28 @@ class Prepared:
     blocks: list[Block]
     embedding: Tensor  # [V, C]
     head: Tensor  # [V, C]
+    waves: tuple[Tensor, Tensor]  # cosines and signed sines of the rotary embedding, [D, S]
     dim: int  # D, of a head
-    queries: int  # H
+    groups: int  # G, query heads of a key head
     keys: int  # H_kv
     eps: float
     scaling: float  # 1/√D
 
 
 class LeanCache:
-    """Keys and values of what has been read: for each layer [B·H_kv, S, D], filled up to `length`."""
+    """Keys [H_kv·B, D, S] and values [H_kv·B, S, D] of what has been read, for each layer; filled up to `length`."""
 
     def __init__(self, model: Any, sequences: int, longest: int) -> None:
         self.model = prepare(model, longest)
-        shape = (sequences * self.model.keys, longest, self.model.dim)
-        self.layers = [(torch.empty(shape), torch.empty(shape)) for _ in self.model.blocks]
+        heads, dim = self.model.keys * sequences, self.model.dim
+        self.layers = [(torch.empty(heads, dim, longest), torch.empty(heads, longest, dim)) for _ in self.model.blocks]
         self.sequences, self.length = sequences, 0
 
     def repeat(self, times: int) -> None:
         """Each sequence `times` times, side by side."""
-
-        def repeated(kept: Tensor) -> Tensor:
-            return kept.view(self.sequences, -1, *kept.shape[1:]).repeat_interleave(times, 0).flatten(0, 1)
-
-        self.layers = [(repeated(keys), repeated(values)) for keys, values in self.layers]
+        self.layers = [
+            (keys.repeat_interleave(times, 0), values.repeat_interleave(times, 0)) for keys, values in self.layers
+        ]
         self.sequences *= times
 
 
@@ -104,110 +104,120 @@ def _matrices(model: Any) -> Iterator[Any]:
 def logits(model: Any, ids: Tensor, *, keep: int, cache: LeanCache | None = None) -> Tensor:
     """Logits after the last `keep` of `ids`, which are added to the cache. [B, n] -> [B, keep, V]"""
     ready = prepare(model, ids.shape[1]) if cache is None else cache.model
+    batch, n = ids.shape
     begin = 0 if cache is None else cache.length
-    x = torch.nn.functional.embedding(ids, ready.embedding)
+    x = torch.nn.functional.embedding(ids.flatten(), ready.embedding).T.contiguous()
     for index, block in enumerate(ready.blocks):
         kept = None if cache is None else cache.layers[index]
-        x = x + _attention(ready, block, _norm(x, ready.eps), kept, begin)
-        x = x + _mlp(block, _norm(x, ready.eps))
+        x = torch.addmm(x, block.out, _attention(ready, block, _norm(x, ready.eps), batch, kept, begin))
+        x = _mlp(block, x, _norm(x, ready.eps), batch)
     if cache is not None:
-        cache.length += ids.shape[1]
-    return torch.nn.functional.linear(_norm(x[:, -keep:], ready.eps), ready.head)
+        cache.length += n
+    last = x.view(-1, batch, n)[:, :, -keep:].reshape(len(x), -1)
+    return torch.nn.functional.linear(_norm(last, ready.eps).T, ready.head).view(batch, keep, -1)
 
 
 def prepare(model: Any, longest: int) -> Prepared:
     """Fold the norms' weights into the next matrix (W·(n ⊙ w) = (W ⊙ w)·n): a few thousand numbers, once a pass."""
     body, config = model.model, model.config
-    dim, queries, keys = config.head_dim, config.num_attention_heads, config.num_key_value_heads
-    angles = torch.arange(longest)[:, None] * body.rotary_emb.inv_freq
+    dim, keys = config.head_dim, config.num_key_value_heads
+    groups = config.num_attention_heads // keys
+    angles = body.rotary_emb.inv_freq[:, None] * torch.arange(longest)
     cos, sin = (wave * body.rotary_emb.attention_scaling for wave in (angles.cos(), angles.sin()))
-    cos, sin = torch.stack([cos, cos], 1)[:, :, None], torch.stack([-sin, sin], 1)[:, :, None]  # [S, 2, 1, D/2]
     blocks = []
     for layer in body.layers:
         at, before, between = layer.self_attn, layer.input_layernorm.weight, layer.post_attention_layernorm.weight
-        norms = torch.cat([at.q_norm.weight.expand(queries, dim), at.k_norm.weight.expand(keys, dim)])
-        norms = norms.view(-1, 2, dim // 2).transpose(0, 1)  # [2, H + H_kv, D/2]
-        turn = (cos * norms).flatten(1), (sin * norms.flip(0)).flatten(1)  # y = n·w·cos + other half of (n·w)·sin
+        heads = at.q_proj.weight.view(keys, groups, dim, -1), at.k_proj.weight.view(keys, 1, dim, -1)
+        norms = at.q_norm.weight.expand(keys, groups, dim), at.k_norm.weight.expand(keys, 1, dim)
         mlp = None
         if hasattr(layer.mlp, "gate_proj"):
-            mlp = (layer.mlp.gate_proj.weight * between, layer.mlp.up_proj.weight * between, layer.mlp.down_proj.weight)
-        qk = torch.cat([at.q_proj.weight, at.k_proj.weight]).view(-1, 2, dim // 2, len(before)).transpose(0, 1)
-        qkv = torch.cat([qk.reshape(-1, len(before)), at.v_proj.weight]) * before
-        blocks.append(Block(qkv, turn, at.o_proj.weight, mlp, layer))
-    head = model.lm_head.weight * body.norm.weight
+            mlp = (
+                torch.cat([layer.mlp.gate_proj.weight, layer.mlp.up_proj.weight]) * between,
+                layer.mlp.down_proj.weight,
+            )
+        qkv = torch.cat([torch.cat(heads, 1).flatten(0, 2), at.v_proj.weight]) * before
+        blocks.append(Block(qkv, torch.cat(norms, 1).flatten(), at.o_proj.weight, mlp, layer))
     return Prepared(
         blocks,
         body.embed_tokens.weight,
-        head,
+        model.lm_head.weight * body.norm.weight,
+        (torch.cat([cos, cos]), torch.cat([-sin, sin])),
         dim,
-        queries,
+        groups,
         keys,
         config.rms_norm_eps,
         body.layers[0].self_attn.scaling,
     )
 
 
-def _attention(ready: Prepared, block: Block, x: Tensor, kept: tuple[Tensor, Tensor] | None, begin: int) -> Tensor:
-    """Causal attention; the query heads of a key head stand together as rows of one product. [B, n, C] twice"""
-    batch, n, _ = x.shape
-    dim, keys, groups = ready.dim, ready.keys, ready.queries // ready.keys
-    heads = torch.nn.functional.linear(x, block.qkv)
-    turned = (ready.queries + keys) * dim
-    cos, sin = (each[begin : begin + n] for each in block.turn)
-    qk = _turn(heads[..., :turned], cos, sin, dim, ready.eps).view(batch, n, 2, -1, dim // 2)
-    q = qk[:, :, :, : ready.queries].unflatten(3, (keys, groups))
-    q = q.permute(0, 3, 4, 1, 2, 5).reshape(-1, groups * n, dim)
-    k = qk[:, :, :, ready.queries :].permute(0, 3, 1, 2, 4).reshape(-1, n, dim)
-    v = heads[..., turned:].view(batch, n, keys, dim).transpose(1, 2).reshape(-1, n, dim)
+def _attention(
+    ready: Prepared, block: Block, x: Tensor, batch: int, kept: tuple[Tensor, Tensor] | None, begin: int
+) -> Tensor:
+    """Causal attention; the query heads of a key head stand together in one product. [C, B·n] -> [H·D, B·n]"""
+    dim, keys, groups, n = ready.dim, ready.keys, ready.groups, x.shape[1] // batch
+    qk, v = (block.qkv @ x).split([keys * (groups + 1) * dim, keys * dim])
+    cos, sin = (wave[:, begin : begin + n] for wave in ready.waves)
+    turned = _turn(qk, block.turn, cos, sin, (keys, groups + 1, dim, batch, n), ready.eps)  # [H_kv, B, D, G+1, n]
+    q, k = turned.view(keys * batch, dim, -1).split([groups * n, n], -1)
+    v = v.view(keys, dim, batch, n).transpose(1, 2).reshape(-1, dim, n).transpose(1, 2)
     if kept is not None:
         end = begin + n
-        kept[0][:, begin:end], kept[1][:, begin:end] = k, v
-        k, v = kept[0][:, :end], kept[1][:, :end]
+        kept[0][:, :, begin:end], kept[1][:, begin:end] = k, v
+        k, v = kept[0][:, :, :end], kept[1][:, :end]
     if n == 1:
-        scores = torch.bmm(q, k.transpose(1, 2)) * ready.scaling
+        scores = torch.bmm(q.transpose(1, 2), k) * ready.scaling
     else:
-        future = torch.full((n, k.shape[1]), -torch.inf).triu(1 + begin).repeat(groups, 1)
-        scores = torch.baddbmm(future, q, k.transpose(1, 2), alpha=ready.scaling)
-    out = torch.bmm(scores.softmax(-1), v).view(batch, keys, groups, n, dim)
-    return torch.nn.functional.linear(out.permute(0, 3, 1, 2, 4).reshape(batch, n, -1), block.out)
+        future = torch.full((n, k.shape[2]), -torch.inf).triu(1 + begin).repeat(groups, 1)
+        scores = torch.baddbmm(future, q.transpose(1, 2), k, alpha=ready.scaling)
+    out = torch.bmm(scores.softmax(-1), v).view(keys, batch, groups, n, dim)
+    return out.permute(0, 2, 4, 1, 3).reshape(-1, batch * n)
 
 
-def _mlp(block: Block, x: Tensor) -> Tensor:
-    """W_down(silu(W_gate x) · W_up x), or the mixture's block as the library has it."""
+def _mlp(block: Block, x: Tensor, normed: Tensor, batch: int) -> Tensor:
+    """x + W_down(silu(W_gate n) · W_up n), or x + the mixture's block as the library has it. [C, B·n] -> [C, B·n]"""
     if block.mlp is None:
-        mixed: Tensor = block.module.mlp(x * block.module.post_attention_layernorm.weight)
-        return mixed
-    gate, up, down = block.mlp
-    linear = torch.nn.functional.linear
-    return linear(torch.nn.functional.silu(linear(x, gate)) * linear(x, up), down)
+        weighted = normed.T * block.module.post_attention_layernorm.weight
+        mixed: Tensor = block.module.mlp(weighted.view(batch, -1, len(x)))
+        return x + mixed.flatten(0, 1).T
+    gate_up, down = block.mlp
+    return torch.addmm(x, down, _gate(gate_up @ normed))
 
 
-# -- two functions with their derivative written out: a third of the kernels that autograd would call -----------------
+# -- three functions with their derivative written out: a third of the kernels that autograd would call --------------
 
 
 def _norm(x: Tensor, eps: float) -> Tensor:
-    """n = x·ρ with ρ = 1/√(mean x² + ε), over the last dimension."""
+    """n = x·ρ with ρ = 1/√(mean x² + ε), over the features. [C, N] -> [C, N]"""
     normed: Tensor = _functions()[0].apply(x, eps)
     return normed
 
 
-def _turn(x: Tensor, cos: Tensor, sin: Tensor, dim: int, eps: float) -> Tensor:
-    """Norm of each head, then the rotary embedding. [B, n, H·D] with cos, sin [n, H·D] -> [B, n, H·D]"""
-    turned: Tensor = _functions()[1].apply(x, cos, sin, dim, eps)
+def _turn(x: Tensor, weight: Tensor, cos: Tensor, sin: Tensor, shape: tuple[int, ...], eps: float) -> Tensor:
+    """Norm of each head, then the rotary embedding; `shape` is (K, R, D, B, n). [K·R·D, B·n] -> [K, B, D, R, n]"""
+    turned: Tensor = _functions()[1].apply(x, weight, cos, sin, shape, eps)
     return turned
 
 
+def _gate(x: Tensor) -> Tensor:
+    """silu(g)·u of g over u. [2·M, N] -> [M, N]"""
+    gated: Tensor = _functions()[2].apply(x)
+    return gated
+
+
 @cache
-def _functions() -> tuple[Any, Any]:
+def _functions() -> tuple[Any, Any, Any]:
     """Made on first use: torch is imported late."""
+
+    def scale_of(x: Tensor, dim: int, eps: float) -> Tensor:
+        mean_square = (x * x).sum(dim, keepdim=True).div_(x.shape[dim])  # vector_norm and mean are far slower here
+        return mean_square.add_(eps).rsqrt_()
 
     class Norm(torch.autograd.Function):
         """∂x = ρ·(g − n·mean(g·n))"""
 
         @staticmethod
         def forward(ctx: Any, x: Tensor, eps: float) -> Tensor:
-            mean_square = torch.linalg.vector_norm(x, dim=-1, keepdim=True).square_() / x.shape[-1]
-            scale = mean_square.add_(eps).rsqrt_()
+            scale = scale_of(x, 0, eps)
             normed = x * scale
             ctx.save_for_backward(normed, scale)
             return normed
@@ -215,35 +225,67 @@ def _functions() -> tuple[Any, Any]:
         @staticmethod
         def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
             normed, scale = ctx.saved_tensors
-            along = (gradients[0] * normed).mean(-1, keepdim=True)
+            along = (gradients[0] * normed).mean(0, keepdim=True)
             return torch.addcmul(gradients[0], normed, along, value=-1).mul_(scale), None
 
     class Turn(torch.autograd.Function):
-        """y = n·cos + (n, halves exchanged)·sin with n the heads' norm. Means over a head are products with a matrix
-        of 0 and 1/D: sixteen numbers are too few for a reduction kernel."""
+        """y_i = m_i·cos_i + m_i′·sin_i with m = w·n, n the norm over a head's D features and i′ the other half's
+        feature. Written into, and read from, the order in which attention wants it, so that nothing is copied."""
 
         @staticmethod
-        def forward(ctx: Any, x: Tensor, cos: Tensor, sin: Tensor, dim: int, eps: float) -> Tensor:
-            spread = torch.eye(x.shape[-1] // dim).repeat_interleave(dim // 2, 1).repeat(1, 2)  # [H, 2·H·D/2]
-            scale = ((x * x) @ (spread.T / dim)).add_(eps).rsqrt_() @ spread
-            normed = x * scale
-            rolled = _exchanged(normed)
-            ctx.save_for_backward(normed, rolled, scale, cos, sin, spread)
-            return torch.addcmul(normed * cos, rolled, sin)
+        def forward(ctx: Any, x: Tensor, weight: Tensor, cos: Tensor, sin: Tensor, shape: Any, eps: float) -> Tensor:
+            keys, rows, dim, batch, n = shape
+            heads = x.view(keys * rows, dim, -1)
+            scale = scale_of(heads, 1, eps)
+            normed = heads * scale
+            ctx.save_for_backward(normed, scale, weight, cos, sin)
+            ctx.shape = shape
+            for_own = (weight.view(-1, dim, 1) * cos).view(keys, rows, dim, 1, n)
+            for_other = (weight.view(-1, dim, 1).roll(dim // 2, 1) * sin).view(keys, rows, dim, 1, n)
+            turned = x.new_empty(keys, batch, dim, rows, n)
+            _exchange(turned.permute(0, 3, 2, 1, 4), normed.view(shape), for_own, for_other)
+            return turned
 
         @staticmethod
-        def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
-            (g,) = gradients
-            normed, rolled, scale, cos, sin, spread = ctx.saved_tensors
-            dim = spread.shape[1] // spread.shape[0]
-            inner = torch.addcmul(_exchanged(g * sin), g, cos)
-            along = ((inner * normed) @ (spread.T / dim)) @ spread
-            for_x = torch.addcmul(inner, normed, along, value=-1).mul_(scale)
-            return for_x, (g * normed).sum(0), (g * rolled).sum(0), None, None
+        def backward(ctx: Any, *gradients: Tensor) -> tuple[Any, ...]:
+            normed, scale, weight, cos, sin = ctx.saved_tensors
+            keys, rows, dim, batch, n = ctx.shape
+            g = gradients[0].permute(0, 3, 2, 1, 4)
+            cos, sin = cos.view(dim, 1, n), sin.view(dim, 1, n)
+            inner = torch.empty_like(normed)  # ∂m
+            _exchange(inner.view(ctx.shape), g, cos, sin.roll(dim // 2, 0))
+            product = inner * normed
+            along = torch.bmm(weight.view(-1, 1, dim) / dim, product)
+            for_x = inner.mul_(weight.view(-1, dim, 1)).addcmul_(normed, along, value=-1).mul_(scale)
+            return for_x.view(-1, batch * n), product.sum(-1).flatten(), None, None, None, None
 
-    return Norm, Turn
+    class Gate(torch.autograd.Function):
+        """∂u = g·silu(gate), ∂gate = g·u·silu′(gate)"""
+
+        @staticmethod
+        def forward(ctx: Any, x: Tensor) -> Tensor:
+            gate, up = x.chunk(2)
+            opened = torch.nn.functional.silu(gate)
+            ctx.save_for_backward(x, opened)
+            return opened * up
+
+        @staticmethod
+        def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+            x, opened = ctx.saved_tensors
+            gate, up = x.chunk(2)
+            for_x = torch.empty_like(x)
+            for_gate, for_up = for_x.chunk(2)
+            torch.mul(gradients[0], opened, out=for_up)
+            torch.ops.aten.silu_backward.grad_input(gradients[0] * up, gate, grad_input=for_gate)
+            return for_x
+
+    return Norm, Turn, Gate
 
 
-def _exchanged(x: Tensor) -> Tensor:
-    """The second half of the last dimension before the first."""
-    return torch.cat(x.chunk(2, -1)[::-1], -1)
+def _exchange(out: Tensor, x: Tensor, own: Tensor, other: Tensor) -> None:
+    """out = x·own + x′·other, x′ being x with the halves of its features exchanged. [K, R, D, B, n] each"""
+    half = x.shape[-3] // 2
+    torch.mul(x, own, out=out)
+    first, second = x.split(half, -3)
+    for part, exchanged, factor in zip(out.split(half, -3), (second, first), other.split(half, -3), strict=True):
+        part.addcmul_(exchanged, factor)

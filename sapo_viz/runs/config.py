@@ -98,8 +98,9 @@ class RunConfig:
     )  # fmt: skip
     kl_estimator: str = setting(
         "choice", "k3", "KL estimator", "update",
-        "How that KL is estimated from the samples: k3 is unbiased and never negative, k2 is half the squared "
-        "log-ratio, k1 the plain log-ratio, whose gradient vanishes on average.",
+        "How that KL is estimated from the samples. k3, GRPO's, is unbiased and never negative, but its gradient is "
+        "that of the other direction, KL(π_start ‖ π_θ). k2 is half the squared log-ratio: a biased value with the "
+        "right gradient. k1 is the plain log-ratio: unbiased, and its gradient vanishes on average.",
         choices=("k1", "k2", "k3"), advanced=True,
     )  # fmt: skip
 

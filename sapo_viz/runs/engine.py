@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from sapo_viz.core import kl
 from sapo_viz.core.advantages import baseline_advantages
 from sapo_viz.core.lazy import torch
-from sapo_viz.core.objective import CATALOG
+from sapo_viz.core.objective import CATALOG, LOG_RATIO_LIMIT
 from sapo_viz.errors import RunError, TensorError
 from sapo_viz.models.policy import Policy, load_policy
 from sapo_viz.models.rollout import Rollout, completion_logprobs, decode, sample
@@ -39,7 +39,7 @@ from sapo_viz.runs.update import Batch, Diverged, make_optimizer, trainer_logpro
 if TYPE_CHECKING:
     from torch import Tensor
 
-_KL_SAMPLES = 32  # sequences on which KL to the start is measured: all of them would cost a fifth of the step
+_KL_SAMPLES = 32  # sequences, at most, on which KL to the start is measured: all of them would cost a fifth of the step
 
 Never: Callable[[], bool] = lambda: False  # noqa: E731
 
@@ -223,7 +223,7 @@ def _settle_old(config: RunConfig, policy: Policy, rolled: _Rolled) -> _Rolled:
 def _against_start(config: RunConfig, start: Policy, rolled: _Rolled) -> tuple[float, Tensor | None]:
     """KL(π_old ‖ π_start) per token; and the start's log-probs of every token if the loss needs them."""
     count = len(rolled.advantages)
-    every = 1 if config.kl_coef else max(1, count // _KL_SAMPLES)
+    every = 1 if config.kl_coef else -(-count // _KL_SAMPLES)
     index = torch.arange(0, count, every, device=rolled.advantages.device)
     part = rolled.rollout.rows(index)
     with torch.no_grad():
@@ -231,7 +231,7 @@ def _against_start(config: RunConfig, start: Policy, rolled: _Rolled) -> tuple[f
             start, part, temperature=config.temperature, low_precision=config.dtype == "bfloat16"
         )
     log_ratio = (logprobs - rolled.old_logprobs[index])[part.mask]
-    return float(kl.k3(log_ratio.clamp(-20, 20)).mean()), logprobs if config.kl_coef else None
+    return float(kl.k3(log_ratio.clamp(max=LOG_RATIO_LIMIT)).mean()), logprobs if config.kl_coef else None
 
 
 def _sample_event(config: RunConfig, policy: Policy, rolled: _Rolled, step: int) -> RunEvent:

@@ -46,7 +46,7 @@ def make_optimizer(config: RunConfig, policy: Policy) -> torch.optim.Optimizer:
     parameters = policy.model.parameters()
     if config.optimizer == "sgd":
         return torch.optim.SGD(parameters, lr=config.lr, weight_decay=config.weight_decay)
-    return torch.optim.AdamW(parameters, lr=config.lr, betas=(0.9, 0.95), weight_decay=config.weight_decay)
+    return torch.optim.AdamW(parameters, lr=config.lr, betas=(0.9, 0.95), weight_decay=config.weight_decay, fused=True)
 
 
 def update(
@@ -145,7 +145,11 @@ def _zero_gradients(policy: Policy) -> None:
 def minibatch_loss(
     config: RunConfig, objective: Objective, policy: Policy, batch: Batch, index: Tensor, max_length: int
 ) -> tuple[PolicyLoss, Tensor]:
-    """The objective's loss on the sequences of `index`, and the KL penalty that is added to it."""
+    """The objective's loss on the sequences of `index`, and the KL penalty that is added to it.
+
+    The penalty is a mean over sequences of token means whatever the objective's aggregation is, so that β weighs
+    nats per token. What it estimates and where its gradient leads are two things: see `core/kl`.
+    """
     rollout = batch.rollout.rows(index)
     old, advantages, start = batch.old_logprobs[index], batch.advantages[index], batch.start_logprobs
     if start is not None:

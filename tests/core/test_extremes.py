@@ -165,3 +165,13 @@ def test_a_token_that_was_certain_is_cut_once_it_has_moved(name: str, dtype: tor
     new = torch.tensor([[-1.0, 0.0]], dtype=dtype)
     weight = policy_loss(make_objective(name), new, old, torch.tensor([-1.0], dtype=dtype)).tokens.gate_weight
     assert weight.tolist() == [[0.0, 1.0]]
+
+
+@pytest.mark.parametrize("name", ["grpo", "gspo", "dapo", "dr_grpo", "luspo"])
+@pytest.mark.parametrize(("log_ratio", "advantage"), [(19.9, 1.0), (3.0, 1.0), (-19.9, -1.0), (-7.0, -1.0)])
+def test_a_clip_that_is_switched_off_clips_nothing(name: str, log_ratio: float, advantage: float) -> None:
+    """ε_low = 1 and ε_high = 5e8 are "off": c = r on the harmful side too, up to the bound of all ratios."""
+    batch = row(log_ratio, torch.float64)
+    advantages = torch.tensor([advantage], dtype=torch.float64)
+    tokens = policy_loss(CATALOG[name](eps_low=1.0, eps_high=5e8), *batch, advantages).tokens
+    torch.testing.assert_close(tokens.gate_weight, torch.ones_like(tokens.gate_weight), atol=1e-12, rtol=0)

@@ -50,3 +50,21 @@ def test_k3_keeps_its_digits_near_zero() -> None:
     """k3(1e-6) = z²/2 + z³/6 = 5.0000017e-13; exp(z) − 1 − z would keep four digits at best."""
     z = torch.tensor(1e-6, dtype=torch.float64)
     assert k3(z).item() == pytest.approx(5.00000166667e-13, rel=1e-9)
+
+
+def test_as_a_penalty_k1_has_no_gradient_k2s_is_that_of_the_kl_and_k3s_that_of_the_other_direction() -> None:
+    """Samples from the trained p, whose probabilities autograd does not see: Σ sg[p]·∇k(log q/p), as exact sums."""
+    logits = P.log().requires_grad_()
+
+    def gradient(value: torch.Tensor) -> torch.Tensor:
+        return torch.autograd.grad(value, logits)[0]
+
+    def log_p() -> torch.Tensor:
+        return torch.log_softmax(logits, -1)
+
+    forward = gradient((log_p().exp() * (log_p() - Q.log())).sum())
+    backward = gradient((Q * (Q.log() - log_p())).sum())
+    assert (forward - backward).abs().max() > 0.4
+    for estimator, expected in ((k1, torch.zeros(4, dtype=torch.float64)), (k2, forward), (k3, backward)):
+        got = gradient((P * estimator(Q.log() - log_p())).sum())
+        torch.testing.assert_close(got, expected, atol=1e-14, rtol=0)

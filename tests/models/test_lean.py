@@ -62,3 +62,18 @@ def test_an_adapters_layers_are_not_passed_over() -> None:
     old = model.model.layers[1].self_attn.q_proj
     model.model.layers[1].self_attn.q_proj = Adapted(old.in_features, old.out_features, bias=False)
     assert not lean.covers(model, 40)
+
+
+def test_the_derivatives_that_are_written_out_are_those_of_the_values() -> None:
+    """Against finite differences in float64; 2 key heads with 2 query heads each, of 6 features, 3 × 5 tokens."""
+    keys, rows, dim, batch, n = shape = (2, 3, 6, 3, 5)
+    generator = torch.Generator().manual_seed(2)
+
+    def random(*size: int) -> torch.Tensor:
+        return torch.randn(size, generator=generator, dtype=torch.float64).requires_grad_()
+
+    cos, sin = random(dim, n).detach(), random(dim, n).detach()
+    assert torch.autograd.gradcheck(lambda x: lean._norm(x, 1e-2), random(6, 7))
+    assert torch.autograd.gradcheck(lean._gate, random(6, 7))
+    x, weight = random(keys * rows * dim, batch * n), random(keys * rows * dim)
+    assert torch.autograd.gradcheck(lambda x, weight: lean._turn(x, weight, cos, sin, shape, 1e-2), (x, weight))

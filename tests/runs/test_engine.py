@@ -12,6 +12,8 @@ import torch
 
 from sapo_viz.core.objective import CATALOG, Objective
 from sapo_viz.errors import ModelError, RunError
+from sapo_viz.models.rollout import completion_logprobs
+from sapo_viz.runs import engine
 from sapo_viz.runs.config import RunConfig
 from sapo_viz.runs.engine import train
 from sapo_viz.runs.events import RunEvent
@@ -90,6 +92,22 @@ def test_every_logged_metric_is_explained_and_every_explained_one_is_logged() ->
 def test_the_first_rollout_lies_at_the_start_and_later_ones_move_away() -> None:
     kl = [step["kl_start"] for step in steps(list(train(small(lr=1e-3))))]
     assert kl[0] == pytest.approx(0, abs=1e-6) and kl[-1] > 1e-4
+
+
+@pytest.mark.parametrize(("prompts", "measured"), [(4, 16), (12, 24), (16, 32)])
+def test_kl_to_the_start_is_measured_on_32_sequences_at_most(
+    monkeypatch: pytest.MonkeyPatch, prompts: int, measured: int
+) -> None:
+    """48 sequences are every second one: 24."""
+    seen = []
+
+    def look(policy: Any, rollout: Any, **more: Any) -> torch.Tensor:
+        seen.append(len(rollout.ids))
+        return completion_logprobs(policy, rollout, **more)
+
+    monkeypatch.setattr(engine, "completion_logprobs", look)
+    list(train(small(prompts=prompts, completions=4, steps=1)))
+    assert seen == [measured]
 
 
 def test_warm_up_raises_the_learning_rate_update_by_update() -> None:

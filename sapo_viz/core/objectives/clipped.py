@@ -13,18 +13,23 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+# 1 and 5e8 switch the clips off exactly: a ratio lies above 0 and, its log being held within ±20, below 4.9e8.
+
+
 def _eps_low(default: float, **more: Any) -> Any:
     text = "How far below 1 the ratio may fall before tokens with negative advantage get no gradient."
     names = {"TRL": "epsilon", "verl": "clip_ratio_low", "ms-swift": "epsilon", "torchforge": "clip_low"}
     latex = r"\varepsilon_{\text{low}}"
-    return knob(default, lo=1e-5, hi=0.999, symbol="ε_low", latex=latex, help=text, names=names, **more)
+    more = {"hi": 1.0} | more
+    return knob(default, lo=1e-5, symbol="ε_low", latex=latex, help=text, names=names, **more)
 
 
 def _eps_high(default: float, **more: Any) -> Any:
     text = "How far above 1 the ratio may rise before tokens with positive advantage get no gradient."
     names = {"TRL": "epsilon_high", "verl": "clip_ratio_high", "ms-swift": "epsilon_high", "torchforge": "clip_high"}
     latex = r"\varepsilon_{\text{high}}"
-    return knob(default, lo=1e-5, hi=10.0, symbol="ε_high", latex=latex, help=text, names=names, **more)
+    more = {"hi": 5e8} | more
+    return knob(default, lo=1e-5, symbol="ε_high", latex=latex, help=text, names=names, **more)
 
 
 def _clip(ratio: str) -> str:
@@ -244,8 +249,8 @@ class Gmpo(Objective):
         "log r is not held within ±20 before it is clipped.",
     )
 
-    eps_low: float = _eps_low(0.4, **_TOKEN_BAND)
-    eps_high: float = _eps_high(0.4, **_TOKEN_BAND)
+    eps_low: float = _eps_low(0.4, hi=20.0, **_TOKEN_BAND)  # in log r
+    eps_high: float = _eps_high(0.4, hi=20.0, **_TOKEN_BAND)
 
     def token_log_ratio(self, log_ratio: Tensor, advantages: Tensor) -> Tensor:
         clipped = log_ratio.clamp(-self.eps_low, self.eps_high)

@@ -209,8 +209,7 @@ def _functions() -> tuple[Any, Any, Any]:
     """Made on first use: torch is imported late."""
 
     def scale_of(x: Tensor, dim: int, eps: float) -> Tensor:
-        mean_square = (x * x).sum(dim, keepdim=True).div_(x.shape[dim])  # vector_norm and mean are far slower here
-        return mean_square.add_(eps).rsqrt_()
+        return (x * x).mean(dim, keepdim=True).add_(eps).rsqrt_()  # vector_norm is 30 times slower across rows
 
     class Norm(torch.autograd.Function):
         """∂x = ρ·(g − n·mean(g·n))"""
@@ -230,7 +229,7 @@ def _functions() -> tuple[Any, Any, Any]:
 
     class Turn(torch.autograd.Function):
         """y_i = m_i·cos_i + m_i′·sin_i with m = w·n, n the norm over a head's D features and i′ the other half's
-        feature. Written into, and read from, the order in which attention wants it, so that nothing is copied."""
+        feature. It comes out in the order in which attention wants it."""
 
         @staticmethod
         def forward(ctx: Any, x: Tensor, weight: Tensor, cos: Tensor, sin: Tensor, shape: Any, eps: float) -> Tensor:
@@ -242,18 +241,15 @@ def _functions() -> tuple[Any, Any, Any]:
             ctx.shape = shape
             for_own = (weight.view(-1, dim, 1) * cos).view(keys, rows, dim, 1, n)
             for_other = (weight.view(-1, dim, 1).roll(dim // 2, 1) * sin).view(keys, rows, dim, 1, n)
-            turned = x.new_empty(keys, batch, dim, rows, n)
-            _exchange(turned.permute(0, 3, 2, 1, 4), normed.view(shape), for_own, for_other)
-            return turned
+            return _exchanged(normed.view(shape), for_own, for_other).permute(0, 3, 2, 1, 4).contiguous()
 
         @staticmethod
         def backward(ctx: Any, *gradients: Tensor) -> tuple[Any, ...]:
             normed, scale, weight, cos, sin = ctx.saved_tensors
             keys, rows, dim, batch, n = ctx.shape
-            g = gradients[0].permute(0, 3, 2, 1, 4)
+            g = gradients[0].permute(0, 3, 2, 1, 4).contiguous()
             cos, sin = cos.view(dim, 1, n), sin.view(dim, 1, n)
-            inner = torch.empty_like(normed)  # ∂m
-            _exchange(inner.view(ctx.shape), g, cos, sin.roll(dim // 2, 0))
+            inner = _exchanged(g, cos, sin.roll(dim // 2, 0)).view(keys * rows, dim, -1)  # ∂m
             product = inner * normed
             along = torch.bmm(weight.view(-1, 1, dim) / dim, product)
             for_x = inner.mul_(weight.view(-1, dim, 1)).addcmul_(normed, along, value=-1).mul_(scale)
@@ -282,10 +278,11 @@ def _functions() -> tuple[Any, Any, Any]:
     return Norm, Turn, Gate
 
 
-def _exchange(out: Tensor, x: Tensor, own: Tensor, other: Tensor) -> None:
-    """out = x·own + x′·other, x′ being x with the halves of its features exchanged. [K, R, D, B, n] each"""
+def _exchanged(x: Tensor, own: Tensor, other: Tensor) -> Tensor:
+    """x·own + x′·other, x′ being x with the halves of its features exchanged. [K, R, D, B, n] each"""
     half = x.shape[-3] // 2
-    torch.mul(x, own, out=out)
+    out = x * own
     first, second = x.split(half, -3)
     for part, exchanged, factor in zip(out.split(half, -3), (second, first), other.split(half, -3), strict=True):
         part.addcmul_(exchanged, factor)
+    return out

@@ -31,7 +31,7 @@ def result_figure(result: Result, words: Callable[[str], str] = str) -> ResultPi
             x=[*steps, *reversed(steps)],
             y=[*high, *reversed(low)],
             fill="toself",
-            fillcolor=_faint(color),
+            fillcolor=_faint(color, 0.16 if len(result.arms) <= 3 else 0.08),
             line=dict(width=0),
             hoverinfo="skip",
             showlegend=False,
@@ -73,6 +73,6 @@ def styles(arms: tuple[ArmResult, ...]) -> list[tuple[str, str]]:
     return chosen
 
 
-def _faint(color: str) -> str:
+def _faint(color: str, opacity: float) -> str:
     red, green, blue = (int(color[at : at + 2], 16) for at in (1, 3, 5))
-    return f"rgba({red},{green},{blue},0.16)"
+    return f"rgba({red},{green},{blue},{opacity})"

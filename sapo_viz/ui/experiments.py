@@ -17,7 +17,6 @@ from sapo_viz.runs.measured import Measured, measured, seeds_of
 from sapo_viz.runs.presets import PAPER, PRESETS, Preset
 from sapo_viz.runs.records import Key, Record
 from sapo_viz.runs.store import RunStore
-from sapo_viz.ui.nav import page_file
 from sapo_viz.ui.state import url_choice
 from sapo_viz.ui.text import plain
 from sapo_viz.ui.train_live import live_runs
@@ -262,12 +261,16 @@ def at_a_glance() -> None:
         shipped = measured(preset.name)
         shown = _shipped(preset, shipped)
         with st.container(border=True, gap=None):
-            query = {"preset": preset.name}
-            st.page_link(
-                page_file("experiments"), label=f"**{_(preset.title)}**: {_(preset.question)}", query_params=query
-            )
+            # Not a page link: one to the page itself changes the page, and leaves the address as it was.
+            st.button(f"**{plain(_(preset.title))}**", type="tertiary", key=f"open-{preset.name}", on_click=_open,
+                      args=(preset.name,))  # fmt: skip
+            answer = _("Not measured yet.")
             if shipped and shown:
-                text = _("{answer} *(measured {date}, n = {n})*")
-                st.markdown(text.format(answer=plain(conclusion(shown, _)), date=shipped.date, n=shown.n))
-            else:
-                st.markdown(_("Not measured yet."))
+                answer = _("{answer} *(measured {date}, n = {n})*").format(
+                    answer=plain(conclusion(shown, _)), date=shipped.date, n=shown.n
+                )
+            st.markdown(f"{plain(_(preset.question))}  \n{answer}")
+
+
+def _open(name: str) -> None:
+    st.query_params.from_dict({"preset": name})

@@ -40,3 +40,11 @@ def test_each_experiment_has_a_link_of_its_own_and_fits_on_a_phone(visit: Visit,
     expect(page.get_by_role("heading", name=PRESETS[name].question)).to_be_visible()
     expect(page.locator(".js-plotly-plot").first).to_be_visible(timeout=20_000)
     assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= 390
+
+
+def test_the_overview_leads_from_one_experiment_to_another(visit: Visit) -> None:
+    page = visit("/experiments?preset=calm&seeds=3")
+    page.get_by_role("button", name=PRESETS["updates"].title).last.click()  # the first is the choice above
+    expect(page.get_by_role("heading", name=PRESETS["updates"].question)).to_be_visible()
+    expect(page).to_have_url(re.compile(r"preset=updates"))
+    expect(page.get_by_role("button", name=re.compile("Run it .*12 runs"))).to_be_visible()

@@ -1,4 +1,4 @@
-"""Home: what this is, in one screen. The dimmer and the switch, live, and the three doors."""
+"""Home: what this is, in one screen. The dimmer and the switch, live, and the four doors."""
 
 import streamlit as st
 
@@ -45,10 +45,16 @@ doors = [
         "train",
         _("Training"),
         ":material/play_circle:",
-        _("Start a small real fine-tuning run, watch it learn in seconds, and compare objectives over seeds."),
+        _("Start a small real fine-tuning run, watch it learn in seconds, and look into any step's tokens."),
+    ),
+    (
+        "experiments",
+        _("Experiments"),
+        ":material/science:",
+        _("Put the paper's claims to the test, with seeds and error bars: the answer is made from the numbers."),
     ),
 ]
-for column, (page, name, icon, text) in zip(st.columns(3), doors, strict=True):
+for column, (page, name, icon, text) in zip(st.columns(len(doors)), doors, strict=True):
     with column.container(border=True, height="stretch"):
         st.page_link(page_file(page), label=f"**{name}**", icon=icon)
         st.markdown(text)

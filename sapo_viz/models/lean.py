@@ -109,12 +109,21 @@ def logits(model: Any, ids: Tensor, *, keep: int, cache: LeanCache | None = None
     x = torch.nn.functional.embedding(ids.flatten(), ready.embedding).T.contiguous()
     for index, block in enumerate(ready.blocks):
         kept = None if cache is None else cache.layers[index]
-        x = torch.addmm(x, block.out, _attention(ready, block, _norm(x, ready.eps), batch, kept, begin))
+        # What follows the last layer's keys and values is wanted of `keep` tokens only. (A router wants to see all.)
+        rows = keep if index == len(ready.blocks) - 1 and block.mlp else n
+        attended = _attention(ready, block, _norm(x, ready.eps), batch, kept, begin, rows)
+        x = torch.addmm(_last(x, batch, rows), block.out, attended)
         x = _mlp(block, x, _norm(x, ready.eps), batch)
     if cache is not None:
         cache.length += n
-    last = x.view(-1, batch, n)[:, :, -keep:].reshape(len(x), -1)
-    return torch.nn.functional.linear(_norm(last, ready.eps).T, ready.head).view(batch, keep, -1)
+    normed = _norm(_last(x, batch, keep), ready.eps)
+    return torch.nn.functional.linear(normed.T, ready.head).view(batch, keep, -1)
+
+
+def _last(x: Tensor, batch: int, keep: int) -> Tensor:
+    """Each sequence's last tokens. [C, B·n] -> [C, B·keep]"""
+    each = x.view(len(x), batch, -1)
+    return x if each.shape[2] == keep else each[:, :, -keep:].reshape(len(x), -1)
 
 
 def prepare(model: Any, longest: int) -> Prepared:
@@ -151,26 +160,31 @@ def prepare(model: Any, longest: int) -> Prepared:
 
 
 def _attention(
-    ready: Prepared, block: Block, x: Tensor, batch: int, kept: tuple[Tensor, Tensor] | None, begin: int
+    ready: Prepared, block: Block, x: Tensor, batch: int, kept: tuple[Tensor, Tensor] | None, begin: int, rows: int
 ) -> Tensor:
-    """Causal attention; the query heads of a key head stand together in one product. [C, B·n] -> [H·D, B·n]"""
+    """Causal attention, of the last `rows` tokens to all. [C, B·n] -> [H·D, B·rows]
+
+    The query heads of a key head stand together in one product.
+    """
     dim, keys, groups, n = ready.dim, ready.keys, ready.groups, x.shape[1] // batch
     qk, v = (block.qkv @ x).split([keys * (groups + 1) * dim, keys * dim])
     cos, sin = (wave[:, begin : begin + n] for wave in ready.waves)
     turned = _turn(qk, block.turn, cos, sin, (keys, groups + 1, dim, batch, n), ready.eps)  # [H_kv, B, D, G+1, n]
     q, k = turned.view(keys * batch, dim, -1).split([groups * n, n], -1)
+    if rows < n:
+        q = q.unflatten(-1, (groups, n))[..., -rows:].flatten(2)
     v = v.view(keys, dim, batch, n).transpose(1, 2).reshape(-1, dim, n).transpose(1, 2)
     if kept is not None:
         end = begin + n
         kept[0][:, :, begin:end], kept[1][:, begin:end] = k, v
         k, v = kept[0][:, :, :end], kept[1][:, :end]
-    if n == 1:
+    if rows == 1:
         scores = torch.bmm(q.transpose(1, 2), k) * ready.scaling
     else:
-        future = torch.full((n, k.shape[2]), -torch.inf).triu(1 + begin).repeat(groups, 1)
+        future = torch.full((rows, k.shape[2]), -torch.inf).triu(1 + begin + n - rows).repeat(groups, 1)
         scores = torch.baddbmm(future, q.transpose(1, 2), k, alpha=ready.scaling)
-    out = torch.bmm(scores.softmax(-1), v).view(keys, batch, groups, n, dim)
-    return out.permute(0, 2, 4, 1, 3).reshape(-1, batch * n)
+    out = torch.bmm(scores.softmax(-1), v).view(keys, batch, groups, rows, dim)
+    return out.permute(0, 2, 4, 1, 3).reshape(-1, batch * rows)
 
 
 def _mlp(block: Block, x: Tensor, normed: Tensor, batch: int) -> Tensor:

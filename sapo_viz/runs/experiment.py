@@ -97,7 +97,7 @@ def analyse(preset: Preset, seeds: int, records: Mapping[Key, Record], switches:
         arms.append(
             ArmResult(
                 name=arm.name,
-                label=", ".join([arm.label, *changed]),
+                label=f"{arm.label} ({', '.join(changed)})" if changed else arm.label,
                 objective=configs[arm.name, 0].objective,
                 finals={seed: record.final for seed, record in own.items()},
                 collapsed=sum(record.collapsed for record in own.values()),

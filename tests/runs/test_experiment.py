@@ -110,7 +110,7 @@ def test_a_run_that_goes_on_or_failed_has_no_outcome() -> None:
 
 def test_switches_are_named_on_the_arm_that_they_change() -> None:
     shown = analyse(OUTLIER, 1, {}, ["dual-clip", "grad-clip"])
-    assert [arm.label for arm in shown.arms] == ["SAPO", "GRPO, dual clip", "GSPO"]
+    assert [arm.label for arm in shown.arms] == ["SAPO", "GRPO (dual clip)", "GSPO"]
     assert shown.arm("grpo").objective == "dual_clip"
 
 

@@ -58,6 +58,7 @@ def schema_markdown() -> str:
 
 # Runs where the file is trusted; a test runs it and compares with what the reader makes of the same file.
 CONVERT = """import json, torch
+
 d = torch.load("train.pt", weights_only=False, map_location="cpu")["rollout_data"]
 for i, n in enumerate(d["response_lengths"]):
     numbers = {"logprobs": "log_probs", "old_logprobs": "rollout_log_probs", "advantages": "advantages"}

@@ -195,5 +195,5 @@ def test_the_second_case_of_what_to_notice_is_one_press_away(launched: list[RunC
     [button] = [button for button in app.button if "second case" in button.label]
     start(button.click().run())
     [config] = launched
-    assert (config.optimizer, config.lr, config.grad_clip, config.steps) == ("sgd", 0.1, 0.0, 40)
+    assert (config.optimizer, config.lr, config.grad_clip, config.steps) == ("sgd", 0.05, 0.0, 40)
     assert config.epochs == 1, "the other settings are back at their defaults"

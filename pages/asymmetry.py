@@ -3,6 +3,7 @@
 import streamlit as st
 
 from sapo_viz.ui.exhibit_asymmetry import asymmetry
+from sapo_viz.ui.first import figure_first
 from sapo_viz.ui.words import _
 
 st.title(_("Where does the push of a bad update land?"))
@@ -14,6 +15,7 @@ st.caption(
 )
 
 asymmetry()
+figure_first("asymmetry")
 
 st.subheader(_("What to notice"))
 st.markdown(
@@ -31,9 +33,9 @@ st.markdown(
         "- **What it does not say.** It is one step at one position. Direction differs: good news concentrates, bad "
         "news spreads, and steps add up through shared weights and the optimiser, where thin noise may or may not "
         "average out. Only runs can tell, and few of them can fool: with plain gradient steps and no clipping, τ₋ = "
-        "0.95 ended 0.18 above 1.05 over the first four seeds (95 % interval 0.10 to 0.26), and over eight there was no "
-        "difference beyond seed noise: 0.53, 0.36 and 0.49 at τ₋ = 0.95, 1 and 1.05. An earlier policy was fooled the "
-        "other way: 1.05 gained 0.26 over seeds 1–4 and lost 0.14 over 9–14. *(measured here, 2026-11-22, n = 8: "
+        "0.95 ended 0.18 above 1.05 over the first four seeds (95 % interval 0.10 to 0.26), and over eight there was "
+        "no difference beyond seed noise: 0.53, 0.36 and 0.49 at τ₋ = 0.95, 1 and 1.05. An earlier policy was fooled "
+        "the other way: 1.05 gained 0.26 over seeds 1–4 and lost 0.14 over 9–14. *(measured here, 2026-11-22, n = 8: "
         "Experiments, τ₋ above or below τ₊; and when this project was designed)*"
     )
 )

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from sapo_viz.ui.exhibit_coherence import choose_sequences, coherence
+from sapo_viz.ui.first import figure_first
 from sapo_viz.ui.words import _
 
 st.title(_("Do token gates act like one gate on the sequence?"))
@@ -14,6 +15,7 @@ st.caption(
 )
 
 coherence(choose_sequences())
+figure_first("coherence")
 
 st.subheader(_("What to notice"))
 st.markdown(

@@ -5,6 +5,7 @@ import streamlit as st
 from sapo_viz.core.objective import CATALOG
 from sapo_viz.figures.exhibits_outlier import USUAL_OBJECTIVES
 from sapo_viz.ui.exhibit_outlier import left_out, outlier, outlier_choices
+from sapo_viz.ui.first import figure_first
 from sapo_viz.ui.state import url_choice
 from sapo_viz.ui.words import _
 
@@ -32,6 +33,7 @@ if not names:
     st.stop()
 
 outlier(names)
+figure_first("outlier")
 
 st.subheader(_("What to notice"))
 st.markdown(

@@ -57,8 +57,10 @@ class CurveLab {
     else this.showValues();
     this.figure.style.minHeight = `${this.layoutNow().height}px`;
     if (!this.Plotly) {
-      this.draw(); // at once, without Plotly
+      this.draw(); // at once, without Plotly, and the numbers a frame later
       await new Promise((painted) => requestAnimationFrame(() => setTimeout(painted)));
+      this.painted = true;
+      this.fillReadout();
       this.Plotly = await loadPlotly(data.plotly).catch(() => null); // the picture stays as it is, without hover
       if (!this.Plotly) return;
     }
@@ -391,7 +393,7 @@ class CurveLab {
   }
 
   fillReadout() {
-    if (!this.data.readout) return;
+    if (!this.data.readout || !this.painted) return;
     const words = this.data.labels, span = ([low, high]) => `${show(low)} – ${show(high)}`;
     const head = [[words.objective], ["A", words.sign_help], ["J"], ["w"], ["r·w"], [words.kept, words.kept_help], ["w ≥ 0.9", words.width_help], ["w ≥ 0.5", words.width_help], [words.peak, words.peak_help], [words.damps, words.damps_help]];
     const table = el("table", { "data-testid": "readout" }, el("caption", {}, `${words.at} r = ${show(this.readAt)}`));

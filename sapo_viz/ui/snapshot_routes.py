@@ -17,7 +17,6 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from sapo_viz.errors import RunError
-from sapo_viz.runs.snapshot_ratios import SCALE, WIDTH, snapshot_ratios
 from sapo_viz.runs.store import RunStore
 
 
@@ -26,6 +25,8 @@ def snapshot_routes() -> list[BaseRoute]:
 
 
 def _snapshots(request: Request) -> Response:  # not async: Starlette runs it in a thread, where files may be read
+    from sapo_viz.runs.snapshot_ratios import SCALE, WIDTH, snapshot_ratios  # numpy: not when the server starts
+
     run_id, after = request.query_params.get("run", ""), request.query_params.get("after", "-1")
     try:
         since = int(after)

@@ -12,7 +12,8 @@ from sapo_viz.ui.nav import page_file
 from sapo_viz.ui.text import plain
 from sapo_viz.ui.words import _
 
-st.set_page_config(page_title="SAPO Viz", layout="wide")
+# The icon costs an import of numpy. Set later, it would leave the tab to the page's own icon, fetched from outside.
+st.set_page_config(page_title="SAPO Viz", page_icon=str(ASSETS / "icon.svg"), layout="wide")
 
 main = [
     st.Page(page_file("home"), title=_("Home"), icon=":material/home:", default=True),
@@ -42,5 +43,3 @@ except Exception:  # a fault of ours: the log gets the traceback, the reader a s
         _("Something went wrong on our side; the details are in the server's log. Reload the page to go on."),
         icon=":material/error:",
     )
-# Last, because for an icon Streamlit imports numpy and Pillow, which the first picture need not wait for.
-st.set_page_config(page_icon=str(ASSETS / "icon.svg"))

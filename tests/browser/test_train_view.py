@@ -20,6 +20,11 @@ from scripts.browser import Server
 
 Visit = Callable[..., Page]
 READY = 30_000
+SETTLED = """() => {
+  const lines = document.querySelector('.live-plot')?.data?.length ?? 0, now = performance.now();
+  if (window.sapoLines !== lines) { window.sapoLines = lines; window.sapoSince = now; }
+  return lines > 0 && now - window.sapoSince > 700;
+}"""
 FIRST = "document.querySelector('.live-plot')?"  # the reward's
 
 
@@ -74,6 +79,7 @@ def open_page(visit: Visit, query: str, **how: Any) -> Page:
     page = visit(f"/train?{query}", **how)
     expect(page.locator(".live[data-ready]")).to_be_visible(timeout=READY)
     page.wait_for_function(f"{FIRST}.data?.some((t) => t.meta === 'mean' || t.mode === 'lines')", timeout=READY)
+    page.wait_for_function(SETTLED, timeout=READY)  # a run's rows come in more than one answer
     return page
 
 

@@ -59,7 +59,7 @@ def _events(request: Request) -> Response:  # not async: Starlette runs it in a 
             return _sentence(str(error))
         answers.append(_news(store, match[1], int(match[2])))
     missing = all(answer.startswith('{"error"') for answer in answers)
-    return _json(f'{{"runs":[{",".join(answers)}]}}', request, 404 if missing else 200)
+    return packed_json(f'{{"runs":[{",".join(answers)}]}}', request, 404 if missing else 200)
 
 
 def _news(store: RunStore, run_id: str, offset: int) -> str:
@@ -116,7 +116,8 @@ def _sentence(text: str) -> Response:
     return Response(json.dumps({"error": text}, ensure_ascii=False), 400, media_type="application/json")
 
 
-def _json(text: str, request: Request, status: int) -> Response:
+def packed_json(text: str, request: Request, status: int) -> Response:
+    """JSON as it stands, compressed where it is long and the browser takes that; never kept."""
     body = text.encode()
     headers = {"Cache-Control": "no-store", "Vary": "Accept-Encoding"}
     if len(body) >= _GZIP_FROM and "gzip" in request.headers.get("accept-encoding", ""):

@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 from typing import Any
 
@@ -18,6 +17,7 @@ from starlette.routing import BaseRoute, Route
 
 from sapo_viz.errors import RunError
 from sapo_viz.runs.store import RunStore
+from sapo_viz.ui.run_routes import packed_json
 
 
 def snapshot_routes() -> list[BaseRoute]:
@@ -42,8 +42,4 @@ def _snapshots(request: Request) -> Response:  # not async: Starlette runs it in
 
 
 def _json(answer: dict[str, Any], request: Request, status: int) -> Response:
-    body = json.dumps(answer, ensure_ascii=False, separators=(",", ":")).encode()
-    headers = {"Cache-Control": "no-store", "Vary": "Accept-Encoding"}
-    if len(body) > 4096 and "gzip" in request.headers.get("accept-encoding", ""):
-        body, headers["Content-Encoding"] = gzip.compress(body, compresslevel=5), "gzip"
-    return Response(body, status, headers, "application/json")
+    return packed_json(json.dumps(answer, ensure_ascii=False, separators=(",", ":")), request, status)

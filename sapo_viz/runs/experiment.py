@@ -10,8 +10,8 @@ import statistics
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from sapo_viz.runs.experiment_design import Preset
 from sapo_viz.runs.groups import group_key
-from sapo_viz.runs.presets import Preset
 from sapo_viz.runs.records import Key, Record
 from sapo_viz.runs.stats import fisher, mean_interval
 

@@ -15,6 +15,7 @@ from sapo_viz.errors import RunError
 from sapo_viz.runs import experiment_runs
 from sapo_viz.runs.conclusion import conclusion
 from sapo_viz.runs.experiment import analyse
+from sapo_viz.runs.experiment_design import MOST_SEEDS, Preset
 from sapo_viz.runs.experiment_text import (
     ARM_HEAD,
     DIFFERENCE_HEAD,
@@ -23,7 +24,7 @@ from sapo_viz.runs.experiment_text import (
     plain_table,
     result_json,
 )
-from sapo_viz.runs.presets import MOST_SEEDS, PRESETS, Preset, preset_of
+from sapo_viz.runs.presets import PRESETS, preset_of
 from sapo_viz.runs.store import RunStore
 
 _LOOK = 1.0  # seconds between two looks

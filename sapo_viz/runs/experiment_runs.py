@@ -14,8 +14,8 @@ from pathlib import Path
 from sapo_viz.errors import RunError
 from sapo_viz.runs import launcher
 from sapo_viz.runs.experiment import keys_of
+from sapo_viz.runs.experiment_design import Preset
 from sapo_viz.runs.groups import group_key
-from sapo_viz.runs.presets import Preset
 from sapo_viz.runs.records import Key, Record, find_records
 from sapo_viz.runs.schedule import START
 from sapo_viz.runs.slots import slot_count, try_lock

@@ -17,8 +17,8 @@ from typing import Any
 from sapo_viz.errors import SapoVizError
 from sapo_viz.runs.config import RunConfig
 from sapo_viz.runs.experiment import keys_of
+from sapo_viz.runs.experiment_design import MOST_SEEDS, Preset
 from sapo_viz.runs.groups import group_key
-from sapo_viz.runs.presets import MOST_SEEDS, Preset
 from sapo_viz.runs.records import Key, Record, record_from, record_json
 
 FOLDER = Path(__file__).parents[2] / "assets" / "experiments"

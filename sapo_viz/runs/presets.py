@@ -10,105 +10,12 @@ Bands follow the SAPO paper's experiments for GRPO (0.2 / 0.27) and are wider th
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
-from typing import Any
-
 from sapo_viz.errors import RunError
-from sapo_viz.runs.config import RunConfig
+from sapo_viz.runs.experiment_design import Arm, Preset, Switch
 
-MOST_SEEDS = 24
+__all__ = ["PAPER", "PRESETS", "preset_of"]
+
 PAPER = "2511.20347"
-Settings = Mapping[str, Any]  # of RunConfig, `objective` and `knobs` included
-
-
-@dataclass(frozen=True)
-class Arm:
-    name: str
-    label: str
-    settings: Settings
-
-
-@dataclass(frozen=True)
-class Switch:
-    """One component changed: in all arms, or in those that are named."""
-
-    name: str
-    label: str
-    help: str
-    settings: Settings = field(default_factory=dict)
-    arms: Mapping[str, Settings] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Preset:
-    """One question, the runs that answer it, and what was known beforehand.
-
-    `paper` is what arXiv 2511.20347 reports on it; `designed` what was measured while this project was designed, with
-    an earlier policy; `built` what else was tried with the bundled one; `reason` why the order is as it is, as far as
-    ablated. None of them is read by the sentence that a result ends in.
-    """
-
-    name: str
-    title: str
-    question: str
-    conditions: str
-    paper: str
-    designed: str
-    reason: str
-    settings: Settings
-    arms: tuple[Arm, ...]
-    switches: tuple[Switch, ...] = ()
-    compared: tuple[tuple[str, str], ...] = ()  # pairs of arms; the first with each other if empty
-    seeds: int = 4
-    seconds: float = 14.0  # of one run on one core of a small machine
-    built: str = ""
-
-    @property
-    def pairs(self) -> tuple[tuple[str, str], ...]:
-        first, *others = (arm.name for arm in self.arms)
-        return self.compared or tuple((first, other) for other in others)
-
-    def arm(self, name: str) -> Arm:
-        return next(arm for arm in self.arms if arm.name == name)
-
-    def switched(self, names: Collection[str]) -> tuple[Switch, ...]:
-        """The switches of these names, in their own order.
-
-        Raises:
-            RunError: there is none of that name, or two of them set one thing to different values.
-        """
-        known = [switch.name for switch in self.switches]
-        for name in names:
-            if name not in known:
-                raise RunError(f"{self.name} has no switch {name!r}; it has {', '.join(known) or 'none'}.")
-        chosen = tuple(switch for switch in self.switches if switch.name in names)
-        seen: dict[str, tuple[str, Any]] = {}
-        for switch in chosen:
-            for setting, value in switch.settings.items():
-                other, before = seen.setdefault(setting, (switch.name, value))
-                if before != value:
-                    raise RunError(f"{other} and {switch.name} both set {setting}; choose one of them.")
-        return chosen
-
-    def config(self, arm: str, seed: int, switches: Collection[str] = ()) -> RunConfig:
-        """The run of an arm with a seed, with these switches thrown."""
-        values: dict[str, Any] = {"device": "cpu"}  # policies this small are not faster on a GPU, and not the same
-        chosen = self.switched(switches)
-        parts = [self.settings, *(s.settings for s in chosen)]
-        parts += [self.arm(arm).settings, *(s.arms.get(arm, {}) for s in chosen)]
-        knobs: dict[str, float] = {}
-        for part in parts:
-            knobs |= part.get("knobs", {})
-            values |= {name: value for name, value in part.items() if name != "knobs"}
-        return RunConfig.from_dict(values | {"knobs": knobs, "seed": seed})
-
-    def configs(self, seeds: int, switches: Collection[str] = ()) -> dict[tuple[str, int], RunConfig]:
-        """(arm, seed) -> its run, all arms of one seed before the next: whoever stops early has whole seeds."""
-        if not 1 <= seeds <= MOST_SEEDS:
-            raise RunError(f"seeds is {seeds}; it takes whole numbers from 1 to {MOST_SEEDS}.")
-        return {(arm.name, seed): self.config(arm.name, seed, switches) for seed in range(seeds) for arm in self.arms}
-
 
 _GRPO_BAND = {"eps_low": 0.2, "eps_high": 0.27}
 _SAPO = Arm("sapo", "SAPO", {"objective": "sapo"})
@@ -116,15 +23,18 @@ _GRPO = Arm("grpo", "GRPO", {"objective": "grpo", "knobs": _GRPO_BAND})
 _GSPO = Arm("gspo", "GSPO", {"objective": "gspo", "knobs": {"eps_low": 0.03, "eps_high": 0.04}})
 _THREE = (_SAPO, _GRPO, _GSPO)
 
+# The ends of the knobs' ranges, where no ratio is clipped (core/objectives/clipped.py).
+_NO_LOWER, _NO_UPPER = {"eps_low": 1.0}, {"eps_high": 5e8}
 _LOWER_OFF = Switch(
     "lower-off", "GRPO: lower clip off",
-    "A token with A < 0 keeps its gradient however far its ratio has fallen (ε_low 0.999).",
-    arms={"grpo": {"knobs": {"eps_low": 0.999}}},
+    "A token with A < 0 keeps its gradient however far its ratio has fallen (ε_low 1).",
+    arms={"grpo": {"knobs": _NO_LOWER}},
 )  # fmt: skip
 _UPPER_OFF = Switch(
     "upper-off", "GRPO: upper clip off",
-    "A token with A > 0 keeps its gradient up to a ratio of 11 (ε_high 10).",
-    arms={"grpo": {"knobs": {"eps_high": 10.0}}},
+    "A token with A > 0 keeps its gradient however far its ratio has risen (ε_high 5e8, above any ratio here). With "
+    "the lower clip off as well, nothing is clipped.",
+    arms={"grpo": {"knobs": _NO_UPPER}},
 )  # fmt: skip
 _DUAL = Switch(
     "dual-clip", "GRPO: dual clip",
@@ -132,6 +42,11 @@ _DUAL = Switch(
     arms={"grpo": {"objective": "dual_clip", "knobs": {"dual_clip": 3.0}}},
 )  # fmt: skip
 _CLIPS = (_LOWER_OFF, _UPPER_OFF, _DUAL)
+_TAU_10 = Switch(
+    "tau-10", "SAPO: τ₋ = 10",
+    "A gate about as narrow as GRPO's band for A < 0: at r = 0.82 half of the weight is left.",
+    arms={"sapo": {"knobs": {"tau_neg": 10.0}}},
+)  # fmt: skip
 _GRAD_CLIP = Switch(
     "grad-clip", "Gradient clipping on", "Gradients longer than 1 are scaled down to 1.", {"grad_clip": 1.0}
 )
@@ -150,8 +65,8 @@ _ALL = (
         paper="Not in the paper as such. Its argument is about updates that have moved away from the sampler; where "
         "ratios stay near 1, all three objectives have the same gradient.",
         designed="SAPO 0.951 ± 0.002, GRPO 0.953 ± 0.002, GSPO 0.955 ± 0.002: all tie.",
-        reason="Nothing to gate: with r near 1, SAPO's weight is 1 and no token leaves GRPO's band, so the three "
-        "gradients are the same.",
+        reason="Nothing to gate: with r near 1, SAPO's weight is close to 1 and hardly a token leaves GRPO's band, so "
+        "the three gradients are nearly the same (computed).",
         settings={"lr": 1e-4},
         arms=_THREE,
         switches=(
@@ -173,8 +88,9 @@ _ALL = (
         "the reward fell below half of its best in 4 of 4 GRPO runs, and in 3 of 4 SAPO runs as well: too coarse to "
         "see the mechanism. The step size here is half of that; the switch brings 0.1 back.",
         reason="For A < 0 and r far above 1, GRPO's coefficient is r itself, without a bound: one token weighs as "
-        "much as fifty. SAPO's r·w stays below 1.6. As far as ablated it is the cap that counts, not the softness "
-        "(dual clip has it too); gradient clipping rescues GRPO, AdamW hides the difference.",
+        "much as fifty. SAPO's r·w stays below 1.6 (both computed). The switches test the rest: dual clip, whether "
+        "it is the cap that counts and not the softness; no clips, whether GRPO's own help at all; gradient clipping "
+        "and AdamW, whether what stands around the objective hides it.",
         settings=_SGD | {"lr": 0.05},
         arms=_THREE,
         switches=(
@@ -192,13 +108,14 @@ _ALL = (
         "as a source of such ratios; σ = 1 is far above what real engines differ by.",
         designed="SAPO 0.827 ± 0.023, GRPO 0.725 ± 0.020, GSPO 0.848 ± 0.024; GRPO without its lower clip 0.820. The "
         "difference grew with σ (0.3: none, 0.6: 0.03, 1: 0.10, 1.5: 0.23).",
-        reason="For A < 0 and r below 0.8 GRPO gives no gradient, SAPO about 0.8·r: most first errors lie there, "
-        "because the noise tricked the sampler into them, and GRPO does not learn from them. Recomputing the old "
-        "log-probs with the trainer removes the difference.",
+        reason="For A < 0 and r below 0.8 GRPO gives no gradient, SAPO about 0.8·r (computed). Most first errors "
+        "lie there (81 % in the design's runs, not counted again), because the noise tricked the sampler into them, "
+        "and GRPO does not learn from them. The switches test it: no lower clip, a gate as narrow as the clip, old "
+        "log-probs from the trainer.",
         settings={"sampler_noise": 1.0, "lr": 3e-4},
         arms=_THREE,
         switches=(
-            *_CLIPS,
+            *_CLIPS, _TAU_10,
             Switch("recompute", "Recompute old log-probs", "π_old is the trainer's before its first update, so that "
                    "ratios start at 1.", {"old_logprobs": "recomputed"}),
             Switch("sigma-0.3", "σ = 0.3", "A third of the noise.", {"sampler_noise": 0.3}),
@@ -215,14 +132,14 @@ _ALL = (
         "gradient when the policy has moved.",
         designed="SAPO 0.50 ± 0.07 (n = 9), GRPO 0.75 ± 0.03, GSPO 0.79 ± 0.04, unclipped 0.52 ± 0.04; GRPO without "
         "its lower clip 0.50; SAPO with τ₊ 1, τ₋ 10: 0.74 to 0.77; with 3 and 1: 0.10.",
-        reason="The same lower clip that costs GRPO its errors under a noisy sampler protects it here: the ratio of a "
-        "bad token has fallen through the run's own updates, and pushing on harms. SAPO at τ₋ = 1.05 still pushes.",
+        reason="The same lower clip that costs GRPO its errors under a noisy sampler protects it here: the switch "
+        "measures both. The likely reason, not measured by itself: the ratio of a bad token has fallen through the run's "
+        "own updates, and pushing on harms. SAPO at τ₋ = 1.05 still pushes, at τ₋ = 10 hardly.",
         settings={"lr": 3e-4, "minibatches": 8, "epochs": 2},
         arms=_THREE,
         switches=(
             *_CLIPS,
-            Switch("tau-10", "SAPO: τ₋ = 10", "A gate as narrow as GRPO's band for A < 0.",
-                   arms={"sapo": {"knobs": {"tau_neg": 10.0}}}),
+            _TAU_10,
             Switch("one-epoch", "One pass", "Half of the updates.", {"epochs": 1}),
         ),
         seconds=22.0,
@@ -264,13 +181,13 @@ _ALL = (
         designed="The order of the objectives was not measured. Changed routes explained about half of the variance "
         "of log r at learning rates from 1e-4 to 3e-4.",
         reason="Routes that change between rollout and update move the ratios without any learning; replay takes that "
-        "part away. Whether it decides anything at this size is what the runs say.",
+        "part away (by construction). Whether it decides anything at this size is what the runs say.",
         settings={"policy": "addition-moe-start", "lr": 3e-4},
         arms=(*_THREE, Arm("grpo-r2", "GRPO-R2", {**_GRPO.settings, "routing_replay": "r2"})),
         compared=(("sapo", "grpo"), ("sapo", "gspo"), ("sapo", "grpo-r2"), ("grpo-r2", "grpo")),
         switches=(
             Switch("lower-off", "GRPO and GRPO-R2: lower clip off", _LOWER_OFF.help,
-                   arms={name: {"knobs": {"eps_low": 0.999}} for name in ("grpo", "grpo-r2")}),
+                   arms={name: {"knobs": _NO_LOWER} for name in ("grpo", "grpo-r2")}),
             Switch("replay", "Replay for SAPO and GSPO too", "Routing replay (R2) with every objective.",
                    arms={name: {"routing_replay": "r2"} for name in ("sapo", "gspo")}),
             Switch("sgd", "Plain gradient steps", "SGD with 0.05, no gradient clipping.", _SGD | {"lr": 0.05}),

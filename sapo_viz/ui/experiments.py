@@ -12,9 +12,10 @@ from sapo_viz.figures.experiment import result_figure
 from sapo_viz.runs import experiment_runs
 from sapo_viz.runs.conclusion import conclusion
 from sapo_viz.runs.experiment import Result, analyse
+from sapo_viz.runs.experiment_design import Preset
 from sapo_viz.runs.experiment_text import arm_rows, difference_rows, markdown_table
 from sapo_viz.runs.measured import Measured, measured, seeds_of
-from sapo_viz.runs.presets import PAPER, PRESETS, Preset
+from sapo_viz.runs.presets import PAPER, PRESETS
 from sapo_viz.runs.records import Key, Record
 from sapo_viz.runs.store import RunStore
 from sapo_viz.ui.state import url_choice

@@ -19,10 +19,11 @@ from sapo_viz.runs.config import RunConfig
 from sapo_viz.runs.engine import train
 from sapo_viz.runs.events import RunEvent
 from sapo_viz.runs.experiment import analyse, keys_of
+from sapo_viz.runs.experiment_design import Arm, Preset
 from sapo_viz.runs.groups import group_key
 from sapo_viz.runs.log import append_event
 from sapo_viz.runs.measured import from_json, seeds_of, to_json
-from sapo_viz.runs.presets import PRESETS, Arm, Preset
+from sapo_viz.runs.presets import PRESETS
 from sapo_viz.runs.records import DIVERGED, find_records, record_of
 from sapo_viz.runs.store import RunStore
 from tests.runs.small_runs import small

@@ -6,11 +6,14 @@ import itertools
 import re
 
 import pytest
+import torch
 
+from sapo_viz.core.objective import CATALOG
 from sapo_viz.errors import RunError
+from sapo_viz.runs.experiment_design import MOST_SEEDS, Preset
 from sapo_viz.runs.groups import differing_settings, flat_settings
 from sapo_viz.runs.measured import measured, seeds_of
-from sapo_viz.runs.presets import MOST_SEEDS, PRESETS, Preset, preset_of
+from sapo_viz.runs.presets import PRESETS, preset_of
 from scripts import make_experiments
 
 EACH = pytest.mark.parametrize("preset", PRESETS.values(), ids=list(PRESETS))
@@ -79,8 +82,9 @@ def test_the_presets_of_the_design_have_its_settings() -> None:
         ("outlier", "lr-0.1", "grpo", "lr", 0.1),
         ("mismatch", "recompute", "grpo", "old_logprobs", "recomputed"),
         ("mismatch", "sigma-0.3", "sapo", "sampler_noise", 0.3),
-        ("mismatch", "lower-off", "grpo", "grpo.eps_low", 0.999),
-        ("updates", "upper-off", "grpo", "grpo.eps_high", 10.0),
+        ("mismatch", "lower-off", "grpo", "grpo.eps_low", 1.0),
+        ("updates", "upper-off", "grpo", "grpo.eps_high", 5e8),
+        ("mismatch", "tau-10", "sapo", "sapo.tau_neg", 10.0),
         ("updates", "tau-10", "sapo", "sapo.tau_neg", 10.0),
     ],
 )
@@ -91,7 +95,7 @@ def test_a_switch_changes_one_component(preset: str, switch: str, arm: str, sett
 
 def test_dual_clip_and_no_lower_clip_go_together() -> None:
     config = PRESETS["outlier"].config("grpo", 0, ["dual-clip", "lower-off"])
-    assert dict(config.knobs) == {"eps_low": 0.999, "eps_high": 0.27, "dual_clip": 3.0}
+    assert dict(config.knobs) == {"eps_low": 1.0, "eps_high": 0.27, "dual_clip": 3.0}
 
 
 def test_switches_that_contradict_each_other_are_refused_by_name() -> None:
@@ -130,7 +134,18 @@ def test_the_page_of_results_is_current() -> None:
     assert make_experiments.PAGE.read_text(encoding="utf-8") == make_experiments.page()
 
 
-def test_every_ablation_that_is_measured_is_a_switch_of_its_preset() -> None:
-    for name, variants in make_experiments.ABLATIONS.items():
-        for switches in variants:
-            assert PRESETS[name].switched(switches)
+def test_every_switch_is_measured_by_itself() -> None:
+    for preset in PRESETS.values():
+        for switch in preset.switches:
+            assert (switch.name,) in make_experiments.variants(preset)
+    places = {(preset.name, switches) for preset in PRESETS.values() for switches in make_experiments.variants(preset)}
+    assert make_experiments.SEEDS.keys() <= places
+
+
+@pytest.mark.parametrize("log_ratio", [-20.0, -3.0, 3.0, 20.0])
+@pytest.mark.parametrize("advantage", [-1.0, 1.0])
+def test_with_both_clips_off_nothing_is_clipped(log_ratio: float, advantage: float) -> None:
+    """Exactly: the surrogate is r·A over the whole range that a log-ratio is held in."""
+    config = PRESETS["outlier"].config("grpo", 0, ["lower-off", "upper-off"])
+    z, a = torch.tensor(log_ratio), torch.tensor(advantage)
+    assert config.make_objective().surrogate(z, a, z, z) == CATALOG["unclipped"]().surrogate(z, a, z, z)

@@ -14,8 +14,9 @@ from sapo_viz.runs.conclusion import conclusion
 from sapo_viz.runs.config import RunConfig
 from sapo_viz.runs.events import RunEvent
 from sapo_viz.runs.experiment import analyse
+from sapo_viz.runs.experiment_design import Preset
 from sapo_viz.runs.log import append_event
-from sapo_viz.runs.presets import PRESETS, Preset
+from sapo_viz.runs.presets import PRESETS
 from sapo_viz.runs.store import RunStore
 from sapo_viz.runs.worker_file import write_worker
 from sapo_viz.ui import experiments

@@ -1,0 +1,101 @@
+"""What an experiment is made of: arms that run with the same seeds, and switches that change one component."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sapo_viz.errors import RunError
+from sapo_viz.runs.config import RunConfig
+
+MOST_SEEDS = 24
+Settings = Mapping[str, Any]  # of RunConfig, `objective` and `knobs` included
+
+
+@dataclass(frozen=True)
+class Arm:
+    name: str
+    label: str
+    settings: Settings
+
+
+@dataclass(frozen=True)
+class Switch:
+    """One component changed: in all arms, or in those that are named."""
+
+    name: str
+    label: str
+    help: str
+    settings: Settings = field(default_factory=dict)
+    arms: Mapping[str, Settings] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Preset:
+    """One question, the runs that answer it, and what was known beforehand.
+
+    `paper` is what arXiv 2511.20347 reports on it; `designed` what was measured while this project was designed, with
+    an earlier policy; `built` what else was tried with the bundled one; `reason` why the order is as it is, as far as
+    ablated. None of them is read by the sentence that a result ends in.
+    """
+
+    name: str
+    title: str
+    question: str
+    conditions: str
+    paper: str
+    designed: str
+    reason: str
+    settings: Settings
+    arms: tuple[Arm, ...]
+    switches: tuple[Switch, ...] = ()
+    compared: tuple[tuple[str, str], ...] = ()  # pairs of arms; the first with each other if empty
+    seeds: int = 4
+    seconds: float = 14.0  # of one run on one core of a small machine
+    built: str = ""
+
+    @property
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        first, *others = (arm.name for arm in self.arms)
+        return self.compared or tuple((first, other) for other in others)
+
+    def arm(self, name: str) -> Arm:
+        return next(arm for arm in self.arms if arm.name == name)
+
+    def switched(self, names: Collection[str]) -> tuple[Switch, ...]:
+        """The switches of these names, in their own order.
+
+        Raises:
+            RunError: there is none of that name, or two of them set one thing to different values.
+        """
+        known = [switch.name for switch in self.switches]
+        for name in names:
+            if name not in known:
+                raise RunError(f"{self.name} has no switch {name!r}; it has {', '.join(known) or 'none'}.")
+        chosen = tuple(switch for switch in self.switches if switch.name in names)
+        seen: dict[str, tuple[str, Any]] = {}
+        for switch in chosen:
+            for setting, value in switch.settings.items():
+                other, before = seen.setdefault(setting, (switch.name, value))
+                if before != value:
+                    raise RunError(f"{other} and {switch.name} both set {setting}; choose one of them.")
+        return chosen
+
+    def config(self, arm: str, seed: int, switches: Collection[str] = ()) -> RunConfig:
+        """The run of an arm with a seed, with these switches thrown."""
+        values: dict[str, Any] = {"device": "cpu"}  # policies this small are not faster on a GPU, and not the same
+        chosen = self.switched(switches)
+        parts = [self.settings, *(s.settings for s in chosen)]
+        parts += [self.arm(arm).settings, *(s.arms.get(arm, {}) for s in chosen)]
+        knobs: dict[str, float] = {}
+        for part in parts:
+            knobs |= part.get("knobs", {})
+            values |= {name: value for name, value in part.items() if name != "knobs"}
+        return RunConfig.from_dict(values | {"knobs": knobs, "seed": seed})
+
+    def configs(self, seeds: int, switches: Collection[str] = ()) -> dict[tuple[str, int], RunConfig]:
+        """(arm, seed) -> its run, all arms of one seed before the next: whoever stops early has whole seeds."""
+        if not 1 <= seeds <= MOST_SEEDS:
+            raise RunError(f"seeds is {seeds}; it takes whole numbers from 1 to {MOST_SEEDS}.")
+        return {(arm.name, seed): self.config(arm.name, seed, switches) for seed in range(seeds) for arm in self.arms}

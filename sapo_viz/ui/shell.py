@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 import streamlit as st
 
@@ -32,6 +33,7 @@ exhibits = [
         page_file("asymmetry"), title=_("Asymmetric temperatures"), icon=":material/balance:", url_path="asymmetry"
     ),
 ]
+st.html(Path(__file__).with_name("page.css"))
 page = st.navigation({"": main, _("Exhibits"): exhibits}, position="top")  # the nameless section has no menu
 try:
     page.run()

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from sapo_viz.ui.experiments import at_a_glance, background, choose_preset, controls, result, runs_of
+from sapo_viz.ui.experiments_pair import side_by_side
 from sapo_viz.ui.words import _
 
 st.title(_("Does it hold here? Ask, and count the seeds"))
@@ -17,6 +18,7 @@ st.header(_(preset.question))
 st.caption(_(preset.conditions))
 plan = controls(preset)
 result(plan)
+side_by_side(preset)
 background(preset)
 runs_of(plan)
 at_a_glance()

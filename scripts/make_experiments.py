@@ -19,35 +19,40 @@ sys.path.insert(0, str(ROOT))
 
 from sapo_viz.runs import experiment_runs  # noqa: E402
 from sapo_viz.runs.conclusion import conclusion  # noqa: E402
-from sapo_viz.runs.experiment import analyse, keys_of  # noqa: E402
+from sapo_viz.runs.experiment import Result, analyse, keys_of  # noqa: E402
 from sapo_viz.runs.experiment_design import MOST_SEEDS, Preset  # noqa: E402
 from sapo_viz.runs.experiment_text import (  # noqa: E402
     ARM_HEAD,
+    CHANGE_HEAD,
     DIFFERENCE_HEAD,
     arm_rows,
+    change_rows,
     difference_rows,
     markdown_table,
 )
 from sapo_viz.runs.groups import group_key  # noqa: E402
 from sapo_viz.runs.measured import FOLDER, Measured, measured, seeds_of, to_json  # noqa: E402
-from sapo_viz.runs.presets import PAPER, PRESETS  # noqa: E402
+from sapo_viz.runs.presets import PAPER, PRESETS, SAME_CLIP  # noqa: E402
 from sapo_viz.runs.records import Key  # noqa: E402
 from sapo_viz.runs.store import RunStore  # noqa: E402
 
 PAGE = ROOT / "docs" / "experiments.md"
-# Where the preset's own seeds are too few to tell.
+# Where the preset's own seeds are too few to tell. Runs that collapse or do not differ from seed to seed as widely as
+# rewards can, so what rescues them takes eight.
 SEEDS: dict[tuple[str, tuple[str, ...]], int] = {
-    ("outlier", ()): 8, ("tau", ()): 8, ("mismatch", ()): 6, ("updates", ()): 6,
-    ("mismatch", ("lower-off",)): 6, ("updates", ("lower-off",)): 6,
-}  # fmt: skip
+    **{("outlier", names): 8 for names in ((), ("dual-clip",), ("lower-off", "upper-off"), ("grad-clip",), ("adam",))},
+    **{(name, names): 6 for name in SAME_CLIP.presets for names in ((), *((s,) for s in SAME_CLIP.switches))},
+    ("tau", ()): 8,
+}
 
 INTRO = """# Experiments
 
 Every number on this page comes from a run of the bundled policies with the settings of its card (page *Experiments*, or
 `python -m sapo_viz experiment NAME`), made by `scripts/make_experiments.py`; the runs' curves are in
 `assets/experiments/`. Rewards are means of a run's last ten of 40 steps; ± is the standard deviation over seeds.
-Differences are paired by seed, with Student's 95 % interval for each one by itself. Collapsed: the mean reward of
-five steps fell below half of the best such mean before, which was at least 0.3, and stayed there
+Differences are paired by seed, with Student's 95 % interval for each one by itself: of twenty such intervals one
+misses, and there are {intervals} on this page. Collapsed: the mean reward of five steps
+fell below half of the best such mean before, which was at least 0.3, and stayed there
 (`sapo_viz/runs/collapse.py`). The sentence under each table is generated from its numbers.
 
 A policy of 75,776 or 125,952 parameters that adds three-digit numbers supports or refutes nothing at the paper's scale.
@@ -100,7 +105,13 @@ def machine() -> str:
 
 
 def page() -> str:
-    return "\n".join([INTRO, *(section(preset) for preset in PRESETS.values())])
+    sections = []
+    for preset in PRESETS.values():
+        sections.append(section(preset))
+        if preset.name == SAME_CLIP.presets[-1]:
+            sections.append(side_by_side())
+    text = "\n".join(sections)
+    return "\n".join([INTRO.format(intervals=text.count(" to +") + text.count(" to −")), text])
 
 
 def section(preset: Preset) -> str:
@@ -117,18 +128,36 @@ def section(preset: Preset) -> str:
 
 
 def results(preset: Preset, shipped: Measured) -> list[str]:
-    lines = []
+    """Table and sentence of the preset as it stands, then of what each switch changes."""
+    lines, rows, sentences = [], [], []
     for switches in variants(preset):
         seeds = seeds_of(preset, shipped, switches)
         if not seeds:
             continue
         result = analyse(preset, seeds, shipped.records, switches)
-        if switches:
-            lines += ["### " + ", ".join(switch.label for switch in preset.switched(switches)), ""]
-        lines += [markdown_table(ARM_HEAD, arm_rows(result)), ""]
-        lines += [markdown_table(DIFFERENCE_HEAD, difference_rows(result)), ""]
-        lines += [f"**{conclusion(result)}**", ""]
+        if not switches:
+            lines += table_and_sentence(result)
+            continue
+        label = ", ".join(switch.label for switch in preset.switched(switches))
+        rows += [[label, *row] for row in change_rows(result)]
+        sentences.append(f"- *{label}*: {conclusion(result)}")
+    if rows:
+        lines += ["### One component changed", "", markdown_table(["Changed", *CHANGE_HEAD], rows), "", *sentences, ""]
     return lines
+
+
+def table_and_sentence(result: Result) -> list[str]:
+    tables = [markdown_table(ARM_HEAD, arm_rows(result)), "", markdown_table(DIFFERENCE_HEAD, difference_rows(result))]
+    return [*tables, "", f"**{conclusion(result)}**", ""]
+
+
+def side_by_side() -> str:
+    lines = [f"## {SAME_CLIP.title}", "", SAME_CLIP.text, ""]
+    for name in SAME_CLIP.presets:
+        preset, shipped = PRESETS[name].opened(SAME_CLIP.switches), measured(name)
+        if shipped and (seeds := seeds_of(preset, shipped)):
+            lines += [f"### {preset.title}", "", *table_and_sentence(analyse(preset, seeds, shipped.records))]
+    return "\n".join(lines)
 
 
 def measure(preset: Preset, switches: tuple[str, ...], store: RunStore) -> None:

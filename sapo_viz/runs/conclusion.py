@@ -1,7 +1,7 @@
 """One sentence about an experiment, made from its numbers alone: it knows no paper, no design and no hope.
 
-It is made of at most three clauses: how far the runs have come, if not all are done; how many collapsed; and which
-differences are larger than seed noise. Every branch has a test on made-up numbers.
+It says how far the runs have come, if not all are done; how many collapsed; what the switches changed, if any are
+thrown; and which differences are larger than seed noise. Every branch has a test on made-up numbers.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def conclusion(result: Result, words: Callable[[str], str] = str) -> str:
         clauses.append(text.format(done=result.done, wanted=result.wanted, failed=_failed(failed, words)))
     if any(arm.collapsed for arm in result.arms):
         clauses.append(_collapses(result, words))
-    return _joined([*clauses, *_differences(result, words)])
+    return _joined([*clauses, *_changes(result, words), *_differences(result, words)])
 
 
 def _failed(number: int, words: Callable[[str], str]) -> str:
@@ -57,13 +57,44 @@ def _most_first(result: Result) -> list[ArmResult]:
     return sorted(result.arms, key=lambda arm: -arm.collapsed / max(arm.n, 1))
 
 
+def _changes(result: Result, words: Callable[[str], str]) -> list[str]:
+    """What the switches made of the arms that they change, each against itself."""
+    told = [(arm, arm.change) for arm in result.arms if arm.change and arm.change.interval]
+    clear = sorted(((arm, d) for arm, d in told if d.clear), key=lambda pair: -abs(pair[1].mean or 0.0))
+    unclear = [(arm, d) for arm, d in told if not d.clear]
+    clauses = [_gain(arm, d, words) for arm, d in clear]
+    if not unclear:
+        return clauses
+    numbers = dict(n=min(d.n for _, d in unclear), widest=_rounded(_widest([d for _, d in unclear])))
+    if clear:
+        arms = ", ".join(arm.label for arm, _ in unclear)
+        text = words("for {arms} the change is within seed noise (n = {n}; one of up to {widest} could hide)")
+        return [*clauses, text.format(arms=arms, **numbers)]
+    text = words("the change makes no difference beyond seed noise (n = {n}; one of up to {widest} could hide)")
+    return [text.format(**numbers)]
+
+
+def _gain(arm: ArmResult, d: Difference, words: Callable[[str], str]) -> str:
+    assert d.mean is not None and d.interval is not None
+    low, high = d.interval
+    text = words("{arm} gains {by} by the change (95 % interval {low} to {high}, n = {n})")
+    if d.mean < 0:
+        low, high = -high, -low
+        text = words("{arm} loses {by} by the change (95 % interval {low} to {high}, n = {n})")
+    return text.format(arm=arm.label, by=_rounded(abs(d.mean)), low=_rounded(low), high=_rounded(high), n=d.n)
+
+
+def _widest(differences: list[Difference]) -> float:
+    return max(abs(end) for d in differences for end in d.interval or (0.0,))
+
+
 def _differences(result: Result, words: Callable[[str], str]) -> list[str]:
     clear = sorted((d for d in result.differences if d.clear), key=lambda d: -abs(d.mean or 0.0))
     unclear = [d for d in result.differences if not d.clear]
     clauses = [_clear(result, d, words) for d in clear]
     if not unclear:
         return clauses
-    widest = max(abs(end) for d in unclear for end in d.interval or (0.0,))
+    widest = _widest(unclear)
     n = min(d.n for d in unclear)
     if clear:
         pairs = ", ".join(_pair(result, d, words) for d in unclear)

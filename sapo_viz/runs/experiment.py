@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sapo_viz.runs.experiment_design import Preset
 from sapo_viz.runs.groups import group_key
@@ -28,6 +28,7 @@ class ArmResult:
     finals: Mapping[int, float]  # seed -> reward of the last ten steps
     collapsed: int  # runs
     curve: Sequence[tuple[float, float, float]]  # by step: mean, lowest, highest over the seeds
+    change: Difference | None = None  # against the same arm without the switches; None where they leave it as it was
 
     @property
     def n(self) -> int:
@@ -87,23 +88,25 @@ def keys_of(preset: Preset, seeds: int, switches: Collection[str] = ()) -> dict[
 
 
 def analyse(preset: Preset, seeds: int, records: Mapping[Key, Record], switches: Collection[str] = ()) -> Result:
-    """The result of the first `seeds` seeds, from the records that there are."""
+    """The result of the first `seeds` seeds, from the records that there are.
+
+    With switches, an arm that they change is compared with itself as well, if the runs without them are among the
+    records.
+    """
     configs = preset.configs(seeds, switches)
     found = {place: records.get(key) for place, key in keys_of(preset, seeds, switches).items()}
+    plain = keys_of(preset, seeds)
+    before = {place: records.get(key) for place, key in plain.items()}
     arms = []
     for arm in preset.arms:
-        own = {seed: record for (name, seed), record in found.items() if name == arm.name and record and record.counts}
-        changed = [switch.label.partition(": ")[2] for switch in preset.switched(switches) if arm.name in switch.arms]
-        arms.append(
-            ArmResult(
-                name=arm.name,
-                label=f"{arm.label} ({', '.join(changed)})" if changed else arm.label,
-                objective=configs[arm.name, 0].objective,
-                finals={seed: record.final for seed, record in own.items()},
-                collapsed=sum(record.collapsed for record in own.values()),
-                curve=_band([record.curve for record in own.values()]),
-            )
-        )
+        changed = [switch.change for switch in preset.switched(switches) if arm.name in switch.arms]
+        label = f"{arm.label} ({', '.join(changed)})" if changed else arm.label
+        objective = configs[arm.name, 0].objective
+        result = _arm(arm.name, label, objective, found)
+        if plain[arm.name, 0] != (group_key(configs[arm.name, 0]), 0):
+            change = _difference(result, _arm(arm.name, arm.label, objective, before))
+            result = replace(result, change=change if change.n else None)
+        arms.append(result)
     by_name = {arm.name: arm for arm in arms}
     there = list({id(record): record for record in found.values() if record}.values())  # two arms may be one run
     return Result(
@@ -114,6 +117,18 @@ def analyse(preset: Preset, seeds: int, records: Mapping[Key, Record], switches:
         live=sum(record.state == "live" for record in there),
         failed=tuple(record.message for record in there if record.state == "failed"),
         seconds=sum(record.seconds for record in there if record.counts),
+    )
+
+
+def _arm(name: str, label: str, objective: str, found: Mapping[tuple[str, int], Record | None]) -> ArmResult:
+    own = {seed: record for (arm, seed), record in found.items() if arm == name and record and record.counts}
+    return ArmResult(
+        name=name,
+        label=label,
+        objective=objective,
+        finals={seed: record.final for seed, record in own.items()},
+        collapsed=sum(record.collapsed for record in own.values()),
+        curve=_band([record.curve for record in own.values()]),
     )
 
 

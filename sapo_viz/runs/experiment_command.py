@@ -18,8 +18,10 @@ from sapo_viz.runs.experiment import analyse
 from sapo_viz.runs.experiment_design import MOST_SEEDS, Preset
 from sapo_viz.runs.experiment_text import (
     ARM_HEAD,
+    CHANGE_HEAD,
     DIFFERENCE_HEAD,
     arm_rows,
+    change_rows,
     difference_rows,
     plain_table,
     result_json,
@@ -55,13 +57,15 @@ def run(args: argparse.Namespace) -> int:
         stopped = experiment_runs.stop(preset, seeds, switches, store)
         _say(f"\nstopped {stopped} runs; the same command goes on with them.")
         interrupted = True
-    result = analyse(preset, seeds, experiment_runs.records(preset, seeds, switches, store), switches)
+    result = analyse(preset, seeds, experiment_runs.compared_records(preset, seeds, switches, store), switches)
     if args.json:
         about = {"preset": preset.name, "question": preset.question, "switches": switches}
         print(json.dumps(about | result_json(result), indent=1, ensure_ascii=False))
     else:
         print(plain_table(ARM_HEAD, arm_rows(result)))
         print(plain_table(DIFFERENCE_HEAD, difference_rows(result)))
+        if changes := change_rows(result):
+            print(plain_table(CHANGE_HEAD, changes))
         print(conclusion(result))
         print(f"The paper (arXiv 2511.20347): {preset.paper}")
     if interrupted:

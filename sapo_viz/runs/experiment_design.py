@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sapo_viz.errors import RunError
@@ -29,6 +29,11 @@ class Switch:
     help: str
     settings: Settings = field(default_factory=dict)
     arms: Mapping[str, Settings] = field(default_factory=dict)
+
+    @property
+    def change(self) -> str:
+        """What it does to an arm that it names: `lower clip off` of `GRPO: lower clip off`."""
+        return self.label.rpartition(": ")[2]
 
 
 @dataclass(frozen=True)
@@ -84,18 +89,44 @@ class Preset:
 
     def config(self, arm: str, seed: int, switches: Collection[str] = ()) -> RunConfig:
         """The run of an arm with a seed, with these switches thrown."""
-        values: dict[str, Any] = {"device": "cpu"}  # policies this small are not faster on a GPU, and not the same
         chosen = self.switched(switches)
         parts = [self.settings, *(s.settings for s in chosen)]
         parts += [self.arm(arm).settings, *(s.arms.get(arm, {}) for s in chosen)]
-        knobs: dict[str, float] = {}
-        for part in parts:
-            knobs |= part.get("knobs", {})
-            values |= {name: value for name, value in part.items() if name != "knobs"}
-        return RunConfig.from_dict(values | {"knobs": knobs, "seed": seed})
+        device = {"device": "cpu"}  # policies this small are not faster on a GPU, and not the same
+        return RunConfig.from_dict(_merged([device, *parts, {"seed": seed}]))
 
     def configs(self, seeds: int, switches: Collection[str] = ()) -> dict[tuple[str, int], RunConfig]:
         """(arm, seed) -> its run, all arms of one seed before the next: whoever stops early has whole seeds."""
         if not 1 <= seeds <= MOST_SEEDS:
             raise RunError(f"seeds is {seeds}; it takes whole numbers from 1 to {MOST_SEEDS}.")
         return {(arm.name, seed): self.config(arm.name, seed, switches) for seed in range(seeds) for arm in self.arms}
+
+    def opened(self, names: Collection[str]) -> Preset:
+        """What these switches do to the arms that they name, as a preset: each such arm, and it with the switch."""
+        arms: dict[str, Arm] = {}
+        for switch in self.switched(names):
+            for name, settings in switch.arms.items():
+                arm = arms.setdefault(name, self.arm(name))
+                label = f"{arm.label} ({switch.change})"
+                arms[f"{name}-{switch.name}"] = Arm("", label, _merged([arm.settings, settings]))
+        named = tuple(replace(arm, name=name) for name, arm in arms.items())
+        pairs = tuple((f"{name}-{switch.name}", name) for switch in self.switched(names) for name in switch.arms)
+        return replace(self, arms=named, compared=pairs, switches=())
+
+
+@dataclass(frozen=True)
+class SideBySide:
+    """Two presets that are read together, because the same switches do something else in each."""
+
+    title: str
+    text: str
+    presets: tuple[str, str]
+    switches: tuple[str, ...]
+
+
+def _merged(parts: Sequence[Settings]) -> dict[str, Any]:
+    """Later settings over earlier ones, knob by knob."""
+    values: dict[str, Any] = {}
+    for part in parts:
+        values |= {**part, "knobs": {**values.get("knobs", {}), **part.get("knobs", {})}}
+    return values

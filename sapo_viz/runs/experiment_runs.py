@@ -71,6 +71,14 @@ def records(
     return find_records(store or RunStore(), set(keys_of(preset, seeds, switches).values()))
 
 
+def compared_records(
+    preset: Preset, seeds: int, switches: Collection[str] = (), store: RunStore | None = None
+) -> dict[Key, Record]:
+    """The same, and those without the switches, which tell what the switches change."""
+    keys = {*keys_of(preset, seeds, switches).values(), *keys_of(preset, seeds).values()}
+    return find_records(store or RunStore(), keys)
+
+
 def progress(preset: Preset, seeds: int, found: Mapping[Key, Record], switches: Collection[str] = ()) -> Progress:
     """Runs done, and the time that those alive still need: the pace of what ran here, shared among the slots."""
     wanted = set(keys_of(preset, seeds, switches).values())

@@ -47,6 +47,16 @@ def difference_rows(result: Result) -> list[list[str]]:
     ]
 
 
+def change_rows(result: Result) -> list[list[str]]:
+    """One row an arm that the switches change: reward, collapsed, and what has changed for it."""
+    return [
+        [arm.label, mean_sd(arm.mean, arm.sd), f"{arm.collapsed} of {arm.n}", difference_text(arm.change)]
+        for arm in result.arms
+        if arm.change
+    ]
+
+
+CHANGE_HEAD = ["Setting", "Reward", "Collapsed", "Change, seed by seed (95 % interval)"]
 ARM_HEAD = ["Setting", "Reward, last 10 steps (mean ± sd)", "Each seed", "Collapsed"]
 DIFFERENCE_HEAD = ["Paired difference", "Mean (95 % interval, Student's t)", "Seeds"]
 
@@ -74,13 +84,16 @@ def result_json(result: Result) -> dict[str, Any]:
                 "sd": arm.sd,
                 "collapsed": arm.collapsed,
                 "seeds": {str(seed): final for seed, final in sorted(arm.finals.items())},
+                "change": _difference_json(arm.change) if arm.change else None,
             }
             for arm in result.arms
         ],
-        "differences": [
-            {"first": d.first, "second": d.second, "n": d.n, "mean": d.mean, "interval": d.interval, "clear": d.clear}
-            for d in result.differences
-        ],
+        "differences": [{"first": d.first, "second": d.second} | _difference_json(d) for d in result.differences],
         "runs": {"wanted": result.wanted, "done": result.done, "failed": len(result.failed)},
         "sentence": conclusion(result),
     }
+
+
+def _difference_json(difference: Difference) -> dict[str, Any]:
+    names = ("n", "mean", "interval", "clear")
+    return {name: getattr(difference, name) for name in names}

@@ -11,9 +11,9 @@ Bands follow the SAPO paper's experiments for GRPO (0.2 / 0.27) and are wider th
 from __future__ import annotations
 
 from sapo_viz.errors import RunError
-from sapo_viz.runs.experiment_design import Arm, Preset, Switch
+from sapo_viz.runs.experiment_design import Arm, Preset, SideBySide, Switch
 
-__all__ = ["PAPER", "PRESETS", "preset_of"]
+__all__ = ["PAPER", "PRESETS", "SAME_CLIP", "preset_of"]
 
 PAPER = "2511.20347"
 
@@ -133,8 +133,8 @@ _ALL = (
         designed="SAPO 0.50 ± 0.07 (n = 9), GRPO 0.75 ± 0.03, GSPO 0.79 ± 0.04, unclipped 0.52 ± 0.04; GRPO without "
         "its lower clip 0.50; SAPO with τ₊ 1, τ₋ 10: 0.74 to 0.77; with 3 and 1: 0.10.",
         reason="The same lower clip that costs GRPO its errors under a noisy sampler protects it here: the switch "
-        "measures both. The likely reason, not measured by itself: the ratio of a bad token has fallen through the run's "
-        "own updates, and pushing on harms. SAPO at τ₋ = 1.05 still pushes, at τ₋ = 10 hardly.",
+        "measures both. The likely reason, not measured by itself: the ratio of a bad token has fallen through the "
+        "run's own updates, and pushing on harms. SAPO at τ₋ = 1.05 still pushes, at τ₋ = 10 hardly.",
         settings={"lr": 3e-4, "minibatches": 8, "epochs": 2},
         arms=_THREE,
         switches=(
@@ -188,7 +188,7 @@ _ALL = (
         switches=(
             Switch("lower-off", "GRPO and GRPO-R2: lower clip off", _LOWER_OFF.help,
                    arms={name: {"knobs": _NO_LOWER} for name in ("grpo", "grpo-r2")}),
-            Switch("replay", "Replay for SAPO and GSPO too", "Routing replay (R2) with every objective.",
+            Switch("replay", "SAPO and GSPO: with replay", "Routing replay (R2) with every objective.",
                    arms={name: {"routing_replay": "r2"} for name in ("sapo", "gspo")}),
             Switch("sgd", "Plain gradient steps", "SGD with 0.05, no gradient clipping.", _SGD | {"lr": 0.05}),
             Switch("paper-band", "GSPO: the paper's band", "3e-4 / 4e-4.",
@@ -199,6 +199,16 @@ _ALL = (
     ),
 )  # fmt: skip
 PRESETS: dict[str, Preset] = {preset.name: preset for preset in _ALL}
+
+SAME_CLIP = SideBySide(
+    "One clip, two effects",
+    "A narrow gate for A < 0 drops tokens whose ratio has fallen. Under *Sampler ≠ trainer* it has fallen because the "
+    "sampler was tricked, and the token is an error to learn from; under *Too many updates* it has fallen through the "
+    "run's own updates, and the token has been punished already. The same two switches in both: GRPO without its "
+    "lower clip, and SAPO with a gate about as narrow as that clip.",
+    ("mismatch", "updates"),
+    ("lower-off", "tau-10"),
+)
 
 
 def preset_of(name: str) -> Preset:

@@ -11,9 +11,9 @@ from sapo_viz.errors import RunError, SapoVizError
 from sapo_viz.figures.experiment import result_figure
 from sapo_viz.runs import experiment_runs
 from sapo_viz.runs.conclusion import conclusion
-from sapo_viz.runs.experiment import Result, analyse
+from sapo_viz.runs.experiment import Result, analyse, keys_of
 from sapo_viz.runs.experiment_design import Preset
-from sapo_viz.runs.experiment_text import arm_rows, difference_rows, markdown_table
+from sapo_viz.runs.experiment_text import arm_rows, change_rows, difference_rows, markdown_table
 from sapo_viz.runs.measured import Measured, measured, seeds_of
 from sapo_viz.runs.presets import PAPER, PRESETS
 from sapo_viz.runs.records import Key, Record
@@ -141,7 +141,7 @@ def _follow(plan: Plan, was_live: bool) -> None:
     if was_live and not own.live:
         st.rerun()  # the button and the table of runs have to know as well
     shipped = measured(plan.preset.name)
-    before = _shipped(plan.preset, shipped, plan.switches)
+    before = shipped_result(plan.preset, shipped, plan.switches)
     if own.live:
         _progress(plan, records)
     if own.n or (own.done and not before):  # a result with a setting missing says less than the shipped one
@@ -162,7 +162,7 @@ def _follow(plan: Plan, was_live: bool) -> None:
         st.info(text, icon=":material/science:")
 
 
-def _shipped(preset: Preset, shipped: Measured | None, switches: tuple[str, ...] = ()) -> Result | None:
+def shipped_result(preset: Preset, shipped: Measured | None, switches: tuple[str, ...] = ()) -> Result | None:
     """With as many seeds as there are of every arm; None if none are."""
     seeds = seeds_of(preset, shipped, switches) if shipped else 0
     return analyse(preset, seeds, shipped.records, switches) if shipped and seeds else None
@@ -171,11 +171,13 @@ def _shipped(preset: Preset, shipped: Measured | None, switches: tuple[str, ...]
 def _own(plan: Plan) -> tuple[Result, dict[Key, Record]]:
     store = RunStore()
     try:
-        records = experiment_runs.records(plan.preset, plan.seeds, plan.switches, store)
+        records = experiment_runs.compared_records(plan.preset, plan.seeds, plan.switches, store)
     except OSError as error:
         st.session_state[_NOTE] = _why(error, store)
         records = {}
-    return analyse(plan.preset, plan.seeds, records, plan.switches), records
+    own = set(keys_of(plan.preset, plan.seeds, plan.switches).values())
+    shown = analyse(plan.preset, plan.seeds, records, plan.switches)
+    return shown, {key: record for key, record in records.items() if key in own}
 
 
 def _progress(plan: Plan, records: dict[Key, Record]) -> None:
@@ -204,19 +206,27 @@ def _before(before: Result, shipped: Measured) -> str:
 def _numbers(shown: Result) -> None:
     picture = result_figure(shown, _)
     st.plotly_chart(picture.figure, key="experiment-figure", alt=picture.alt, config={"displaylogo": False})
+    if changes := change_rows(shown):
+        head = [
+            _("Changed"),
+            _("Reward, last 10 steps"),
+            _("Collapsed"),
+            _("Against the same without the change (95 %)"),
+        ]
+        st.markdown(table(head, changes))
     arms, differences = st.columns(2, gap="medium")
     head = [_("Setting"), _("Reward, last 10 steps"), _("Each seed"), _("Collapsed")]
-    arms.markdown(_table(head, arm_rows(shown)))
+    arms.markdown(table(head, arm_rows(shown)))
     arms.caption(_("Mean ± standard deviation over seeds. Band in the figure: from the lowest to the highest seed."))
     head = [_("Difference, seed by seed"), _("Mean (95 % interval)"), _("n")]
-    differences.markdown(_table(head, difference_rows(shown)))
+    differences.markdown(table(head, difference_rows(shown)))
     differences.caption(
         _("Student's t on paired differences, each for itself. With so few seeds an interval is wide, and it takes "
           "differences to be roughly normal, which collapses are not: look at the counts too.")
     )  # fmt: skip
 
 
-def _table(head: list[str], rows: list[list[str]]) -> str:
+def table(head: list[str], rows: list[list[str]]) -> str:
     return markdown_table(head, [[plain(cell) for cell in row] for row in rows])
 
 
@@ -260,7 +270,7 @@ def at_a_glance() -> None:
     st.subheader(_("All questions at a glance"))
     for preset in PRESETS.values():
         shipped = measured(preset.name)
-        shown = _shipped(preset, shipped)
+        shown = shipped_result(preset, shipped)
         with st.container(border=True, gap=None):
             # Not a page link: one to the page itself changes the page, and leaves the address as it was.
             st.button(f"**{plain(_(preset.title))}**", type="tertiary", key=f"open-{preset.name}", on_click=_open,

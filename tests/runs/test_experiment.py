@@ -206,6 +206,48 @@ def test_everything_collapsed() -> None:
     assert conclusion(result(sapo=fell, grpo=fell, gspo=fell)).startswith("Every run collapsed; no difference")
 
 
+def switched(before: list[float], after: list[float], others: list[float]) -> Result:
+    """GRPO with dual clip and without; the two other arms are the same runs in both."""
+    arms = {"sapo": others, "grpo": after, "gspo": others}
+    thrown, plain = keys_of(OUTLIER, len(before), ["dual-clip"]), keys_of(OUTLIER, len(before))
+    records = {
+        thrown[arm, seed]: record(thrown[arm, seed], v) for arm, row in arms.items() for seed, v in enumerate(row)
+    }
+    records |= {plain["grpo", seed]: record(plain["grpo", seed], v) for seed, v in enumerate(before)}
+    return analyse(OUTLIER, len(before), records, ["dual-clip"])
+
+
+def test_what_a_switch_changes_is_compared_with_the_same_arm_without_it() -> None:
+    """Gains 0.10, 0.11, 0.09, 0.10 by seed: mean 0.10, sd 0.00816, ± 0.013."""
+    shown = switched([0.5, 0.6, 0.7, 0.8], [0.60, 0.71, 0.79, 0.90], [0.8, 0.8, 0.8, 0.8])
+    assert [arm.name for arm in shown.arms if arm.change] == ["grpo"]
+    change = shown.arm("grpo").change
+    assert change is not None and change.mean == pytest.approx(0.1) and change.clear
+    assert shown.wanted == shown.done == 12, "the runs without the switch are no part of the experiment"
+    assert conclusion(shown).startswith(
+        "GRPO (dual clip) gains 0.10 by the change (95 % interval 0.09 to 0.11, n = 4); no difference in reward beyond"
+    )
+
+
+def test_a_loss_by_a_switch_is_said_as_one() -> None:
+    shown = switched([0.60, 0.71, 0.79, 0.90], [0.5, 0.6, 0.7, 0.8], [0.8, 0.8, 0.8, 0.8])
+    assert conclusion(shown).startswith("GRPO (dual clip) loses 0.10 by the change (95 % interval 0.09 to 0.11, n = 4)")
+
+
+def test_a_switch_that_changes_nothing_beyond_seed_noise() -> None:
+    """Differences 0.01, −0.01, 0.02, −0.02: mean 0, ± 0.029."""
+    shown = switched([0.8, 0.8, 0.8, 0.8], [0.81, 0.79, 0.82, 0.78], [0.8, 0.8, 0.8, 0.8])
+    assert conclusion(shown).startswith(
+        "The change makes no difference beyond seed noise (n = 4; one of up to 0.029 could hide); no difference in"
+    )
+
+
+def test_without_the_runs_before_it_a_switch_is_compared_with_nothing() -> None:
+    keys = keys_of(OUTLIER, 4, ["dual-clip"])
+    shown = analyse(OUTLIER, 4, {key: record(key, 0.8) for key in keys.values()}, ["dual-clip"])
+    assert not any(arm.change for arm in shown.arms) and "change" not in conclusion(shown)
+
+
 def test_unfinished_runs_are_said_first() -> None:
     shown = result(sapo=[0.9] * 4, grpo=[0.9, 0.9, 0.9, (0.2, "live")], gspo=[0.9, 0.9, 0.9, None])
     assert conclusion(shown).startswith("So far, 10 of 12 runs; no difference in reward beyond seed noise (n = 3;")

@@ -13,7 +13,7 @@ from sapo_viz.errors import RunError
 from sapo_viz.runs.experiment_design import MOST_SEEDS, Preset
 from sapo_viz.runs.groups import differing_settings, flat_settings
 from sapo_viz.runs.measured import measured, seeds_of
-from sapo_viz.runs.presets import PRESETS, preset_of
+from sapo_viz.runs.presets import PRESETS, SAME_CLIP, preset_of
 from scripts import make_experiments
 
 EACH = pytest.mark.parametrize("preset", PRESETS.values(), ids=list(PRESETS))
@@ -149,3 +149,19 @@ def test_with_both_clips_off_nothing_is_clipped(log_ratio: float, advantage: flo
     config = PRESETS["outlier"].config("grpo", 0, ["lower-off", "upper-off"])
     z, a = torch.tensor(log_ratio), torch.tensor(advantage)
     assert config.make_objective().surrogate(z, a, z, z) == CATALOG["unclipped"]().surrogate(z, a, z, z)
+
+
+def test_side_by_side_each_switched_arm_stands_beside_itself_and_is_the_run_of_the_switch() -> None:
+    for name in SAME_CLIP.presets:
+        preset = PRESETS[name]
+        opened = preset.opened(SAME_CLIP.switches)
+        assert opened.pairs == (("grpo-lower-off", "grpo"), ("sapo-tau-10", "sapo"))
+        assert opened.config("grpo-lower-off", 2) == preset.config("grpo", 2, ["lower-off"])
+        assert opened.config("sapo-tau-10", 0) == preset.config("sapo", 0, ["tau-10"])
+        assert opened.config("grpo", 1) == preset.config("grpo", 1)
+        assert [arm.label for arm in opened.arms] == ["GRPO", "GRPO (lower clip off)", "SAPO", "SAPO (τ₋ = 10)"]
+
+
+@EACH
+def test_every_switch_says_what_it_does_to_the_arms_that_it_names(preset: Preset) -> None:
+    assert all(switch.change and (": " in switch.label or not switch.arms) for switch in preset.switches)

@@ -13,13 +13,15 @@ from sapo_viz.runs import experiment_runs, launcher, measured
 from sapo_viz.runs.conclusion import conclusion
 from sapo_viz.runs.config import RunConfig
 from sapo_viz.runs.events import RunEvent
-from sapo_viz.runs.experiment import analyse
+from sapo_viz.runs.experiment import analyse, keys_of
 from sapo_viz.runs.experiment_design import Preset
 from sapo_viz.runs.log import append_event
-from sapo_viz.runs.presets import PRESETS
+from sapo_viz.runs.measured import Measured
+from sapo_viz.runs.presets import PRESETS, SAME_CLIP
+from sapo_viz.runs.records import Record
 from sapo_viz.runs.store import RunStore
 from sapo_viz.runs.worker_file import write_worker
-from sapo_viz.ui import experiments
+from sapo_viz.ui import experiments, experiments_pair
 from sapo_viz.ui.text import plain
 from tests.ui.test_apptest import assert_no_fault, open_page
 
@@ -176,3 +178,40 @@ def test_a_switch_of_another_experiment_is_forgotten_when_one_changes_over(launc
     assert [header.value for header in app.header] == [PRESETS["calm"].question]
     button(app).click().run()
     assert launched == list(PRESETS["calm"].configs(4).values())
+
+
+def shipped_pair() -> dict[str, Measured]:
+    """Both presets of the pair: whoever has its gate switched earns 0.9 in the first, 0.2 in the second."""
+    made = {}
+    for name, switched in zip(SAME_CLIP.presets, (0.9, 0.2), strict=True):
+        opened = PRESETS[name].opened(SAME_CLIP.switches)
+        records = {
+            key: Record(key[0], key[1], "done", 40, (switched if "-" in arm else 0.6,) * 40, (0.1,) * 40)
+            for (arm, _seed), key in keys_of(opened, 4).items()
+        }
+        made[name] = Measured("2026-11-22", "a machine", records)
+    return made
+
+
+def test_two_experiments_stand_side_by_side_with_a_sentence_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(experiments_pair, "measured", shipped_pair().get)
+    for name in SAME_CLIP.presets:
+        app = open_page("experiments", {"preset": name})
+        assert_no_fault(app)
+        said = [text.value.replace("\\", "") for text in app.markdown]
+        assert any(text.startswith("**GRPO (lower clip off) ends 0.30 above GRPO") for text in said)
+        assert any(text.startswith("**GRPO ends 0.40 above GRPO (lower clip off)") for text in said)
+    app = open_page("experiments", {"preset": "calm"})
+    assert SAME_CLIP.title not in [header.value for header in app.subheader]
+    app = open_page("experiments", {"preset": "updates"})
+    [across] = [button for button in app.button if (button.key or "").startswith("pair-open")]
+    across.click().run()
+    assert [header.value for header in app.header] == [PRESETS["mismatch"].question]
+
+
+def test_what_a_switch_changes_is_a_table_of_its_own(launched: list[RunConfig]) -> None:
+    finish(OUTLIER, 4, {"sapo": 0.5, "grpo": 0.25, "gspo": 0.5})
+    finish(OUTLIER, 4, {"sapo": 0.5, "grpo": 0.5, "gspo": 0.5}, ("dual-clip",))
+    app = open_page("experiments", {"switch": "dual-clip"})
+    assert "GRPO (dual clip) gains 0.25 by the change" in verdict(app).replace("\\", "")
+    assert any(text.value.startswith("| Changed |") and "0.250" in text.value for text in app.markdown)

@@ -5,14 +5,14 @@ import streamlit as st
 from sapo_viz.core.objective import CATALOG
 from sapo_viz.ui.state import read_values, url_choice
 from sapo_viz.ui.tokens_batch import batch_view
-from sapo_viz.ui.tokens_findings import findings_of, findings_view
+from sapo_viz.ui.tokens_findings import findings_by_now, findings_of, findings_view
 from sapo_viz.ui.tokens_fit import fit_view
 from sapo_viz.ui.tokens_groups import groups_view
 from sapo_viz.ui.tokens_open import LOOK
 from sapo_viz.ui.tokens_report import report_button
 from sapo_viz.ui.tokens_sequence import sequence_view
 from sapo_viz.ui.tokens_source import choose_source
-from sapo_viz.ui.tokens_tables import analysis_of, notes, schema_help
+from sapo_viz.ui.tokens_tables import notes, schema_help
 from sapo_viz.ui.words import _
 
 st.title(_("Which tokens does each objective keep?"))
@@ -33,19 +33,21 @@ chosen = st.pills(
     key="objectives",
 )
 names = [name for name in CATALOG if name in chosen]
+waiting = False  # findings on a large file come last, when what was asked for is shown
 if source is None:
     st.info(_("Choose where the tokens come from; they appear here."), icon=":material/touch_app:")
 elif not names:
     st.info(_("Choose at least one objective above; the tokens take its colours."), icon=":material/touch_app:")
 else:
     values = read_values(names)
-    analysis = analysis_of(source, {name: CATALOG[name].from_knobs(values[name]) for name in names})
-    found = findings_of(source, analysis)
+    objectives = {name: CATALOG[name].from_knobs(values[name]) for name in names}
+    found = findings_by_now(source, objectives)
+    waiting = found is None
     looks = {
         "sequence": _("One sequence"),
         "batch": _("Whole file"),
         "groups": _("Groups"),
-        "findings": _("Findings ({n})").format(n=len(found)),
+        "findings": _("Findings") if found is None else _("Findings ({n})").format(n=len(found)),
         "fit": _("Which τ, which ε"),
     }
     url_choice(LOOK, looks, "sequence")
@@ -58,18 +60,18 @@ else:
             key=LOOK,
             label_visibility="collapsed",
         )
-        report_button(analysis, found)
+        report_button(source, objectives, found)
     notes(source.rollouts)
     if look == "sequence":
-        sequence_view(source, analysis)
+        sequence_view(source, objectives)
     elif look == "batch":
-        batch_view(source, analysis)
+        batch_view(source, objectives)
     elif look == "groups":
-        groups_view(source, analysis)
+        groups_view(source, objectives)
     elif look == "findings":
-        findings_view(source, found)
+        findings_view(source, findings_of(source, objectives))
     else:
-        fit_view(source, analysis)
+        fit_view(source)
 fields = st.expander(
     _("What a rollout file holds"),
     icon=":material/description:",
@@ -80,3 +82,6 @@ fields = st.expander(
 if fields.open:
     with fields:
         schema_help()
+if source is not None and waiting:
+    findings_of(source, objectives)
+    st.rerun()  # their number stands above

@@ -6,7 +6,7 @@ token's own numbers are worked out again when its sequence is looked at.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sapo_viz.core.objective import LOG_RATIO_LIMIT, Objective
-from sapo_viz.rollouts.histogram import Histogram, What, histogram
-from sapo_viz.rollouts.passes import spans, sums
+from sapo_viz.rollouts.histogram import Histogram, What
+from sapo_viz.rollouts.ratios import Ratios
 from sapo_viz.rollouts.schema import Rollouts
+from sapo_viz.rollouts.steps import Steps, finish
 from sapo_viz.rollouts.token_numbers import TokenNumbers
-from sapo_viz.rollouts.totals import Share, Totals, gather
+from sapo_viz.rollouts.totals import Share, Totals, gathering
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,54 +31,36 @@ class Analysis:
 
     rollouts: Rollouts
     objectives: Mapping[str, Objective]  # key -> objective; the key is its catalogue name, or the spec it was given by
-    totals: Mapping[str, Totals]  # key -> sums by sequence
+    totals: Mapping[str, Totals]  # key -> sums by sequence; empty before they are gathered
+    ratios: Ratios  # what does not depend on an objective
 
     @cached_property
     def tokens(self) -> Mapping[str, TokenNumbers]:
         """Objective -> ratio, coefficient and weight of the flat tokens, computed for the slice that is asked for."""
         return {key: TokenNumbers(self.rollouts, objective) for key, objective in self.objectives.items()}
 
-    @cached_property
+    @property
     def log_s(self) -> np.ndarray:
         """[N] log s_i = mean of z over the sequence's response tokens; 0 without any."""
-        return self._sums(lambda part, rows: self.rollouts.log_ratio[part]) / np.maximum(self.counts, 1)
+        return self.ratios.log_s
 
-    @cached_property
+    @property
     def variance(self) -> np.ndarray:
         """[N] Var_i: variance of z within the sequence (population), the A2 of the paper's analysis."""
+        return self.ratios.variance
 
-        def squares(part: slice, rows: slice) -> np.ndarray:
-            mean = np.repeat(self.log_s[rows], self.rollouts.lengths[rows])
-            return np.where(self.rollouts.mask[part], (self.rollouts.log_ratio[part] - mean) ** 2, 0.0)
-
-        with np.errstate(over="ignore", invalid="ignore"):  # log-probs of −1e200 are finite too
-            return self._sums(squares) / np.maximum(self.counts, 1)
-
-    @cached_property
+    @property
     def counts(self) -> np.ndarray:
         """[N] response tokens a sequence."""
-        return self._sums(lambda part, rows: self.rollouts.mask[part].astype(np.float64)).astype(np.int64)
+        return self.ratios.counts
 
     def share(self, key: str, sign: int = 0) -> Share:
         """Over the whole file; `sign` 1 or −1 takes only the tokens whose A has that sign."""
         return self.totals[key].share(sign)
 
     def histogram(self, what: What, bins: int = 60) -> Histogram:
-        """Distribution of z over the response tokens by sign of A, or of log s_i or Var_i over the sequences.
-
-        The bins span the middle 99.8 % of the values; what lies beyond is counted in `below` and `above`.
-        """
-        if what != "log_ratio":
-            own = self.counts > 0
-            values = (self.log_s if what == "log_s" else self.variance)[own]
-            return histogram(what, values, {"all": 0}, None, bins, log=what == "variance")
-        rollouts = self.rollouts
-        kinds = {"A > 0": 1, "A < 0": -1, "A = 0": 0}
-        z, kind = np.empty(len(rollouts.tokens)), np.empty(len(rollouts.tokens), np.int8)
-        for _, part in spans(rollouts):
-            z[part] = np.where(rollouts.mask[part], rollouts.log_ratio[part], np.nan)  # masked ones do not count
-            kind[part] = np.sign(rollouts.advantages[part])
-        return histogram(what, z, kinds, kind, bins)
+        """As `Ratios.histogram`."""
+        return self.ratios.histogram(what, bins)
 
     @cached_property
     def batch(self) -> pd.DataFrame:
@@ -105,8 +88,7 @@ class Analysis:
             "group": list(rollouts.groups),
             "step": pd.array(list(rollouts.steps), dtype="Int64"),
             "reward": np.array([np.nan if reward is None else reward for reward in rollouts.rewards]),
-            "advantage": self._sums(lambda part, rows: np.where(rollouts.mask[part], rollouts.advantages[part], 0.0))
-            / np.maximum(self.counts, 1),
+            "advantage": self.ratios.advantage,
             "tokens": self.counts,
             "log_s": self.log_s,
             "s": np.exp(np.clip(self.log_s, -LOG_RATIO_LIMIT, LOG_RATIO_LIMIT)),
@@ -141,14 +123,25 @@ class Analysis:
             frame[f"coefficient_{key}"] = np.where(sequence.mask, own.coefficient, np.nan)
         return pd.DataFrame(frame)
 
-    def _sums(self, values: Callable[[slice, slice], np.ndarray]) -> np.ndarray:
-        """Sum within each sequence of what `values` gives for some tokens, (tokens, sequences) -> [K]. [N]"""
-        out = np.empty(len(self.rollouts))
-        for rows, part in spans(self.rollouts):
-            out[rows] = sums(self.rollouts, rows, values(part, rows))
-        return out
+
+def unweighed(rollouts: Rollouts, objectives: Mapping[str, Objective], ratios: Ratios | None = None) -> Analysis:
+    """The file under these objectives before the pass over all tokens: single sequences can be looked at already."""
+    return Analysis(rollouts, dict(objectives), {}, Ratios(rollouts) if ratios is None else ratios)
+
+
+def analysing(
+    rollouts: Rollouts, objectives: Mapping[str, Objective], before: Analysis | None = None
+) -> Steps[Analysis]:
+    """`analyse` in steps. `before` is another analysis of the same file: what it has of these objectives is taken."""
+    if before is None or before.rollouts is not rollouts:
+        before = unweighed(rollouts, {})
+    known = {before.objectives[key]: totals for key, totals in before.totals.items()}
+    missing = {key: objective for key, objective in objectives.items() if objective not in known}
+    made = yield from gathering(rollouts, missing, before.ratios.signal)
+    totals = {key: made[key] if key in made else known[objective] for key, objective in objectives.items()}
+    return Analysis(rollouts, dict(objectives), totals, before.ratios)
 
 
 def analyse(rollouts: Rollouts, objectives: Mapping[str, Objective]) -> Analysis:
     """What each objective does to the file."""
-    return Analysis(rollouts, dict(objectives), gather(rollouts, objectives))
+    return finish(analysing(rollouts, objectives))

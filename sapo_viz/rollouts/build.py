@@ -15,9 +15,11 @@ import numpy as np
 from sapo_viz.rollouts.columns import Columns, Row
 from sapo_viz.rollouts.record import Record, shown
 from sapo_viz.rollouts.schema import FIELDS, ROUNDING, UPLOAD, Limits, Rollouts
+from sapo_viz.rollouts.steps import Steps, finish
 from sapo_viz.rollouts.vocabulary import whole_text
 
 _NEEDED = ("tokens", "logprobs", "old_logprobs")
+_STEP = 64  # sequences between two looks at how far it is
 
 
 def build(name: str, records: Iterable[Record], limits: Limits = UPLOAD) -> Rollouts:
@@ -26,10 +28,19 @@ def build(name: str, records: Iterable[Record], limits: Limits = UPLOAD) -> Roll
     Raises:
         RolloutError: the first thing that is wrong, as one sentence with file, place, field and remedy.
     """
+    return finish(building(name, records, limits))
+
+
+def building(
+    name: str, records: Iterable[Record], limits: Limits = UPLOAD, expected: int | None = None
+) -> Steps[Rollouts]:
+    """`build` in steps; `expected` is about how many records there are, where that is known."""
     columns = Columns(name, limits)
     checker = _Checker(columns)
-    for record in records:
+    for number, record in enumerate(records):
         columns.add(checker.row(record))
+        if number % _STEP == 0:
+            yield min(number / expected, 1.0) if expected else None
     return columns.finish()
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from sapo_viz.core.objective import Objective
 from sapo_viz.rollouts.passes import chunks, one_thread, spans
 from sapo_viz.rollouts.schema import Rollouts
+from sapo_viz.rollouts.steps import Steps, finish
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,6 +51,11 @@ def tokens_apart(rollouts: Rollouts, objectives: Mapping[str, Objective], k: int
     Columns: sequence, position (from 0), token, log_ratio, advantage, difference, most, least, and `c_<key>` of
     each. One pass over the tokens that have a gradient, in chunks: memory depends on k, not on the file.
     """
+    return finish(comparing(rollouts, objectives, k))
+
+
+def comparing(rollouts: Rollouts, objectives: Mapping[str, Objective], k: int = 50) -> Steps[pd.DataFrame]:
+    """`tokens_apart` in steps."""
     import pandas as pd
 
     keys = list(objectives)
@@ -57,6 +63,7 @@ def tokens_apart(rollouts: Rollouts, objectives: Mapping[str, Objective], k: int
     best = np.zeros(0)
     places = np.zeros(0, np.int64)
     coefficients = np.zeros((len(keys), 0))
+    done, total = 0, int(rollouts.lengths[with_signal].sum())
     for chunk in chunks(rollouts, with_signal):
         with one_thread():
             views = [chunk.view(objective) for objective in objectives.values()]
@@ -70,6 +77,8 @@ def tokens_apart(rollouts: Rollouts, objectives: Mapping[str, Objective], k: int
         coefficients = np.concatenate((coefficients, c[:, over]), axis=1)
         keep = top(best, k)
         best, places, coefficients = best[keep], places[keep], coefficients[:, keep]
+        done += len(chunk.places)
+        yield done / total
     sequence = np.searchsorted(rollouts.offsets, places, "right") - 1
     frame = {
         "sequence": sequence,

@@ -7,7 +7,7 @@ the registry `RULES`. Thresholds stand in the rule's own words, with the reason.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from sapo_viz.core.objective import Objective
@@ -78,7 +78,7 @@ def rule(
 
 
 def findings(
-    rollouts: Rollouts, objectives: Mapping[str, Objective] | None = None, *, same_weights: bool = False
+    rollouts: Rollouts, objectives: Mapping[str, Objective] | None = None, facts: Facts | None = None
 ) -> tuple[Finding, ...]:
     """What the rules say about a file, problems first, then in the order of the registry.
 
@@ -86,10 +86,9 @@ def findings(
         rollouts: the file; only numbers are looked at, never the text of a token.
         objectives: key -> objective that the run uses or that are compared; the rules about bands and gates ask
             these. Without a sequence-level one GSPO's usual band is asked.
-        same_weights: both log-probs are known to come from the same weights, the sampler's and the trainer's before
-            any update (NeMo-RL's generation_logprobs and prev_logprobs): whatever differs is then mismatch.
+        facts: what `facts.gather` made of the file, where that was done already.
     """
-    facts = gather(rollouts, dict(objectives or {}), same_weights=same_weights)
+    facts = replace(facts or gather(rollouts), objectives=dict(objectives or {}))
     out = []
     for one in all_rules().values():
         found = one.check(facts)

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 import stat
-from functools import lru_cache
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 from sapo_viz.errors import RolloutError
-from sapo_viz.rollouts.read import parse_rollouts
+from sapo_viz.rollouts.read import parsing
 from sapo_viz.rollouts.schema import DISK, Rollouts
+from sapo_viz.rollouts.steps import Steps, finish
 
 VARIABLE = "SAPO_VIZ_DATA_DIR"
 MOST = 500  # files that are listed, the newest first
 _LOOKED_AT = 20_000  # entries; a folder may hold millions
+
+# Files that somebody looks at now are there for everybody who may; nothing stays when the last one has left.
+_open: WeakValueDictionary[tuple[Path, int, int], Rollouts] = WeakValueDictionary()
 
 
 def data_dir() -> Path | None:
@@ -49,17 +53,27 @@ def list_files(root: Path) -> list[str]:
 
 
 def open_file(root: Path, name: str) -> Rollouts:
-    """The sequences of `root`/`name`; the last two files are kept, for everybody who looks at them.
+    """The sequences of `root`/`name`.
 
     Raises:
         RolloutError: it lies outside `root` (`..`, an absolute path, a link), is not there, or cannot be read.
     """
+    return finish(opening(root, name))
+
+
+def opening(root: Path, name: str) -> Steps[Rollouts]:
+    """`open_file` in steps."""
     path = inside(root, name)
     try:
         state = path.stat()
     except OSError as error:
         raise RolloutError(f"{name}: it cannot be opened ({error.strerror}); choose another file.") from None
-    return _read(path, name, state.st_mtime_ns, state.st_size)
+    key = (path, state.st_mtime_ns, state.st_size)
+    found = _open.get(key)
+    if found is None:
+        found = yield from _reading(path, name, state.st_size)
+        _open[key] = found
+    return found
 
 
 def inside(root: Path, name: str) -> Path:
@@ -83,11 +97,11 @@ def inside(root: Path, name: str) -> Path:
     return real
 
 
-@lru_cache(maxsize=2)
-def _read(path: Path, name: str, modified: int, size: int) -> Rollouts:
+def _reading(path: Path, name: str, size: int) -> Steps[Rollouts]:
     if size > DISK.bytes:
         raise RolloutError(f"{name}: the file has more than {DISK.bytes // 1024**2:,} MB; split it.")
     # Not followed, should a link have taken the file's place since it was looked at.
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
     with os.fdopen(descriptor, "rb") as file:
-        return parse_rollouts(file.read(), name, DISK)
+        data = file.read()
+    return (yield from parsing(data, name, DISK))

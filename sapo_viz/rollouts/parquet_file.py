@@ -41,6 +41,14 @@ _TAKES = {
 }
 
 
+def count(file: str, source: BinaryIO) -> int:
+    """How many rows the file says that it has."""
+    import pyarrow.parquet as pq
+
+    with _reading(file):
+        return int(pq.ParquetFile(source).metadata.num_rows)
+
+
 def records(file: str, source: BinaryIO, limits: Limits) -> Iterator[Record]:
     """The sequences of a Parquet file, a batch of rows at a time; their place is "row 3", counted from 1."""
     number = 0

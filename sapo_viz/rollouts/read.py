@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from sapo_viz.errors import RolloutError
-from sapo_viz.rollouts.build import build
+from sapo_viz.rollouts.build import building
 from sapo_viz.rollouts.columns import Block, Columns, NotPlain
 from sapo_viz.rollouts.record import Record
 from sapo_viz.rollouts.schema import DISK, MAX_DOCUMENT, UPLOAD, Limits, Rollouts
+from sapo_viz.rollouts.steps import Steps, finish
 
 _FORMATS = "JSON, JSONL, CSV or Parquet"
 # Magic bytes of what people have at hand beside rollouts -> what it is.
@@ -54,14 +55,19 @@ def read_rollouts(path: Path | str) -> Rollouts:
 
 def parse_rollouts(data: bytes, name: str, limits: Limits = UPLOAD) -> Rollouts:
     """The sequences in `data`, as uploaded under `name`, which is used in messages only."""
-    _check_bytes(name, len(data), limits)
-    from sapo_viz.rollouts.formats import read_known
+    return finish(parsing(data, name, limits))
 
-    known = read_known(name, data, limits)  # a framework's own file, seen from its content
+
+def parsing(data: bytes, name: str, limits: Limits = UPLOAD) -> Steps[Rollouts]:
+    """`parse_rollouts` in steps."""
+    _check_bytes(name, len(data), limits)
+    from sapo_viz.rollouts.formats import reading_known
+
+    known = yield from reading_known(name, data, limits)  # a framework's own file, seen from its content
     if known is not None:
         return known
     if data.startswith(b"PAR1"):
-        return _parquet(name, data, limits)
+        return (yield from _parquet(name, data, limits))
     for magic, what in _OTHERS.items():
         if data.startswith(magic):
             raise RolloutError(f"{name}: this is {what}; save the sequences as {_FORMATS}.")
@@ -75,7 +81,7 @@ def parse_rollouts(data: bytes, name: str, limits: Limits = UPLOAD) -> Rollouts:
     if head == b"{" and _one_object_a_line(data):
         from sapo_viz.rollouts import jsonl_file
 
-        return build(name, jsonl_file.records(name, data), limits)
+        return (yield from building(name, jsonl_file.records(name, data), limits, data.count(b"\n")))
     _check_utf8(name, data)
     if head in b"[{":
         from sapo_viz.rollouts import json_file
@@ -85,48 +91,61 @@ def parse_rollouts(data: bytes, name: str, limits: Limits = UPLOAD) -> Rollouts:
             raise RolloutError(f"{name}: a JSON document of more than {limit} MB; write JSONL, one sequence a line.")
         text = data.decode()
         del data
-        return build(name, json_file.records(name, text), limits)
+        return (yield from building(name, json_file.records(name, text), limits))
     if head in b"\"'-0123456789tfnN" and b"," not in data[:4096].split(b"\n", 1)[0]:
         # A lone JSON value or one column of something: the CSV reader's message would not help.
         raise RolloutError(
             f"{name}: this is not {_FORMATS} with sequences in it; the schema says which fields they have."
         )
-    return _csv(name, data, limits)
+    return (yield from _csv(name, data, limits))
 
 
-def _csv(name: str, data: bytes, limits: Limits) -> Rollouts:
+def _csv(name: str, data: bytes, limits: Limits) -> Steps[Rollouts]:
     from sapo_viz.rollouts import csv_blocks, csv_file
 
-    return _in_blocks(
-        name,
-        limits,
-        lambda columns: csv_blocks.blocks(name, data, columns),
-        lambda: csv_file.records(name, data),
+    yield None
+    return (
+        yield from _in_blocks(
+            name,
+            limits,
+            lambda columns: csv_blocks.blocks(name, data, columns),
+            lambda: csv_file.records(name, data),
+        )
     )
 
 
-def _parquet(name: str, data: bytes, limits: Limits) -> Rollouts:
+def _parquet(name: str, data: bytes, limits: Limits) -> Steps[Rollouts]:
     from sapo_viz.rollouts import parquet_file
 
-    return _in_blocks(
-        name,
-        limits,
-        lambda columns: parquet_file.blocks(name, io.BytesIO(data), limits, columns),
-        lambda: parquet_file.records(name, io.BytesIO(data), limits),
+    return (
+        yield from _in_blocks(
+            name,
+            limits,
+            lambda columns: parquet_file.blocks(name, io.BytesIO(data), limits, columns),
+            lambda: parquet_file.records(name, io.BytesIO(data), limits),
+            parquet_file.count(name, io.BytesIO(data)),
+        )
     )
 
 
 def _in_blocks(
-    name: str, limits: Limits, blocks: Callable[[Columns], Iterator[Block]], records: Callable[[], Iterator[Record]]
-) -> Rollouts:
+    name: str,
+    limits: Limits,
+    blocks: Callable[[Columns], Iterator[Block]],
+    records: Callable[[], Iterator[Record]],
+    expected: int | None = None,
+) -> Steps[Rollouts]:
     """Whole columns where all is as usual; else record by record, which accepts the unusual and explains the wrong."""
     columns = Columns(name, limits)
     try:
+        done = 0
         for block in blocks(columns):
             columns.add_block(block)
+            done += len(block.lengths)
+            yield min(done / expected, 1.0) if expected else None
         return columns.finish()
     except NotPlain:
-        return build(name, records(), limits)
+        return (yield from building(name, records(), limits, expected))
 
 
 def _check_bytes(name: str, size: int, limits: Limits) -> None:

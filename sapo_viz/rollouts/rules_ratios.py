@@ -135,7 +135,7 @@ def engine_mismatch(facts: Facts) -> Found | None:
     if k3 <= 1e-3 or temperature(facts) is not None:
         return None
     mean, error = clustered(facts.sum_r, facts.counts)
-    if not facts.same_weights:
+    if not facts.rollouts.same_weights:
         like_an_update = abs(alignment(facts)) > 3 or k3 > 0.1 or abs(mean) > max(4 * error, k3)
         if like_an_update or facts.tokens < 1000 or sequences < 32:
             return None
@@ -192,7 +192,7 @@ def wrong_way(facts: Facts) -> Found | None:
 )
 def moved_far(facts: Facts) -> Found | None:
     k3 = mean_k3(facts)
-    if k3 <= 0.02 or facts.same_weights or temperature(facts) is not None:
+    if k3 <= 0.02 or facts.rollouts.same_weights or temperature(facts) is not None:
         return None
     number = f"k3 = {k3:.2g}; {percent(facts.far / facts.tokens)} of the tokens more than doubled or halved"
     return Found("problem" if k3 > 0.2 else "warning", k3, number, facts.worst(np.abs(facts.log_s)))

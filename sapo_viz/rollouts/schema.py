@@ -112,6 +112,7 @@ class Rollouts:
     token_ids: np.ndarray | None = None  # [M] int64; −1 in sequences without
     ref_logprobs: np.ndarray | None = None  # [M] float64; NaN in sequences without
     notes: tuple[str, ...] = ()  # what was taken otherwise than written, one sentence each
+    same_weights: bool = False  # both log-probs are known to be of the same weights: sampler and trainer, no update
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -170,4 +171,5 @@ class Rollouts:
             steps=self.steps[one],
             token_ids=None if self.token_ids is None else self.token_ids[part],
             ref_logprobs=None if self.ref_logprobs is None else self.ref_logprobs[part],
+            same_weights=self.same_weights,
         )

@@ -10,6 +10,7 @@ import numpy as np
 from sapo_viz.core.objective import Objective
 from sapo_viz.rollouts.passes import Chunk, chunks, one_thread, spans, sums
 from sapo_viz.rollouts.schema import Rollouts
+from sapo_viz.rollouts.steps import Steps
 
 
 @dataclass(frozen=True)
@@ -76,21 +77,23 @@ def _relative(largest: np.ndarray, some: np.ndarray) -> np.ndarray:
     return np.where(some, largest, 0.0) / largest[some].max()
 
 
-def gather(rollouts: Rollouts, objectives: Mapping[str, Objective]) -> dict[str, Totals]:
+def gathering(rollouts: Rollouts, objectives: Mapping[str, Objective], signal: Signal) -> Steps[dict[str, Totals]]:
     """One pass over the tokens that have a gradient, all objectives together."""
-    signal = _signal(rollouts)
     count = len(rollouts)
     out = {key: Totals(signal, *(np.zeros((count, 2)) for _ in range(4)), np.ones(count)) for key in objectives}
     with_signal = np.flatnonzero(signal.tokens.any(1))  # of a group without spread nothing can be kept or dropped
-    with one_thread():
-        for chunk in chunks(rollouts, with_signal):
-            cells = np.flatnonzero(chunk.advantages)
-            advantages = chunk.advantages.ravel()[cells]
-            row = cells // chunk.advantages.shape[1]
-            side = 2 * row + (advantages < 0)
-            size = np.abs(advantages) / signal.largest[chunk.rows][row]
+    done, total = 0, int(rollouts.lengths[with_signal].sum())
+    for chunk in chunks(rollouts, with_signal) if objectives else ():
+        cells = np.flatnonzero(chunk.advantages)
+        advantages = chunk.advantages.ravel()[cells]
+        row = cells // chunk.advantages.shape[1]
+        side = 2 * row + (advantages < 0)
+        size = np.abs(advantages) / signal.largest[chunk.rows][row]
+        with one_thread():
             for key, objective in objectives.items():
                 _add(out[key], chunk, objective, cells, row, side, size)
+        done += len(chunk.places)
+        yield done / total
     return out
 
 
@@ -123,7 +126,8 @@ def _add(
         into[rows] = np.bincount(side, values, 2 * len(rows)).reshape(-1, 2) + 0.0
 
 
-def _signal(rollouts: Rollouts) -> Signal:
+def signal_of(rollouts: Rollouts) -> Signal:
+    """One pass over the advantages."""
     count = len(rollouts)
     tokens, size, largest = np.zeros((count, 2), np.int64), np.zeros((count, 2)), np.ones(count)
     for rows, part in spans(rollouts):

@@ -7,21 +7,23 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from sapo_viz.core.objective import CATALOG
+from sapo_viz.core.objective import CATALOG, Objective
 from sapo_viz.figures.batch import Picture, kept_figure, ratio_figure, sequence_ratio_figure, variance_figure
 from sapo_viz.rollouts.analysis import Analysis
-from sapo_viz.rollouts.disagree import sequences_apart, tokens_apart
-from sapo_viz.ui.remember import remembered
+from sapo_viz.rollouts.disagree import comparing, sequences_apart
 from sapo_viz.ui.text import plain
 from sapo_viz.ui.tokens_open import open_sequence, picked_row
 from sapo_viz.ui.tokens_source import Source
+from sapo_viz.ui.tokens_tables import analysis_of
+from sapo_viz.ui.tokens_work import worked
 from sapo_viz.ui.words import _
 
 _SEQUENCES, _TOKENS = "tokens: apart", "tokens: tokens apart"
 
 
-def batch_view(source: Source, analysis: Analysis) -> None:
+def batch_view(source: Source, objectives: dict[str, Objective]) -> None:
     """Four figures, and the two tables that lead into the sequences."""
+    analysis = analysis_of(source, objectives)
     show(kept_figure(analysis), "kept")
     left, right = st.columns(2)
     with left:
@@ -72,10 +74,10 @@ def _sequences(source: Source, analysis: Analysis) -> None:
 
 
 def _tokens(source: Source, analysis: Analysis) -> None:
-    frame = remembered(
-        "tokens: tokens apart of",
+    frame = worked(
+        "tokens apart",
         (source.origin, dict(analysis.objectives)),
-        lambda: tokens_apart(source.rollouts, analysis.objectives, 100),
+        lambda: comparing(source.rollouts, analysis.objectives, 100),
         _("Comparing every token…"),
     )
     if frame.empty or not (frame["difference"] > 0).any():

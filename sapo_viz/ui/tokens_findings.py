@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import streamlit as st
 
-from sapo_viz.rollouts.analysis import Analysis
+from sapo_viz.core.objective import Objective
+from sapo_viz.rollouts.facts import gathering
 from sapo_viz.rollouts.findings import SEVERITIES, Finding, all_rules, findings
-from sapo_viz.ui.remember import remembered
 from sapo_viz.ui.text import plain
 from sapo_viz.ui.tokens_open import open_sequence
 from sapo_viz.ui.tokens_source import Source
+from sapo_viz.ui.tokens_work import done, kept, worked
 from sapo_viz.ui.words import _
 
+_IN_A_MOMENT = 300_000  # tokens: a tenth of a second
 _ICONS = {"problem": ":red[:material/error:]", "warning": ":orange[:material/warning:]", "note": ":material/info:"}
 
 
-def findings_of(source: Source, analysis: Analysis) -> tuple[Finding, ...]:
-    """What the rules say, kept for the visit until file or objectives change."""
-    return remembered(
-        "tokens: findings",
-        (source.origin, dict(analysis.objectives)),
-        lambda: findings(source.rollouts, analysis.objectives),
-        _("Looking for faults…"),
-    )
+def findings_of(source: Source, objectives: dict[str, Objective]) -> tuple[Finding, ...]:
+    """What the rules say. The pass over the tokens is made once a file; the rules are asked again with each knob."""
+    facts = worked("facts", source.origin, lambda: gathering(source.rollouts), _("Looking for faults…"))
+    return kept("findings", (source.origin, objectives), lambda: findings(source.rollouts, objectives, facts))
+
+
+def findings_by_now(source: Source, objectives: dict[str, Objective]) -> tuple[Finding, ...] | None:
+    """The same if it is there in a moment; None for a large file that is not looked through yet."""
+    soon = len(source.rollouts.tokens) <= _IN_A_MOMENT or done("facts", source.origin)
+    return findings_of(source, objectives) if soon else None
 
 
 def findings_view(source: Source, found: tuple[Finding, ...]) -> None:

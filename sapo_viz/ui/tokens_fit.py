@@ -6,21 +6,21 @@ import streamlit as st
 
 from sapo_viz.core.objective import CATALOG
 from sapo_viz.figures.batch import kept_curve_figure
-from sapo_viz.rollouts.analysis import Analysis
 from sapo_viz.rollouts.evidence import Evidence
 from sapo_viz.rollouts.fit import KeptCurve, Match, kept_curve, match
+from sapo_viz.rollouts.steps import Steps, at_once
 from sapo_viz.ui.nav import page_file
-from sapo_viz.ui.remember import remembered
 from sapo_viz.ui.state import read_values, url_choice, write_values
 from sapo_viz.ui.text import plain
 from sapo_viz.ui.tokens_batch import show
 from sapo_viz.ui.tokens_source import Source
+from sapo_viz.ui.tokens_work import worked
 from sapo_viz.ui.words import _
 
 _SIGNS = {1: "A > 0", -1: "A < 0"}
 
 
-def fit_view(source: Source, analysis: Analysis) -> None:
+def fit_view(source: Source) -> None:
     """Two objectives, one figure a sign of A, and what the numbers say; the values can be taken over."""
     names = list(CATALOG)
     columns = st.columns(2)
@@ -65,14 +65,22 @@ def _matched(
     base = CATALOG[start].from_knobs(values[start])
     other = CATALOG[target].from_knobs(values[target])
 
-    def work() -> tuple[Match, KeptCurve | None]:
-        evidence = remembered(f"tokens: evidence {sign}", origin, lambda: Evidence(rollouts, sign))
+    evidence = worked(
+        f"evidence {sign}",
+        origin,
+        lambda: at_once(lambda: Evidence(rollouts, sign)),
+        _("Gathering the tokens with {sign}…").format(sign=_SIGNS[sign]),
+    )
+
+    def work() -> Steps[tuple[Match, KeptCurve | None]]:
+        yield 0.0
         result = match(evidence, base, target, sign)
+        yield 0.8
         if result.knob is None or not result.tokens:
             return result, None
         return result, kept_curve(evidence, target, result.knob.name, sign, base=other)
 
-    return remembered(f"tokens: fit {sign}", (origin, base, other), work, _("Matching on this file…"))
+    return worked(f"fit {sign}", (origin, base, other), work, _("Matching on this file…"))
 
 
 def _take_over(target: str, values: dict[str, dict[str, float]], found: dict[int, Match]) -> None:

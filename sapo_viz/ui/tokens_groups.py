@@ -6,33 +6,33 @@ from typing import Any
 
 import streamlit as st
 
-from sapo_viz.core.objective import CATALOG
+from sapo_viz.core.objective import CATALOG, Objective
 from sapo_viz.figures.batch import group_figure
 from sapo_viz.rollouts.analysis import Analysis
 from sapo_viz.rollouts.groups import completion_table, group_table, normalisation
-from sapo_viz.ui.remember import remembered
 from sapo_viz.ui.text import plain
 from sapo_viz.ui.tokens_batch import show
 from sapo_viz.ui.tokens_open import open_sequence, picked_row
 from sapo_viz.ui.tokens_source import Source
+from sapo_viz.ui.tokens_tables import analysis_of
+from sapo_viz.ui.tokens_work import kept
 from sapo_viz.ui.words import _
 
 _GROUPS, _COMPLETIONS = "tokens: groups", "tokens: completions"
 _CHOSEN = "tokens: group"  # session: (origin, row of the group table)
 
 
-def groups_view(source: Source, analysis: Analysis) -> None:
+def groups_view(source: Source, objectives: dict[str, Objective]) -> None:
     """The groups of the file; one of them with its completions."""
-    table = remembered(
-        "tokens: groups of", (source.origin, dict(analysis.objectives)), lambda: group_table(source.rollouts, analysis)
-    )
+    analysis = analysis_of(source, objectives)
+    table = kept("groups", (source.origin, objectives), lambda: group_table(source.rollouts, analysis))
     if table.empty:
         st.info(
             _("Nothing here has both `reward` and `group`, so completions cannot be put side by side."),
             icon=":material/group_off:",
         )
         return
-    st.markdown(plain(normalisation(source.rollouts).sentence))
+    st.markdown(plain(kept("normalisation", source.origin, lambda: normalisation(source.rollouts)).sentence))
     chosen = _chosen(source, table)
     left, right = st.columns([3, 2])
     with left:

@@ -6,19 +6,28 @@ import re
 
 import streamlit as st
 
+from sapo_viz.core.objective import Objective
 from sapo_viz.figures.report import report_html
-from sapo_viz.rollouts.analysis import Analysis
+from sapo_viz.rollouts.analysis import analyse
 from sapo_viz.rollouts.findings import Finding
 from sapo_viz.rollouts.summary import summarise
+from sapo_viz.ui.tokens_source import Source
+from sapo_viz.ui.tokens_work import done, last
 from sapo_viz.ui.words import _
 
 
-def report_button(analysis: Analysis, found: tuple[Finding, ...]) -> None:
-    """The file is made when the button is pressed, from what the page shows now."""
+def report_button(source: Source, objectives: dict[str, Objective], found: tuple[Finding, ...] | None) -> None:
+    """The file is made when the button is pressed, from what the page shows now and whatever is not there yet."""
+    rollouts = source.rollouts
+    analysis = last("analysis") if done("analysis", (source.origin, objectives)) else None
+
+    def make() -> bytes:
+        return report_html(summarise(analysis or analyse(rollouts, objectives), found=found, curves=True)).encode()
+
     st.download_button(
         _("Report, one HTML file"),
-        lambda: report_html(summarise(analysis, found=found, curves=True)).encode("utf-8"),
-        file_name=report_name(analysis.rollouts.name),
+        make,
+        file_name=report_name(rollouts.name),
         mime="text/html",
         icon=":material/ios_share:",
         help=_("Live figures, findings and tokens in one file that needs no network: attach it to a ticket."),

@@ -17,11 +17,12 @@ from sapo_viz.models.score_jobs import JobState, ScoreJob, ScoreRequest, scorer
 from sapo_viz.models.source import BUNDLED, FOLDER_VARIABLE, list_models, models_dir
 from sapo_viz.rollouts.schema import Rollouts
 from sapo_viz.rollouts.scored import first_groups, scored_rollouts
+from sapo_viz.rollouts.steps import Steps, at_once
 from sapo_viz.rollouts.texts import TextDump
 from sapo_viz.ui.text import plain
 from sapo_viz.ui.words import _
 
-Found = tuple[tuple[Any, ...], Callable[[], Rollouts]] | None
+Found = tuple[tuple[Any, ...], Callable[[], Steps[Rollouts]]] | None  # what it is, and how to read it
 
 TEXT = ("^864+394=", "4+4+0=08,6+9+0=15,8+3+1=12;1258$")
 OLD, NEW = "addition-start", "addition-rl"
@@ -195,7 +196,9 @@ def _scored(texts: TextDump, models: _Models, *, start: bool, pressed: bool, ids
         case "done":
             finished = job
             origin = ("scored", request, texts.advantages, texts.rewards)
-            return origin, lambda: scored_rollouts(texts, finished.new, finished.old, finished.notes, ids=ids)
+            return origin, lambda: at_once(
+                lambda: scored_rollouts(texts, finished.new, finished.old, finished.notes, ids=ids)
+            )
         case "failed":
             st.error(plain(state.message), icon=":material/error:")
         case "cancelled":

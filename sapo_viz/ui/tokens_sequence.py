@@ -4,28 +4,38 @@ from __future__ import annotations
 
 import streamlit as st
 
-from sapo_viz.rollouts.analysis import Analysis
+from sapo_viz.core.objective import Objective
 from sapo_viz.ui.tokens_source import Source
 from sapo_viz.ui.tokens_strip import token_strip
-from sapo_viz.ui.tokens_tables import choose_sequence, sequence_facts, sequence_table, shares, token_table
+from sapo_viz.ui.tokens_tables import (
+    analysis_of,
+    choose_sequence,
+    first_look,
+    sequence_facts,
+    sequence_table,
+    shares,
+    token_table,
+)
 from sapo_viz.ui.words import _
 
 
-def sequence_view(source: Source, analysis: Analysis) -> None:
-    """Which sequence, its strip, its shares, the table of all, every token."""
+def sequence_view(source: Source, objectives: dict[str, Objective]) -> None:
+    """Which sequence, its strip, its shares, the table of all, every token; the strip before the file is weighed."""
+    first = first_look(source, objectives)
     left, right = st.columns([2, 3], vertical_alignment="bottom")
     with left:
-        index = choose_sequence(source, analysis)
+        index = choose_sequence(source, first)
     with right:
-        sequence_facts(analysis, index)
-    token_strip("tokens: strip", analysis, index)
+        sequence_facts(first, index)
+    token_strip("tokens: strip", first, index)
 
     st.subheader(_("How much of the gradient is kept?"))
+    analysis = analysis_of(source, objectives)
     shares(analysis, index)
     if len(source.rollouts) > 1:
         st.subheader(_("Which sequences?"))
         sequence_table(analysis, index)
-    token_table(analysis, index)
+    token_table(first, index)
 
     st.subheader(_("What to notice"))
     st.markdown(

@@ -14,14 +14,16 @@ import streamlit as st
 
 from sapo_viz.errors import SapoVizError
 from sapo_viz.figures.assets import ASSETS
-from sapo_viz.rollouts.folder import data_dir, inside, list_files, open_file
+from sapo_viz.rollouts.folder import data_dir, inside, list_files, opening
 from sapo_viz.rollouts.formats import FORMATS, OnlyOnePolicy, read_pair
-from sapo_viz.rollouts.read import parse_rollouts, read_rollouts
+from sapo_viz.rollouts.read import parsing, read_rollouts
 from sapo_viz.rollouts.schema import Rollouts
+from sapo_viz.rollouts.steps import Steps, at_once
 from sapo_viz.rollouts.texts import NoLogprobs
 from sapo_viz.ui.state import OPEN_FILE, url_choice
 from sapo_viz.ui.text import plain
-from sapo_viz.ui.tokens_scoring import choose_text, forget_address, score_dump
+from sapo_viz.ui.tokens_scoring import Found, choose_text, forget_address, score_dump
+from sapo_viz.ui.tokens_work import forget, worked
 from sapo_viz.ui.words import _
 
 SOURCES = ("sample", "file", "folder", "text", "run")
@@ -74,7 +76,7 @@ def choose_source() -> Source | None:
     return _read(*found) if found else st.session_state.get(OPEN_FILE)
 
 
-def _read(origin: tuple[Any, ...], read: Callable[[], Rollouts]) -> Source | None:
+def _read(origin: tuple[Any, ...], read: Callable[[], Steps[Rollouts]]) -> Source | None:
     """Read unless it is what is shown already; on a bad file the sentence, and what was shown before."""
     shown: Source | None = st.session_state.get(OPEN_FILE)
     if shown is not None and shown.origin == origin:
@@ -88,8 +90,7 @@ def _read(origin: tuple[Any, ...], read: Callable[[], Rollouts]) -> Source | Non
         found = _other_half(*half)
         return _read(*found) if found else _still(shown)
     try:
-        with st.spinner(_("Reading the tokens…"), show_time=True):
-            source = Source(origin, read())
+        source = Source(origin, worked("read", origin, read, _("Reading the tokens…")))
     except OnlyOnePolicy as error:
         upload = st.session_state.get(_UPLOAD)
         if upload is not None and origin == ("file", upload.file_id):
@@ -103,6 +104,7 @@ def _read(origin: tuple[Any, ...], read: Callable[[], Rollouts]) -> Source | Non
     except SapoVizError as error:
         st.error(plain(str(error)), icon=":material/error:")
         return _still(shown)
+    forget()
     st.session_state[OPEN_FILE] = source
     return source
 
@@ -114,9 +116,6 @@ def _still(shown: Source | None) -> Source | None:
     return shown
 
 
-Found = tuple[tuple[Any, ...], Callable[[], Rollouts]] | None
-
-
 def _sample() -> Found:
     files = {path.name: path for path in sample_files()}
     if not files:
@@ -125,7 +124,7 @@ def _sample() -> Found:
     first = next(iter(files))
     url_choice("sample", files, first)
     name = st.selectbox(_("Sample file, from real runs"), list(files), key="sample")
-    return ("sample", name, files[name].stat().st_mtime_ns), lambda: read_rollouts(files[name])
+    return ("sample", name, files[name].stat().st_mtime_ns), lambda: at_once(lambda: read_rollouts(files[name]))
 
 
 def _file() -> Found:
@@ -143,7 +142,7 @@ def _file() -> Found:
             ).format(frameworks=frameworks)
         )
         return None
-    return ("file", upload.file_id), lambda: parse_rollouts(upload.getvalue(), upload.name)
+    return ("file", upload.file_id), lambda: parsing(upload.getvalue(), upload.name)
 
 
 def _other_half(origin: tuple[Any, ...], first: Any, format: str) -> Found:
@@ -165,7 +164,8 @@ def _other_half(origin: tuple[Any, ...], first: Any, format: str) -> Found:
     if second is None:
         return None
     new, old = (second, first) if which == "old" else (first, second)
-    return (*origin, second.file_id, which), lambda: read_pair(new.getvalue(), new.name, old.getvalue(), old.name)
+    read = lambda: read_pair(new.getvalue(), new.name, old.getvalue(), old.name)  # noqa: E731
+    return (*origin, second.file_id, which), lambda: at_once(read)
 
 
 def _folder() -> Found:
@@ -187,7 +187,7 @@ def _folder() -> Found:
     except (SapoVizError, OSError):
         st.error(plain(_("{name} is not there any more; choose another.").format(name=name)), icon=":material/error:")
         return None
-    return ("folder", name, state.st_mtime_ns, state.st_size), lambda: open_file(root, name)
+    return ("folder", name, state.st_mtime_ns, state.st_size), lambda: opening(root, name)
 
 
 def _run() -> Found:
@@ -211,7 +211,7 @@ def _run() -> Found:
     steps = store.snapshots(run)
     step = _step(columns[1], steps)
     path = store.snapshot_path(run, step)
-    return ("run", run, step, path.stat().st_mtime_ns), lambda: read_rollouts(path)
+    return ("run", run, step, path.stat().st_mtime_ns), lambda: at_once(lambda: read_rollouts(path))
 
 
 def _step(place: Any, steps: list[int]) -> int:

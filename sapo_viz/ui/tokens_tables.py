@@ -12,25 +12,33 @@ import streamlit as st
 from sapo_viz.core.objective import CATALOG, Objective
 from sapo_viz.figures.assets import ASSETS
 from sapo_viz.figures.shares import shares_figure
-from sapo_viz.rollouts.analysis import Analysis, analyse
+from sapo_viz.rollouts.analysis import Analysis, analysing, unweighed
 from sapo_viz.rollouts.describe import EXAMPLE_CSV, EXAMPLE_JSONL, formats_markdown, schema_markdown
+from sapo_viz.rollouts.ratios import Ratios
 from sapo_viz.rollouts.schema import Rollouts
-from sapo_viz.ui.remember import remembered
 from sapo_viz.ui.text import plain
 from sapo_viz.ui.tokens_open import SEQUENCE, SEQUENCE_OF
 from sapo_viz.ui.tokens_source import Source, sample_files
+from sapo_viz.ui.tokens_work import kept, last, worked
 from sapo_viz.ui.words import _
 
 _TABLE = "tokens: table"
 
 
+def first_look(source: Source, objectives: dict[str, Objective]) -> Analysis:
+    """The file before all of its tokens are weighed: enough for one sequence and for what no objective changes."""
+    ratios = kept("ratios", source.origin, lambda: Ratios(source.rollouts))
+    return kept("first look", (source.origin, objectives), lambda: unweighed(source.rollouts, objectives, ratios))
+
+
 def analysis_of(source: Source, objectives: dict[str, Objective]) -> Analysis:
-    """The analysis, kept for the visit until file, objectives or knobs change."""
-    return remembered(
-        "tokens: analysis",
+    """The analysis, kept for the visit; when a knob changes only its objective is weighed again."""
+    before = last("analysis") or first_look(source, objectives)
+    return worked(
+        "analysis",
         (source.origin, objectives),
-        lambda: analyse(source.rollouts, objectives),
-        _("Weighing the tokens…"),
+        lambda: analysing(source.rollouts, objectives, before),
+        _("Weighing {n:,} tokens…").format(n=len(source.rollouts.tokens)),
     )
 
 
@@ -73,7 +81,7 @@ def choose_sequence(source: Source, analysis: Analysis) -> int:
 
 def _liveliest(analysis: Analysis) -> int:
     spread = np.nan_to_num(analysis.variance, nan=0.0, posinf=0.0)
-    signal = analysis.sequences["advantage"].to_numpy() != 0
+    signal = analysis.ratios.advantage != 0
     return int(np.argmax(np.where(signal, spread, -1.0))) + 1
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,8 @@ ROOT = Path(__file__).parents[2]
 WIDE = {"gspo": CATALOG["gspo"](eps_low=0.01, eps_high=0.01)}  # fits the calm data: nothing is shut out, nor idle
 
 
-def said(data: Rollouts, **more: Any) -> dict[str, Finding]:
-    return {finding.id: finding for finding in findings(data, WIDE, **more)}
+def said(data: Rollouts) -> dict[str, Finding]:
+    return {finding.id: finding for finding in findings(data, WIDE)}
 
 
 CALM = rollouts()
@@ -201,7 +202,7 @@ def test_problems_come_first() -> None:
 )
 def test_a_temperature_is_seen_and_estimated(alpha: float, of_new: bool) -> None:
     """Simulated softmax contexts; the estimate's error is a bound that this very test states."""
-    seen = temperature(gather(tempered(alpha, of_new=of_new), {}))
+    seen = temperature(gather(tempered(alpha, of_new=of_new)))
     assert seen is not None and seen.alpha == pytest.approx(alpha, abs=0.06)
 
 
@@ -212,22 +213,22 @@ def test_a_band_is_too_narrow_or_too_wide(shut: str, eps: float) -> None:
 
 
 def test_no_temperature_is_seen_where_there_is_none() -> None:
-    assert temperature(gather(tempered(1.0), {})) is None
-    assert temperature(gather(CALM, {})) is None
+    assert temperature(gather(tempered(1.0))) is None
+    assert temperature(gather(CALM)) is None
 
 
 def test_k3_is_the_mean_over_tokens() -> None:
-    assert mean_k3(gather(CALM, {})) == pytest.approx(float((np.exp(Z) - 1 - Z).mean()))
+    assert mean_k3(gather(CALM)) == pytest.approx(float((np.exp(Z) - 1 - Z).mean()))
 
 
 def test_a_sentinel_does_not_drown_the_other_numbers() -> None:
-    assert mean_k3(gather(sentinels(), {})) == pytest.approx(mean_k3(gather(CALM, {})), rel=0.05)
+    assert mean_k3(gather(sentinels())) == pytest.approx(mean_k3(gather(CALM)), rel=0.05)
 
 
 def test_known_equal_weights_make_any_difference_a_mismatch() -> None:
     """An update on the same numbers is not called one; told that there was none, it is."""
     data = rollouts(logprobs=np.minimum(CALM.old_logprobs + 4 * Z, 0))
-    assert "engine_mismatch" not in said(data) and "engine_mismatch" in said(data, same_weights=True)
+    assert "engine_mismatch" not in said(data) and "engine_mismatch" in said(replace(data, same_weights=True))
 
 
 def test_dead_groups_are_counted_by_their_reward() -> None:

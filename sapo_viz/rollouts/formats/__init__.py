@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sapo_viz.errors import RolloutError
-from sapo_viz.rollouts.build import build
+from sapo_viz.rollouts.build import build, building
 from sapo_viz.rollouts.formats import (
     nemo_rl,
     openai_logprobs,
@@ -28,6 +28,7 @@ from sapo_viz.rollouts.formats.base import Contents, Format, Item, Notes
 from sapo_viz.rollouts.formats.documents import first_part, has_keys, objects
 from sapo_viz.rollouts.formats.pair import NO_ADVANTAGES, OnePolicy, OnlyOnePolicy, pair, without_advantages
 from sapo_viz.rollouts.schema import DISK, UPLOAD, Limits, Rollouts
+from sapo_viz.rollouts.steps import Steps, finish
 from sapo_viz.rollouts.texts import NoLogprobs, TextDump
 
 FORMATS: tuple[Format, ...] = (
@@ -55,6 +56,11 @@ def read_known(name: str, data: bytes, limits: Limits = UPLOAD) -> Rollouts | No
         NoLogprobs: it holds texts only; the error carries them.
         RolloutError: it is such a file and something in it is wrong.
     """
+    return finish(reading_known(name, data, limits))
+
+
+def reading_known(name: str, data: bytes, limits: Limits = UPLOAD) -> Steps[Rollouts | None]:
+    """`read_known` in steps."""
     found = recognise(name, data)
     if found is None:
         return None
@@ -64,9 +70,11 @@ def read_known(name: str, data: bytes, limits: Limits = UPLOAD) -> Rollouts | No
         raise OnlyOnePolicy(contents)
     if isinstance(contents, TextDump):
         raise NoLogprobs(contents)
-    rollouts = build(name, contents, limits)
+    lines = data.count(b"\n") if found[0].kind == "json" else 0
+    rollouts = yield from building(name, contents, limits, lines if lines > 1 else None)
     title = found[0].name
-    return replace(rollouts, notes=(f"Read as {title}.", *notes.sentences(), *rollouts.notes))
+    notes_of_it = (f"Read as {title}.", *notes.sentences(), *rollouts.notes)
+    return replace(rollouts, notes=notes_of_it, same_weights=found[0].same_weights)
 
 
 def read_pair(new: bytes, new_name: str, old: bytes, old_name: str, limits: Limits = UPLOAD) -> Rollouts:

@@ -53,6 +53,7 @@ class Format:
     taken: str  # which of its fields becomes what, for the documentation
     recognise: Callable[[Mapping[str, Any]], bool]
     read: Callable[[str, Iterator[Item], Notes], Contents]
+    same_weights: bool = False  # its documentation says that both log-probs are of the same weights, before an update
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,28 @@
+"""Long work over a file as a generator: it yields how far it is and returns what came of it.
+
+A page shows the share and may stop between two steps, to go on later where it was; everybody else calls `finish`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import TypeVar
+
+T = TypeVar("T")
+
+Steps = Generator[float | None, None, T]  # the share that is done, 0 to 1; None where that cannot be known
+
+
+def finish(steps: Steps[T]) -> T:
+    """All of it, now."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            return stop.value  # type: ignore[no-any-return]
+
+
+def at_once(make: Callable[[], T]) -> Steps[T]:
+    """Work that has no steps, where steps are asked for."""
+    yield None
+    return make()

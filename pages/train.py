@@ -2,6 +2,8 @@
 
 import streamlit as st
 
+from sapo_viz.runs.presets import PRESETS
+from sapo_viz.ui.experiments import shipped_answer
 from sapo_viz.ui.text import plain
 from sapo_viz.ui.train_form import choose_objectives, choose_settings, settings_button
 from sapo_viz.ui.train_live import list_runs, live_runs, metric_table, start
@@ -44,13 +46,11 @@ st.markdown(
         "each, mean ± standard deviation)*\n"
         "- **Where ratios run away.** Plain gradient steps without clipping let single tokens reach ratios of 50 and "
         "more. For A < 0 GRPO's coefficient is then r itself, without a bound; SAPO's stays below 1.6 *(computed; see "
-        "Curves)*. At 0.05, over 40 steps, the reward collapsed in 4 of 8 GRPO runs and in none of SAPO or GSPO; the "
-        "last 10 steps: GRPO 0.35 ± 0.29, SAPO 0.81 ± 0.01, GSPO 0.82 ± 0.01. At 0.1 SAPO falls as well, to 0.41. "
-        "*(measured here: 8 seeds each, 4 at 0.1; more of it under Experiments)*\n"
+        "Curves)*. Experiments asks what that does to a run, at a learning rate of 0.05: {outlier}\n"
         "- **What the paper says.** It reports improved training stability and higher Pass@1 on mathematical reasoning "
         "under comparable budgets, for models far larger than this one. Nothing this small supports or refutes that. "
         "*(paper: [arXiv 2511.20347](https://arxiv.org/abs/2511.20347))*"
-    )
+    ).format(outlier=shipped_answer(PRESETS["outlier"]))
 )
 settings_button(
     _("Set the controls to the second case"), {"optimizer": "sgd", "lr": "0.05", "grad_clip": "0", "steps": "40"}

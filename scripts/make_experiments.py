@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from sapo_viz.runs import experiment_runs  # noqa: E402
+from sapo_viz.runs.collapse import RULE  # noqa: E402
 from sapo_viz.runs.conclusion import conclusion  # noqa: E402
 from sapo_viz.runs.experiment import Result, analyse, keys_of  # noqa: E402
 from sapo_viz.runs.experiment_design import MOST_SEEDS, Preset  # noqa: E402
@@ -51,9 +52,9 @@ Every number on this page comes from a run of the bundled policies with the sett
 `python -m sapo_viz experiment NAME`), made by `scripts/make_experiments.py`; the runs' curves are in
 `assets/experiments/`. Rewards are means of a run's last ten of 40 steps; ± is the standard deviation over seeds.
 Differences are paired by seed, with Student's 95 % interval for each one by itself: of twenty such intervals one
-misses, and there are {intervals} on this page. Collapsed: the mean reward of five steps
-fell below half of the best such mean before, which was at least 0.3, and stayed there
-(`sapo_viz/runs/collapse.py`). The sentence under each table is generated from its numbers.
+misses, and there are {intervals} on this page. The sentence under each table is generated from its numbers.
+
+{collapsed} (`sapo_viz/runs/collapse.py`)
 
 A policy of 75,776 or 125,952 parameters that adds three-digit numbers supports or refutes nothing at the paper's scale.
 """
@@ -111,7 +112,7 @@ def page() -> str:
         if preset.name == SAME_CLIP.presets[-1]:
             sections.append(side_by_side())
     text = "\n".join(sections)
-    return "\n".join([INTRO.format(intervals=text.count(" to +") + text.count(" to −")), text])
+    return "\n".join([INTRO.format(collapsed=RULE.sentence, intervals=text.count(" to +") + text.count(" to −")), text])
 
 
 def section(preset: Preset) -> str:

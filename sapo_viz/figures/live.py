@@ -174,7 +174,7 @@ def live_data(runs: Sequence[Mapping[str, Any]], shown: Sequence[str], labels: M
             name: row | dict(label=words(row["label"])) if name in ("objective", *SETTINGS) else row
             for name, row in _settings().items()
         },
-        collapse=dict(rule=asdict(RULE), finite=FINITE, told=dict(TOLD)),
+        collapse=dict(rule=asdict(RULE), finite=FINITE, told=dict(TOLD), sentence=words(RULE.sentence)),
         told={m.name: words(m.label) for m in RUN_METRICS.values()},
         weights=dict(light=WEIGHT_SCALE, dark=WEIGHT_SCALE_DARK, above=ABOVE_ONE),
         metrics=list(RUN_METRICS),

@@ -57,19 +57,21 @@ function collapseOf(steps, last, { rule, finite, told }) {
     });
     return Object.fromEntries(pairs);
   };
-  let best = 0, firstEntropy;
+  let best = metrics[0]?.reward ?? 0, firstEntropy;
   const below = { reward: 0, entropy: 0 }; // windows in a row
   for (let index = 0; index < metrics.length; index++) {
     if (finite.some((name) => name in metrics[index] && metrics[index][name] === null)) return { step: steps[index].step, kind: "nan", told: tell(index), message: "" };
     if (index + 1 < rule.window) continue;
     const reward = mean(index, "reward"), entropy = mean(index, "entropy");
     firstEntropy ??= entropy;
-    const high = best >= rule.from_best;
-    below.reward = high && reward < rule.share * best ? below.reward + 1 : 0;
-    below.entropy = high && reward < rule.entropy_reward * best && entropy < rule.entropy_share * firstEntropy ? below.entropy + 1 : 0;
+    const low = best - reward > rule.errors * Math.sqrt(Math.max(best * (1 - best), 0) / rule.completions);
+    const atTheEnd = last?.type === "finished" && index + 1 === metrics.length;
+    below.reward = low && reward < rule.share * best ? below.reward + 1 : 0;
+    below.entropy = low && reward < rule.entropy_reward * best && entropy < rule.entropy_share * firstEntropy ? below.entropy + 1 : 0;
     for (const kind of ["reward", "entropy"]) {
-      const at = index - rule.stays + 1;
-      if (below[kind] === rule.stays) return { step: steps[at].step, kind, told: tell(at), message: "" };
+      const at = index - below[kind] + 1;
+      const stuck = atTheEnd && below[kind] > 0 && (metrics[index].reward ?? 0) < (kind === "reward" ? rule.share : rule.entropy_reward) * best;
+      if (below[kind] === rule.stays || stuck) return { step: steps[at].step, kind, told: tell(at), message: "" };
     }
     best = Math.max(best, reward);
   }

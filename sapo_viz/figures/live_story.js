@@ -24,7 +24,7 @@ class LiveStory {
       this.list.replaceChildren(...fallen.map((run) => {
         const [what, ...numbers] = this.tell(run), near = nearestOf(run.snapshots, run.collapse.step);
         const link = near === undefined ? [] : [el("a", { class: "live-button", href: tokensAddress(run.id, near) }, `${this.lab.words.tokens}, ${this.lab.words.step} ${near}`)];
-        return el("li", {}, el("strong", {}, what), ` ${numbers.join(" · ")} `, ...link);
+        return el("li", {}, el("strong", { title: this.lab.data.collapse.sentence }, what), ` ${numbers.join(" · ")} `, ...link);
       }));
     }
     this.list.hidden = !fallen.length;
@@ -50,7 +50,8 @@ class LiveStory {
     if (key === this.compareKey) return;
     this.compareKey = key;
     this.compare.setAttribute("aria-label", words.compare);
-    const cell = (tag, text, i) => el(tag, { scope: tag === "th" ? "col" : undefined, "data-number": i > names.length || undefined }, text);
+    const about = (text) => (text === words.compare_broken ? { title: lab.data.collapse.sentence } : {});
+    const cell = (tag, text, i) => el(tag, { scope: tag === "th" ? "col" : undefined, "data-number": i > names.length || undefined, ...about(text) }, text);
     this.compare.replaceChildren(el("table", {}, el("caption", {}, words.compare), el("thead", {}, el("tr", {}, ...head.map((text, i) => cell("th", text, i)))),
       el("tbody", {}, ...rows.map((row, i) => el("tr", {}, el("th", { scope: "row" }, swatch({ color: groups[i].color, dash: groups[i].about.dash }), row[0]), ...row.slice(1).map((text, j) => cell("td", text, j + 1)))))));
   }

@@ -130,6 +130,8 @@ def record_from(values: Mapping[str, Any]) -> Record:
         {"type": "step", "step": step, "metrics": {"reward": reward, "entropy": entropy}}
         for step, (reward, entropy) in enumerate(zip(rewards, entropies, strict=True), 1)
     ]
+    if values["state"] == "done":
+        events.append({"type": "finished", "step": len(rewards)})
     return Record(
         key=values["key"],
         seed=values["seed"],

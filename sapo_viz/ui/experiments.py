@@ -10,6 +10,7 @@ import streamlit as st
 from sapo_viz.errors import RunError, SapoVizError
 from sapo_viz.figures.experiment import result_figure
 from sapo_viz.runs import experiment_runs
+from sapo_viz.runs.collapse import RULE
 from sapo_viz.runs.conclusion import conclusion
 from sapo_viz.runs.experiment import Result, analyse, keys_of
 from sapo_viz.runs.experiment_design import Preset
@@ -217,7 +218,10 @@ def _numbers(shown: Result) -> None:
     arms, differences = st.columns(2, gap="medium")
     head = [_("Setting"), _("Reward, last 10 steps"), _("Each seed"), _("Collapsed")]
     arms.markdown(table(head, arm_rows(shown)))
-    arms.caption(_("Mean ± standard deviation over seeds. Band in the figure: from the lowest to the highest seed."))
+    arms.caption(
+        _("Mean ± standard deviation over seeds. Band in the figure: from the lowest to the highest seed."),
+        help=_(RULE.sentence),
+    )
     head = [_("Difference, seed by seed"), _("Mean (95 % interval)"), _("n")]
     differences.markdown(table(head, difference_rows(shown)))
     differences.caption(
@@ -269,18 +273,21 @@ def at_a_glance() -> None:
     """Every question with the answer that is shipped."""
     st.subheader(_("All questions at a glance"))
     for preset in PRESETS.values():
-        shipped = measured(preset.name)
-        shown = shipped_result(preset, shipped)
         with st.container(border=True, gap=None):
             # Not a page link: one to the page itself changes the page, and leaves the address as it was.
             st.button(f"**{plain(_(preset.title))}**", type="tertiary", key=f"open-{preset.name}", on_click=_open,
                       args=(preset.name,))  # fmt: skip
-            answer = _("Not measured yet.")
-            if shipped and shown:
-                answer = _("{answer} *(measured {date}, n = {n})*").format(
-                    answer=plain(conclusion(shown, _)), date=shipped.date, n=shown.n
-                )
-            st.markdown(f"{plain(_(preset.question))}  \n{answer}")
+            st.markdown(f"{plain(_(preset.question))}  \n{shipped_answer(preset)}")
+
+
+def shipped_answer(preset: Preset) -> str:
+    """The sentence that is shipped for a preset, with its source, as Markdown."""
+    shipped = measured(preset.name)
+    shown = shipped_result(preset, shipped)
+    if not shipped or not shown:
+        return _("Not measured yet.")
+    text = _("{answer} *(measured {date}, n = {n})*")
+    return text.format(answer=plain(conclusion(shown, _)), date=shipped.date, n=shown.n)
 
 
 def _open(name: str) -> None:

@@ -12,6 +12,7 @@ from sapo_viz.errors import RunError, SapoVizError
 from sapo_viz.figures.assets import formulas_js, read
 from sapo_viz.figures.live import live_data
 from sapo_viz.runs import launcher
+from sapo_viz.runs.collapse import RULE
 from sapo_viz.runs.config import RunConfig
 from sapo_viz.runs.labels import rename
 from sapo_viz.runs.metrics import RUN_METRICS
@@ -77,6 +78,7 @@ def metric_table() -> None:
         lines = [f"| {_('Metric')} | {_('How it is computed')} | {_('Usual')} |", "|---|---|---|"]
         lines += [f"| {_(m.label)} | {plain(_(m.formula))} | {plain(_(m.healthy))} |" for m in RUN_METRICS.values()]
         st.markdown("\n".join(lines))
+        st.caption(plain(_(RULE.sentence)))
 
 
 def _list(store: RunStore) -> list[RunSummary]:
@@ -168,7 +170,7 @@ def _labels() -> dict[str, Any]:
         rename=_("Rename"),
         nan=_("not a number"),
         fell=dict(
-            reward=_("collapsed at step {step}: the reward fell below half of its best and stayed there."),
+            reward=_("collapsed at step {step}: the reward fell below half of its best and did not come back."),
             entropy=_("collapsed at step {step}: the entropy went to 0 with the reward down."),
             nan=_("broke at step {step}: a number is not finite."),
             failed=_("failed at step {step}."),

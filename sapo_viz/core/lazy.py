@@ -19,6 +19,8 @@ else:
             self._name = name
 
         def __getattr__(self, attribute: str) -> Any:
-            return getattr(importlib.import_module(self._name), attribute)
+            value = getattr(importlib.import_module(self._name), attribute)
+            setattr(self, attribute, value)  # a sampled token asks for some hundred names
+            return value
 
     torch = _Lazy("torch")

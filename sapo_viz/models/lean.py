@@ -1,26 +1,28 @@
-"""A small Qwen3's forward pass on a CPU, written out: the same numbers as the library's in four fifths of the time.
+"""A small Qwen3's forward pass on a CPU, written out: the same numbers as the library's in two thirds of the time.
 
 For a policy of 75,000 parameters most of a step is not arithmetic: masks made anew for each token, caches
 joined, norms of five kernels, attention kernels meant for long sequences. Here a pass reads as the formula
 
     x ← x + Attention(Norm x),   x ← x + MLP(Norm x),   logits = W·Norm x
 
-over the library model's own weights. Activations stand as [C, B·n], a row for each feature and in it the tokens
+over the library model's own weights. Activations stand as [C, N], a row for each feature and in it the tokens
 of one sequence after another: norms, rotary embedding and gates then run along thousands of numbers and not along
-the sixteen of a head, and the heads need no transposing. Mixtures of experts keep their block, and so its hooks.
-Whatever this does not cover (padding, other architectures, adapters, a GPU, bfloat16, long sequences, where the
-scores of all pairs would not stay in the cache) goes through the library. Tests hold values and gradients to the
-library's.
+the sixteen of a head, and the heads need no transposing. The completions of a prompt are passed together: what
+their common prompt's tokens become is computed once (`continued`). Mixtures of experts keep their block, and so its
+hooks. Whatever this does not cover (padding, other architectures, adapters, a GPU, bfloat16, long sequences, where
+the scores of all pairs would not stay in the cache) goes through the library. Tests hold values and gradients to
+the library's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from sapo_viz.core.lazy import torch
+from sapo_viz.models.lean_functions import gate, norm, plus_product, product, spare_columns, turn
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -54,22 +56,24 @@ class Prepared:
     eps: float
     scaling: float  # 1/√D
 
+    def joined(self, columns: list[Tensor]) -> Tensor:
+        """Side by side, and spare columns of zeros at the end, unless a router would see them. k × [C, ·] -> [C, N]"""
+        dense = all(block.mlp is not None for block in self.blocks)
+        spare = spare_columns(sum(each.shape[1] for each in columns)) if dense else 0
+        if spare:
+            columns = [*columns, columns[0].new_zeros(len(columns[0]), spare)]
+        return columns[0] if len(columns) == 1 else torch.cat(columns, 1)
 
-class LeanCache:
-    """Keys [H_kv·B, D, S] and values [H_kv·B, S, D] of what has been read, for each layer; filled up to `length`."""
 
-    def __init__(self, model: Any, sequences: int, longest: int) -> None:
-        self.model = prepare(model, longest)
-        heads, dim = self.model.keys * sequences, self.model.dim
-        self.layers = [(torch.empty(heads, dim, longest), torch.empty(heads, longest, dim)) for _ in self.model.blocks]
-        self.sequences, self.length = sequences, 0
+@dataclass(frozen=True)
+class Part:
+    """B sequences of n tokens each; the columns of a pass are those of its parts, one after the other."""
 
-    def repeat(self, times: int) -> None:
-        """Each sequence `times` times, side by side."""
-        self.layers = [
-            (keys.repeat_interleave(times, 0), values.repeat_interleave(times, 0)) for keys, values in self.layers
-        ]
-        self.sequences *= times
+    batch: int
+    n: int
+    keep: int  # the last tokens of each sequence, whose logits are wanted
+    begin: int = 0  # position of the first token
+    after: Tensor | None = None  # [B], the sequence of the part before that each one goes on with; None: with none
 
 
 def covers(model: Any, tokens: int) -> bool:
@@ -101,29 +105,62 @@ def _matrices(model: Any) -> Iterator[Any]:
             yield from (layer.mlp.gate_proj, layer.mlp.up_proj, layer.mlp.down_proj)
 
 
-def logits(model: Any, ids: Tensor, *, keep: int, cache: LeanCache | None = None) -> Tensor:
-    """Logits after the last `keep` of `ids`, which are added to the cache. [B, n] -> [B, keep, V]"""
-    ready = prepare(model, ids.shape[1]) if cache is None else cache.model
-    batch, n = ids.shape
-    begin = 0 if cache is None else cache.length
-    x = torch.nn.functional.embedding(ids.flatten(), ready.embedding).T.contiguous()
+def logits(model: Any, ids: Tensor, *, keep: int) -> Tensor:
+    """Logits after the last `keep` of `ids`. [B, n] -> [B, keep, V]"""
+    ready, part = prepare(model, ids.shape[1]), Part(len(ids), ids.shape[1], keep)
+    return through(ready, ids.flatten(), [part])[0].view(len(ids), keep, -1)
+
+
+def continued(model: Any, prompts: Tensor, ids: Tensor) -> Tensor:
+    """Logits after each sequence's prompt and after each of its `ids`. [B, P], [B, n] -> [B, n + 1, V]
+
+    Equal prompts are computed once. A mixture's routers want to see each sequence whole.
+    """
+    (batch, n), length = ids.shape, prompts.shape[1]
+    if n == 0 or any(not hasattr(layer.mlp, "gate_proj") for layer in model.model.layers):
+        return logits(model, torch.cat([prompts, ids], 1), keep=n + 1)
+    once, which = prompts.unique(dim=0, return_inverse=True)
+    parts = [Part(len(once), length, 1), Part(batch, n, n, length, which)]
+    first, rest = through(prepare(model, length + n), torch.cat([once.flatten(), ids.flatten()]), parts)
+    return torch.cat([first.index_select(0, which)[:, None], rest.view(batch, n, -1)], 1)
+
+
+def through(
+    ready: Prepared, ids: Tensor, parts: list[Part], kept: list[tuple[Tensor, Tensor]] | None = None
+) -> list[Tensor]:
+    """Logits of each part's kept tokens; `kept` gets the first part's keys and values of each layer. [N] -> [·, V]"""
+    positions = ready.joined([torch.arange(p.begin, p.begin + p.n).repeat(p.batch)[None] for p in parts])[0]
+    waves = ready.waves[0][:, positions], ready.waves[1][:, positions]
+    ids = torch.nn.functional.pad(ids, (0, len(positions) - len(ids)))
+    x = torch.nn.functional.embedding(ids, ready.embedding).T.contiguous()
     for index, block in enumerate(ready.blocks):
-        kept = None if cache is None else cache.layers[index]
-        # What follows the last layer's keys and values is wanted of `keep` tokens only. (A router wants to see all.)
-        rows = keep if index == len(ready.blocks) - 1 and block.mlp else n
-        attended = _attention(ready, block, _norm(x, ready.eps), batch, kept, begin, rows)
-        x = torch.addmm(_last(x, batch, rows), block.out, attended)
-        x = _mlp(block, x, _norm(x, ready.eps), batch)
-    if cache is not None:
-        cache.length += n
-    normed = _norm(_last(x, batch, keep), ready.eps)
-    return torch.nn.functional.linear(normed.T, ready.head).view(batch, keep, -1)
+        # What follows the last layer's keys and values is wanted of some tokens only. (A router wants to see all.)
+        last = index == len(ready.blocks) - 1 and block.mlp is not None
+        attended = _attention(ready, block, norm(x, ready.eps), waves, parts, last, kept)
+        x = plus_product(_kept(ready, x, parts) if last else x, block.out, attended)
+        x = _mlp(block, x, norm(x, ready.eps))
+    x = x if last else _kept(ready, x, parts)
+    rows = product(ready.head, norm(x, ready.eps)).T
+    return _split(rows, [part.batch * part.keep for part in parts], 0)
 
 
-def _last(x: Tensor, batch: int, keep: int) -> Tensor:
-    """Each sequence's last tokens. [C, B·n] -> [C, B·keep]"""
-    each = x.view(len(x), batch, -1)
-    return x if each.shape[2] == keep else each[:, :, -keep:].reshape(len(x), -1)
+def _kept(ready: Prepared, x: Tensor, parts: list[Part]) -> Tensor:
+    """The columns of the tokens whose logits are wanted. [C, N] -> [C, ·]"""
+    if all(part.keep == part.n for part in parts):
+        return x
+    columns = _split(x, [part.batch * part.n for part in parts], 1)
+    return ready.joined(
+        [
+            each if part.keep == part.n else each.unflatten(1, (part.batch, part.n))[:, :, -part.keep :].flatten(1)
+            for each, part in zip(columns, parts, strict=True)
+        ]
+    )
+
+
+def _split(x: Tensor, sizes: list[int], dim: int) -> list[Tensor]:
+    """Pieces of these sizes; what is behind them are spare columns."""
+    spare = x.shape[dim] - sum(sizes)
+    return list(x.split([*sizes, spare] if spare else sizes, dim)[: len(sizes)])
 
 
 def prepare(model: Any, longest: int) -> Prepared:
@@ -160,143 +197,60 @@ def prepare(model: Any, longest: int) -> Prepared:
 
 
 def _attention(
-    ready: Prepared, block: Block, x: Tensor, batch: int, kept: tuple[Tensor, Tensor] | None, begin: int, rows: int
+    ready: Prepared,
+    block: Block,
+    x: Tensor,
+    waves: tuple[Tensor, Tensor],
+    parts: list[Part],
+    last: bool,
+    kept: list[tuple[Tensor, Tensor]] | None,
 ) -> Tensor:
-    """Causal attention, of the last `rows` tokens to all. [C, B·n] -> [H·D, B·rows]
+    """Causal attention; in the last layer, of the kept tokens to all. [C, N] -> [H·D, ·]
 
     The query heads of a key head stand together in one product.
     """
-    dim, keys, groups, n = ready.dim, ready.keys, ready.groups, x.shape[1] // batch
-    qk, v = (block.qkv @ x).split([keys * (groups + 1) * dim, keys * dim])
-    cos, sin = (wave[:, begin : begin + n] for wave in ready.waves)
-    turned = _turn(qk, block.turn, cos, sin, (keys, groups + 1, dim, batch, n), ready.eps)  # [H_kv, B, D, G+1, n]
-    q, k = turned.view(keys * batch, dim, -1).split([groups * n, n], -1)
-    if rows < n:
-        q = q.unflatten(-1, (groups, n))[..., -rows:].flatten(2)
-    v = v.view(keys, dim, batch, n).transpose(1, 2).reshape(-1, dim, n).transpose(1, 2)
-    if kept is not None:
-        end = begin + n
-        kept[0][:, :, begin:end], kept[1][:, begin:end] = k, v
-        k, v = kept[0][:, :, :end], kept[1][:, :end]
-    if rows == 1:
-        scores = torch.bmm(q.transpose(1, 2), k) * ready.scaling
-    else:
-        future = torch.full((rows, k.shape[2]), -torch.inf).triu(1 + begin + n - rows).repeat(groups, 1)
-        scores = torch.baddbmm(future, q.transpose(1, 2), k, alpha=ready.scaling)
-    out = torch.bmm(scores.softmax(-1), v).view(keys, batch, groups, rows, dim)
-    return out.permute(0, 2, 4, 1, 3).reshape(-1, batch * rows)
+    dim, keys, groups = ready.dim, ready.keys, ready.groups
+    queries_keys, values = product(block.qkv, x).split([len(block.turn), keys * dim])
+    turned = turn(queries_keys, block.turn, *waves, ready.eps)
+    sizes = [part.batch * part.n for part in parts]
+    out: list[Tensor] = []
+    before: tuple[Tensor, Tensor] | None = None  # keys and values of the part before, [H_kv, B, D, S] each
+    for part, each, v in zip(parts, _split(turned, sizes, 1), _split(values, sizes, 1), strict=True):
+        batch, n, rows = part.batch, part.n, part.keep if last else part.n
+        together = each.view(keys, groups + 1, dim, batch, n).permute(0, 3, 2, 1, 4).reshape(keys, batch, dim, -1)
+        q, k = together.split([groups * n, n], -1)
+        if rows < n:
+            q = q.unflatten(-1, (groups, n))[..., -rows:].flatten(3)
+        v = v.view(keys, dim, batch, n).transpose(1, 2)
+        if part.after is not None and before is not None:
+            k = torch.cat([before[0].index_select(1, part.after), k], -1)
+            v = torch.cat([before[1].index_select(1, part.after), v], -1)
+        before = k, v
+        q, k, v = (one.reshape(keys * batch, dim, -1) for one in (q, k, v))
+        out.append(_attended(q, k, v, rows, ready.scaling).view(keys, batch, groups, rows, dim).permute(0, 2, 4, 1, 3))
+        if kept is not None and part is parts[0]:
+            kept.append(before)
+    return ready.joined([each.reshape(keys * groups * dim, -1) for each in out])
 
 
-def _mlp(block: Block, x: Tensor, normed: Tensor, batch: int) -> Tensor:
-    """x + W_down(silu(W_gate n) · W_up n), or x + the mixture's block as the library has it. [C, B·n] -> [C, B·n]"""
+def _attended(q: Tensor, k: Tensor, v: Tensor, rows: int, scaling: float) -> Tensor:
+    """softmax(qᵀk/√D)·vᵀ of the last `rows` of S tokens. [Z, D, G·rows], 2 × [Z, D, S] -> [Z, G·rows, D]"""
+    length, groups = k.shape[2], q.shape[2] // rows
+    scores = torch.baddbmm(_future(rows, length, groups), q.transpose(1, 2), k, alpha=scaling)
+    return torch.bmm(scores.softmax(-1), v.transpose(1, 2))
+
+
+@lru_cache(maxsize=16)
+def _future(rows: int, length: int, groups: int) -> Tensor:
+    """−∞ at what the last `rows` of `length` tokens must not see, for each head. [G·rows, S]"""
+    return torch.full((rows, length), -torch.inf).triu(1 + length - rows).repeat(groups, 1)
+
+
+def _mlp(block: Block, x: Tensor, normed: Tensor) -> Tensor:
+    """x + W_down(silu(W_gate n) · W_up n), or x + the mixture's block as the library has it. [C, N] -> [C, N]"""
     if block.mlp is None:
         weighted = normed.T * block.module.post_attention_layernorm.weight
-        mixed: Tensor = block.module.mlp(weighted.view(batch, -1, len(x)))
-        return x + mixed.flatten(0, 1).T
+        mixed: Tensor = block.module.mlp(weighted[None])
+        return x + mixed[0].T
     gate_up, down = block.mlp
-    return torch.addmm(x, down, _gate(gate_up @ normed))
-
-
-# -- three functions with their derivative written out: a third of the kernels that autograd would call --------------
-
-
-def _norm(x: Tensor, eps: float) -> Tensor:
-    """n = x·ρ with ρ = 1/√(mean x² + ε), over the features. [C, N] -> [C, N]"""
-    normed: Tensor = _functions()[0].apply(x, eps)
-    return normed
-
-
-def _turn(x: Tensor, weight: Tensor, cos: Tensor, sin: Tensor, shape: tuple[int, ...], eps: float) -> Tensor:
-    """Norm of each head, then the rotary embedding; `shape` is (K, R, D, B, n). [K·R·D, B·n] -> [K, B, D, R, n]"""
-    turned: Tensor = _functions()[1].apply(x, weight, cos, sin, shape, eps)
-    return turned
-
-
-def _gate(x: Tensor) -> Tensor:
-    """silu(g)·u of g over u. [2·M, N] -> [M, N]"""
-    gated: Tensor = _functions()[2].apply(x)
-    return gated
-
-
-@cache
-def _functions() -> tuple[Any, Any, Any]:
-    """Made on first use: torch is imported late."""
-
-    def scale_of(x: Tensor, dim: int, eps: float) -> Tensor:
-        return (x * x).mean(dim, keepdim=True).add_(eps).rsqrt_()  # vector_norm is 30 times slower across rows
-
-    class Norm(torch.autograd.Function):
-        """∂x = ρ·(g − n·mean(g·n))"""
-
-        @staticmethod
-        def forward(ctx: Any, x: Tensor, eps: float) -> Tensor:
-            scale = scale_of(x, 0, eps)
-            normed = x * scale
-            ctx.save_for_backward(normed, scale)
-            return normed
-
-        @staticmethod
-        def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-            normed, scale = ctx.saved_tensors
-            along = (gradients[0] * normed).mean(0, keepdim=True)
-            return torch.addcmul(gradients[0], normed, along, value=-1).mul_(scale), None
-
-    class Turn(torch.autograd.Function):
-        """y_i = m_i·cos_i + m_i′·sin_i with m = w·n, n the norm over a head's D features and i′ the other half's
-        feature. It comes out in the order in which attention wants it."""
-
-        @staticmethod
-        def forward(ctx: Any, x: Tensor, weight: Tensor, cos: Tensor, sin: Tensor, shape: Any, eps: float) -> Tensor:
-            keys, rows, dim, batch, n = shape
-            heads = x.view(keys * rows, dim, -1)
-            scale = scale_of(heads, 1, eps)
-            normed = heads * scale
-            ctx.save_for_backward(normed, scale, weight, cos, sin)
-            ctx.shape = shape
-            for_own = (weight.view(-1, dim, 1) * cos).view(keys, rows, dim, 1, n)
-            for_other = (weight.view(-1, dim, 1).roll(dim // 2, 1) * sin).view(keys, rows, dim, 1, n)
-            return _exchanged(normed.view(shape), for_own, for_other).permute(0, 3, 2, 1, 4).contiguous()
-
-        @staticmethod
-        def backward(ctx: Any, *gradients: Tensor) -> tuple[Any, ...]:
-            normed, scale, weight, cos, sin = ctx.saved_tensors
-            keys, rows, dim, batch, n = ctx.shape
-            g = gradients[0].permute(0, 3, 2, 1, 4).contiguous()
-            cos, sin = cos.view(dim, 1, n), sin.view(dim, 1, n)
-            inner = _exchanged(g, cos, sin.roll(dim // 2, 0)).view(keys * rows, dim, -1)  # ∂m
-            product = inner * normed
-            along = torch.bmm(weight.view(-1, 1, dim) / dim, product)
-            for_x = inner.mul_(weight.view(-1, dim, 1)).addcmul_(normed, along, value=-1).mul_(scale)
-            return for_x.view(-1, batch * n), product.sum(-1).flatten(), None, None, None, None
-
-    class Gate(torch.autograd.Function):
-        """∂u = g·silu(gate), ∂gate = g·u·silu′(gate)"""
-
-        @staticmethod
-        def forward(ctx: Any, x: Tensor) -> Tensor:
-            gate, up = x.chunk(2)
-            opened = torch.nn.functional.silu(gate)
-            ctx.save_for_backward(x, opened)
-            return opened * up
-
-        @staticmethod
-        def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-            x, opened = ctx.saved_tensors
-            gate, up = x.chunk(2)
-            for_x = torch.empty_like(x)
-            for_gate, for_up = for_x.chunk(2)
-            torch.mul(gradients[0], opened, out=for_up)
-            torch.ops.aten.silu_backward.grad_input(gradients[0] * up, gate, grad_input=for_gate)
-            return for_x
-
-    return Norm, Turn, Gate
-
-
-def _exchanged(x: Tensor, own: Tensor, other: Tensor) -> Tensor:
-    """x·own + x′·other, x′ being x with the halves of its features exchanged. [K, R, D, B, n] each"""
-    half = x.shape[-3] // 2
-    out = x * own
-    first, second = x.split(half, -3)
-    for part, exchanged, factor in zip(out.split(half, -3), (second, first), other.split(half, -3), strict=True):
-        part.addcmul_(exchanged, factor)
-    return out
+    return plus_product(x, down, gate(product(gate_up, normed)))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from sapo_viz.core.lazy import torch
 from sapo_viz.models import lean
+from sapo_viz.models.lean_cache import LeanCache
 from sapo_viz.models.policy import Policy
 from sapo_viz.models.routing import recorded, replayed, stacked
 
@@ -105,12 +106,15 @@ def _sample(
     longest = prompt_ids.shape[1] + max_length
     cache: Any = DynamicCache(config=policy.model.config)
     if prompt_mask is None and lean.covers(policy.model, longest):
-        cache = lean.LeanCache(policy.model, len(prompts), longest)
+        cache = LeanCache(policy.model, longest)
     with recorded(policy.model) as used:
-        logits = _forward(policy, prompt_ids, prompt_mask, cache)
+        if isinstance(cache, LeanCache):
+            logits = cache.read(prompt_ids, completions)
+        else:
+            logits = _forward(policy, prompt_ids, prompt_mask, cache).repeat_interleave(completions, 0)
+            cache.batch_repeat_interleave(completions)
         routes = [stacked(used, len(prompts))]
-        cache.repeat(completions) if isinstance(cache, lean.LeanCache) else cache.batch_repeat_interleave(completions)
-        logits, prompt_ids = (each.repeat_interleave(completions, 0) for each in (logits, prompt_ids))
+        prompt_ids = prompt_ids.repeat_interleave(completions, 0)
         if prompt_mask is not None:
             prompt_mask = prompt_mask.repeat_interleave(completions, 0)
         if routes[0] is not None:
@@ -138,7 +142,8 @@ def _sample(
             if seen is not None:
                 seen = torch.cat([seen, torch.ones_like(seen[:, :1])], 1)
             used.clear()
-            logits = _forward(policy, token[:, None], seen, cache)
+            lean_step = isinstance(cache, LeanCache)
+            logits = cache.step(token) if lean_step else _forward(policy, token[:, None], seen, cache)
             routes.append(stacked(used, len(token)))
 
     mask = torch.stack(masks, 1)
@@ -178,24 +183,26 @@ def completion_logprobs(
     """
     width = rollout.ids.shape[1]
     length = max(1, int(rollout.mask.any(0).sum()))
-    ids = torch.cat([rollout.prompt_ids, rollout.ids[:, : length - 1]], 1)  # nothing follows the last token
-    mask = rollout.prompt_mask
-    if mask is not None:
-        mask = torch.cat([mask, torch.ones_like(rollout.ids[:, : length - 1])], 1)
-    routes = rollout.routes[:, : ids.shape[1]] if replay and rollout.routes is not None else None
+    prompts, ids = rollout.prompt_ids, rollout.ids[:, : length - 1]  # nothing follows the last token
+    routes = rollout.routes[:, : prompts.shape[1] + length - 1] if replay and rollout.routes is not None else None
     with replayed(policy.model, routes), products(policy, low_precision):
-        logits = _all_logits(policy, ids, mask, length)
+        logits = _all_logits(policy, prompts, ids, rollout.prompt_mask)
     logprobs = torch.log_softmax(logits.float() / temperature, -1)
     taken = logprobs.gather(-1, rollout.ids[:, :length, None])[..., 0]
     return torch.nn.functional.pad(taken, (0, width - length)) if length < width else taken
 
 
-def _all_logits(policy: Policy, ids: Tensor, mask: Tensor | None, keep: int) -> Tensor:
-    """Logits after each of the last `keep` of `ids`. [B, n] -> [B, keep, V]"""
-    if mask is None and lean.covers(policy.model, ids.shape[1]):
-        return lean.logits(policy.model, ids, keep=keep)
-    arguments = {} if mask is None else {"attention_mask": mask, "position_ids": _positions(mask)}
-    logits: Tensor = policy.model(input_ids=ids, use_cache=False, logits_to_keep=keep, **arguments).logits
+def _all_logits(policy: Policy, prompts: Tensor, ids: Tensor, prompt_mask: Tensor | None) -> Tensor:
+    """Logits after each sequence's prompt and after each of its `ids`. [B, P], [B, n] -> [B, n + 1, V]"""
+    if prompt_mask is None and lean.covers(policy.model, prompts.shape[1] + ids.shape[1]):
+        return lean.continued(policy.model, prompts, ids)
+    arguments = {}
+    if prompt_mask is not None:
+        mask = torch.cat([prompt_mask, torch.ones_like(ids)], 1)
+        arguments = {"attention_mask": mask, "position_ids": _positions(mask)}
+    whole = torch.cat([prompts, ids], 1)
+    out = policy.model(input_ids=whole, use_cache=False, logits_to_keep=ids.shape[1] + 1, **arguments)
+    logits: Tensor = out.logits
     return logits
 
 
@@ -203,13 +210,15 @@ def decode(policy: Policy, rollout: Rollout) -> list[str]:
     """The completions as text, the end symbol included. [B]"""
     lengths = rollout.mask.sum(1).tolist()
     sequences = [ids[:length] for ids, length in zip(rollout.ids.tolist(), lengths, strict=True)]
+    backend = getattr(policy.tokenizer, "backend_tokenizer", None)
+    if backend is not None:  # the library's own way there asks of each number whether it is one
+        texts: list[str] = backend.decode_batch(sequences, skip_special_tokens=False)
+        return texts
     return policy.tokenizer.batch_decode(sequences, clean_up_tokenization_spaces=False)
 
 
 def _forward(policy: Policy, ids: Tensor, mask: Tensor | None, cache: Any) -> Tensor:
     """Logits after the last of `ids`, which are added to the cache. [B, n] -> [B, V]"""
-    if isinstance(cache, lean.LeanCache):
-        return lean.logits(policy.model, ids, keep=1, cache=cache)[:, -1]
     arguments = {}
     if mask is not None:
         arguments = {"attention_mask": mask, "position_ids": _positions(mask)[:, -ids.shape[1] :]}

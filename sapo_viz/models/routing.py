@@ -32,6 +32,8 @@ def routers(model: PreTrainedModel) -> list[Any]:
     A router is known by what it returns and by what it has: (logits, scores, experts), `top_k` and
     `num_experts`. So it is in Qwen3Moe and its relatives in transformers 5.
     """
+    if not any(getattr(model.config, name, 0) for name in ("num_experts", "num_local_experts", "n_routed_experts")):
+        return []  # walking over the modules of a dense model would take as long as a pass of ten tokens
     return [
         module
         for module in model.modules()

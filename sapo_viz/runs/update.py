@@ -73,6 +73,7 @@ def update(
         Diverged: loss or gradient is NaN or infinite; the weights are as they were before that update.
     """
     losses, norms, seen, changed = [], [], [], []
+    parameters = list(policy.model.parameters())
     done = updates_done
     for _ in range(config.epochs):
         order = torch.randperm(len(batch.advantages), generator=generator, device=generator.device)
@@ -83,14 +84,14 @@ def update(
             rate = config.lr * min(1.0, done / max(config.warmup, 1))
             for group in optimizer.param_groups:
                 group["lr"] = rate
-            _zero_gradients(policy)
+            _zero_gradients(parameters)
             with recorded(policy.model) as used:
                 out, penalty = minibatch_loss(config, objective, policy, batch, index, max_length)
             loss = out.loss + penalty
             if loss.requires_grad:
                 loss.backward()  # type: ignore[no-untyped-call]
             limit = config.grad_clip or float("inf")
-            norm = torch.nn.utils.clip_grad_norm_(policy.model.parameters(), limit)
+            norm = torch.nn.utils.clip_grad_norm_(parameters, limit)
             losses.append(_finite("loss", loss))
             norms.append(_finite("gradient norm", norm))
             optimizer.step()
@@ -133,9 +134,9 @@ def _changed_routes(config: RunConfig, batch: Batch, index: Tensor, used: list[T
     return changed_share(rollout.routes[:, first : now.shape[1]], now[:, first:], rollout.mask[:, :length])
 
 
-def _zero_gradients(policy: Policy) -> None:
+def _zero_gradients(parameters: list[torch.nn.Parameter]) -> None:
     """Zeros, not None: a mini-batch without signal has a gradient of zero, and momentum goes on as it would."""
-    for parameter in policy.model.parameters():
+    for parameter in parameters:
         if parameter.grad is None:
             parameter.grad = torch.zeros_like(parameter)
         else:

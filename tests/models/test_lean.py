@@ -5,16 +5,30 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sapo_viz.models import lean
+from sapo_viz.models import lean, lean_functions
+from sapo_viz.models.lean_cache import LeanCache
 from sapo_viz.models.policy import Policy, load_policy, new_policy
 from sapo_viz.models.tasks import CHAIN
 
 IDS = torch.randint(1, 17, (6, 40), generator=torch.Generator().manual_seed(0))
+IDS[[1, 4], :9] = IDS[0, :9]
 
 
 @pytest.fixture(scope="module", params=["addition-rl", "addition-moe-start", "a new one"])
 def policy(request: pytest.FixtureRequest) -> Policy:
     return new_policy(CHAIN, seed=5) if request.param == "a new one" else load_policy(request.param)
+
+
+@pytest.fixture(params=["torch's products", "oneDNN's"])
+def products(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both ways, whatever this processor would choose."""
+    operator = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
+    if request.param == "torch's products":
+        monkeypatch.setattr(lean_functions, "onednn", lambda: None)
+    elif operator is None or not torch.backends.mkldnn.is_available():
+        pytest.skip("this torch has no oneDNN")
+    else:
+        monkeypatch.setattr(lean_functions, "onednn", lambda: lambda a, b: operator(a, b, None, "none", [], ""))
 
 
 def gradients(policy: Policy, logits: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -24,9 +38,15 @@ def gradients(policy: Policy, logits: torch.Tensor) -> dict[str, torch.Tensor]:
     return {name: p.grad.clone() for name, p in policy.model.named_parameters() if p.grad is not None}
 
 
-def test_logits_and_gradients_are_the_librarys(policy: Policy) -> None:
+@pytest.mark.parametrize("prompt", ["each read", "shared ones read once"])
+def test_logits_and_gradients_are_the_librarys(policy: Policy, products: None, prompt: str) -> None:
+    """Of 6 sequences of 9 + 31 tokens, of which three have one prompt."""
     assert lean.covers(policy.model, 40)
-    own, theirs = lean.logits(policy.model, IDS, keep=32), policy.model(IDS, logits_to_keep=32).logits
+    theirs = policy.model(IDS, logits_to_keep=32).logits
+    if prompt == "each read":
+        own = lean.logits(policy.model, IDS, keep=32)
+    else:
+        own = lean.continued(policy.model, IDS[:, :9], IDS[:, 9:])
     torch.testing.assert_close(own, theirs, atol=1e-4, rtol=0)
     ours, library = gradients(policy, own), gradients(policy, theirs)
     assert ours.keys() == library.keys()
@@ -34,18 +54,22 @@ def test_logits_and_gradients_are_the_librarys(policy: Policy) -> None:
         torch.testing.assert_close(ours[name], library[name], atol=1e-6, rtol=1e-4)
 
 
-def test_token_by_token_over_a_cache_gives_the_same(policy: Policy) -> None:
-    """Three prompts of nine tokens, each repeated twice, then one token at a time."""
+def test_nothing_but_a_prompt_gives_the_logits_after_it(policy: Policy) -> None:
+    with torch.no_grad():
+        own, theirs = lean.continued(policy.model, IDS, IDS[:, :0]), policy.model(IDS, logits_to_keep=1).logits
+    torch.testing.assert_close(own, theirs, atol=1e-4, rtol=0)
+
+
+def test_token_by_token_over_a_cache_gives_the_same(policy: Policy, products: None) -> None:
+    """Three prompts of nine tokens, each repeated twice, then one token at a time, past the cache's least width."""
     prompts = IDS[::2, :9]
     rest = IDS[:, 9:20]
     whole = torch.cat([prompts.repeat_interleave(2, 0), rest], 1)
     with torch.no_grad():
         expected = policy.model(whole).logits[:, 8:]
-        cache = lean.LeanCache(policy.model, 3, 20)
-        got = [lean.logits(policy.model, prompts, keep=1, cache=cache).repeat_interleave(2, 0)]
-        cache.repeat(2)
-        got += [lean.logits(policy.model, rest[:, i : i + 1], keep=1, cache=cache) for i in range(11)]
-    torch.testing.assert_close(torch.cat(got, 1), expected, atol=1e-4, rtol=0)
+        cache = LeanCache(policy.model, 20)
+        got = [cache.read(prompts, 2), *(cache.step(rest[:, i]) for i in range(11))]
+    torch.testing.assert_close(torch.stack(got, 1), expected, atol=1e-4, rtol=0)
 
 
 def test_what_it_does_not_cover_it_leaves_to_the_library(policy: Policy) -> None:
@@ -65,15 +89,15 @@ def test_an_adapters_layers_are_not_passed_over() -> None:
 
 
 def test_the_derivatives_that_are_written_out_are_those_of_the_values() -> None:
-    """Against finite differences in float64; 2 key heads with 2 query heads each, of 6 features, 3 × 5 tokens."""
-    keys, rows, dim, batch, n = shape = (2, 3, 6, 3, 5)
+    """Against finite differences in float64; 3 heads of 6 features, 7 tokens."""
+    heads, dim, tokens = 3, 6, 7
     generator = torch.Generator().manual_seed(2)
 
     def random(*size: int) -> torch.Tensor:
         return torch.randn(size, generator=generator, dtype=torch.float64).requires_grad_()
 
-    cos, sin = random(dim, n).detach(), random(dim, n).detach()
-    assert torch.autograd.gradcheck(lambda x: lean._norm(x, 1e-2), random(6, 7))
-    assert torch.autograd.gradcheck(lean._gate, random(6, 7))
-    x, weight = random(keys * rows * dim, batch * n), random(keys * rows * dim)
-    assert torch.autograd.gradcheck(lambda x, weight: lean._turn(x, weight, cos, sin, shape, 1e-2), (x, weight))
+    cos, sin = random(dim, tokens).detach(), random(dim, tokens).detach()
+    assert torch.autograd.gradcheck(lambda x: lean_functions.norm(x, 1e-2), random(6, tokens))
+    assert torch.autograd.gradcheck(lean_functions.gate, random(6, tokens))
+    x, weight = random(heads * dim, tokens), random(heads * dim)
+    assert torch.autograd.gradcheck(lambda x, weight: lean_functions.turn(x, weight, cos, sin, 1e-2), (x, weight))

@@ -1,23 +1,31 @@
 """A real server and a real Chromium. Every page that a test opens is watched until the test ends:
 no exception on the page, no uncaught error in its scripts, no error in its console, no traceback in the server's log.
+
+A page shows what an action did a frame later, or an answer of the server later: nothing is read once right after it.
+Playwright's `expect` waits for what it can say; `eventually` waits for everything else.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from playwright.sync_api import Error as PlaywrightError
+from playwright.sync_api import expect
 
 from scripts.browser import OUR_FAULT, WIDTHS, Server, chromium, chromium_path, serving, settle
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
+    from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page
 
 HERE = Path(__file__).parent
+PATIENCE = 60.0  # seconds that a busy machine is given; what is true at once costs none of them
+expect.set_options(timeout=PATIENCE * 1000)
 
 # On a deep link Streamlit's own script asks /curves/_stcore/… before it finds /_stcore/…: a 404 by design.
 STREAMLIT_PROBES = re.compile(r"/[\w-]+/_stcore/(health|host-config)$")
@@ -83,6 +91,47 @@ class Watch:
         assert self.errors == []
 
 
+def eventually(page: Page, read: Callable[[], Any], wanted: object = None) -> Any:
+    """Read until it is `wanted`, a value or a function that knows one, and return it; `read` may assert for itself."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            got = read()
+            if callable(wanted):
+                assert wanted(got), f"after {PATIENCE:g} s it is still {got!r}"
+            else:
+                assert got == wanted
+            return got
+        except (AssertionError, LookupError, TypeError, ValueError, PlaywrightError):
+            if time.monotonic() > end:
+                raise
+        page.wait_for_timeout(50)
+
+
+def listen(page: Page) -> list[str]:
+    """Everything that leaves the browser from now on, which is from when it has been quiet for half a second."""
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url))
+    session = page.context.new_cdp_session(page)
+    session.send("Network.enable")
+    session.on("Network.webSocketFrameSent", lambda _frame: sent.append("frame"))
+    end = time.monotonic() + PATIENCE
+    while True:
+        page.wait_for_timeout(500)
+        if not sent:
+            return sent
+        assert time.monotonic() < end, f"the page does not come to rest: {sent[-5:]}"
+        sent.clear()
+
+
+def hold(page: Page, thing: Locator) -> tuple[float, float, float, float]:
+    """Bring something under the hand, once it stands still; its box. The pointer is in its middle."""
+    thing.hover()
+    box = thing.bounding_box()
+    assert box is not None
+    return box["x"], box["y"], box["width"], box["height"]
+
+
 Visit = Callable[..., "Page"]
 
 
@@ -100,6 +149,7 @@ def visit(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Visit]:
             accept_downloads=True,
         )
         contexts.append(context)
+        context.set_default_timeout(PATIENCE * 1000)
         page = context.new_page()
         watch.follow(page)
         page.goto(server.url + path)

@@ -15,11 +15,13 @@ from playwright.sync_api import expect
 
 from sapo_viz import make_objective
 from sapo_viz.core.curves import curve
+from scripts.browser import settle
+from tests.browser.conftest import eventually, hold, listen
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from playwright.sync_api import Page
+    from playwright.sync_api import Locator, Page
 
 
 def open_curves(visit: Any, path: str) -> Page:
@@ -29,84 +31,95 @@ def open_curves(visit: Any, path: str) -> Page:
     return page
 
 
-def weight_line(page: Page) -> str:
-    """The path of SAPO's weight for A > 0 as it is drawn now."""
-    return str(page.locator(".lab .subplot.x3y3 path.js-line").first.get_attribute("d"))
+def weight_line(page: Page) -> Locator:
+    """The path of SAPO's weight for A > 0."""
+    return page.locator(".lab .subplot.x3y3 path.js-line").first
 
 
 def drag(page: Page, knob: str, start: float, stop: float, *, release: bool = True) -> None:
-    box = page.get_by_test_id(knob).bounding_box()
-    assert box is not None
-    y = box["y"] + box["height"] / 2
-    page.mouse.move(box["x"] + box["width"] * start, y)
+    x, y, width, height = hold(page, page.get_by_test_id(knob))
+    page.mouse.move(x + width * start, y + height / 2)
     page.mouse.down()
-    for step in range(1, 11):
-        page.mouse.move(box["x"] + box["width"] * (start + (stop - start) * step / 10), y)
-        page.wait_for_timeout(20)
+    page.mouse.move(x + width * stop, y + height / 2, steps=10)
     if release:
         page.mouse.up()
 
 
+def knob_box(page: Page, label: str) -> Locator:
+    return page.get_by_label(f"{label}, as a number")
+
+
 def knob_value(page: Page, label: str) -> float:
-    return float(page.get_by_label(f"{label}, as a number").input_value())
+    return float(knob_box(page, label).input_value())
+
+
+def facts_shown(page: Page) -> list[list[str]]:
+    """The read-out: a row of cells for each objective and sign."""
+    rows = page.get_by_test_id("readout").locator("tbody tr")
+    cells = "rows => rows.map((row) => [...row.querySelectorAll('td')].map((cell) => cell.textContent))"
+    return rows.evaluate_all(cells)  # type: ignore[no-any-return]
 
 
 def test_curves_follow_the_drag_and_nothing_is_sent_until_release(visit: Any) -> None:
     page = open_curves(visit, "/curves")
-    sent: list[Any] = []
-    page.on("request", lambda request: sent.append(request.url))
-    page.context.new_cdp_session(page)
-    session = page.context.new_cdp_session(page)
-    session.send("Network.enable")
-    session.on("Network.webSocketFrameSent", lambda frame: sent.append("frame"))
-    before = weight_line(page)
+    sent = listen(page)
+    before = weight_line(page).get_attribute("d")
+    assert before
 
     drag(page, "knob-sapo-tau_pos", 0.4, 0.8, release=False)
 
-    assert weight_line(page) != before
+    expect(weight_line(page)).not_to_have_attribute("d", before)
     assert sent == []
     page.mouse.up()
     page.wait_for_url("**sapo.tau_pos=**")
-    assert "frame" in sent
+    eventually(page, lambda: "frame" in sent, True)
     in_url = float(parse_qs(urlparse(page.url).query)["sapo.tau_pos"][0])
-    assert in_url == knob_value(page, "SAPO tau_pos") != 1.0
+    assert in_url != 1.0
+    eventually(page, lambda: knob_value(page, "SAPO tau_pos"), in_url)
 
 
 def test_a_link_opens_the_same_picture_elsewhere(visit: Any) -> None:
     link = "/curves?objectives=sapo,gspo&show=weight,coefficient&axis=log&sapo.tau_pos=4&gspo.eps_high=0.02&r=1.5"
     first = open_curves(visit, link)
-    assert knob_value(first, "SAPO tau_pos") == 4.0
-    assert knob_value(first, "GSPO eps_high") == 0.02
-    assert first.get_by_test_id("readout").locator("caption").inner_text() == "Read at r = 1.5"
-    assert first.locator(".lab .xtick text").first.text_content() == "0.05"
+    expect(knob_box(first, "SAPO tau_pos")).to_have_value("4")
+    expect(knob_box(first, "GSPO eps_high")).to_have_value("0.02")
+    expect(first.get_by_test_id("readout").locator("caption")).to_have_text("Read at r = 1.5")
+    expect(first.locator(".lab .xtick text").first).to_have_text("0.05")
     second = open_curves(visit, "/curves" + first.url.split("/curves")[1])
     lines = ".lab .subplot path.js-line"
+    count = 8 + 2  # 2 objectives × 2 signs × 2 quantities, and where the tokens are for each sign
+    for page in (first, second):
+        expect(page.locator(lines)).to_have_count(count)
     drawn = first.locator(lines).evaluate_all("paths => paths.map(path => path.getAttribute('d'))")
-    again = second.locator(lines).evaluate_all("paths => paths.map(path => path.getAttribute('d'))")
-    assert drawn == again
-    assert len(drawn) == 8 + 2  # 2 objectives × 2 signs × 2 quantities, and where the tokens are for each sign
+    paths = "paths => paths.map(path => path.getAttribute('d'))"
+    eventually(second, lambda: second.locator(lines).evaluate_all(paths), drawn)
 
 
 def test_a_links_impossible_value_is_said_and_not_used(visit: Any) -> None:
     page = open_curves(visit, "/curves?sapo.tau_pos=-3")
-    assert "SAPO: tau_pos (τ₊) is -3.0; it takes values from 0.05" in page.get_by_role("alert").inner_text()
-    assert knob_value(page, "SAPO tau_pos") == 1.0
+    expect(page.get_by_role("alert")).to_contain_text("SAPO: tau_pos (τ₊) is -3.0; it takes values from 0.05")
+    expect(knob_box(page, "SAPO tau_pos")).to_have_value("1")
 
 
 def test_zoom_survives_a_change_of_tau(visit: Any) -> None:
     page = open_curves(visit, "/curves")
-    panel = page.locator(".lab .nsewdrag").nth(2).bounding_box()
-    page.mouse.move(panel["x"] + panel["width"] * 0.2, panel["y"] + panel["height"] * 0.2)
+    lab = page.locator(".lab")
+    drawn = lab.get_attribute("data-repaints") or ""
+    x, y, width, height = hold(page, page.locator(".lab .nsewdrag").nth(2))
+    page.mouse.move(x + width * 0.2, y + height * 0.2)
     page.mouse.down()
-    page.mouse.move(panel["x"] + panel["width"] * 0.6, panel["y"] + panel["height"] * 0.8, steps=5)
+    page.mouse.move(x + width * 0.6, y + height * 0.8, steps=5)
     page.mouse.up()
-    page.wait_for_timeout(400)
     zoomed = "document.querySelector('.lab-figure')._fullLayout.xaxis.range.map(x => x.toFixed(3)).join()"
-    before = page.evaluate(zoomed)
-    assert before != "0.000,3.000"
+    before = eventually(page, lambda: page.evaluate(zoomed), lambda shown: shown != "0.000,3.000")
+    expect(lab).not_to_have_attribute("data-repaints", drawn)  # a closer look has more points
+    # Under the hand the lines' paths are written; Plotly has other data when the hand rests and all is drawn anew.
+    data = "() => JSON.stringify(document.querySelector('.lab-figure').data.map(trace => [...trace.y]))"
+    old = page.evaluate(f"({data})()")
     drag(page, "knob-sapo-tau_pos", 0.4, 0.7)
+    page.wait_for_function(f"old => ({data})() !== old", arg=old)
     page.wait_for_url("**sapo.tau_pos=**")
-    page.wait_for_timeout(600)
+    settle(page)
     assert page.evaluate(zoomed) == before
 
 
@@ -114,24 +127,22 @@ def test_the_keyboard_moves_a_knob(visit: Any) -> None:
     page = open_curves(visit, "/curves")
     page.get_by_test_id("knob-grpo-eps_high").focus()
     page.keyboard.press("ArrowRight")
-    assert knob_value(page, "GRPO eps_high") == pytest.approx(0.21)
+    eventually(page, lambda: knob_value(page, "GRPO eps_high"), pytest.approx(0.21))
     page.wait_for_url("**grpo.eps_high=0.21**")
 
 
 def test_a_number_out_of_range_is_refused_in_words(visit: Any) -> None:
     page = open_curves(visit, "/curves")
-    box = page.get_by_label("SAPO tau_pos, as a number")
+    box = knob_box(page, "SAPO tau_pos")
     box.fill("99")
-    assert box.evaluate("box => box.validationMessage") == "It takes values from 0.05 to 20."
+    eventually(page, lambda: box.evaluate("box => box.validationMessage"), "It takes values from 0.05 to 20.")
     box.blur()
-    assert knob_value(page, "SAPO tau_pos") == 1.0
+    expect(box).to_have_value("1")
 
 
 def test_the_read_out_is_the_formula(visit: Any) -> None:
     page = open_curves(visit, "/curves?objectives=sapo&r=1.2")
-    positive, negative = (
-        row.locator("td").all_inner_texts() for row in page.get_by_test_id("readout").locator("tr").all()[1:]
-    )
+    positive, negative = eventually(page, lambda: facts_shown(page), lambda rows: len(rows) == 2)
     assert positive[2] == f"{1 / math.cosh(0.1) ** 2:.4g}" == "0.9901"  # sech²(τ(r−1)/2) at τ = 1
     assert negative[2] == f"{1 / math.cosh(0.105) ** 2:.4g}"  # τ₋ = 1.05
     # Half-width 1.763/τ, 90 %-width 0.655/τ, and the peak of r·w for τ = 1, as the design computes them.
@@ -143,9 +154,7 @@ def test_the_read_out_is_the_formula(visit: Any) -> None:
 
 def test_grpo_damps_harmful_moves_only_and_is_unbounded_for_negative_advantage(visit: Any) -> None:
     page = open_curves(visit, "/curves?objectives=grpo")
-    positive, negative = (
-        row.locator("td").all_inner_texts() for row in page.get_by_test_id("readout").locator("tr").all()[1:]
-    )
+    positive, negative = eventually(page, lambda: facts_shown(page), lambda rows: len(rows) == 2)
     assert positive[6:] == ["0 – 1.2", "1.2 (r 1.2)", "harmful moves"]
     assert negative[6:] == ["0.8 – ∞", "grows with r", "harmful moves"]
 
@@ -157,12 +166,19 @@ def test_the_matcher_finds_the_tau_that_keeps_what_the_band_keeps(visit: Any) ->
     expect(note).to_contain_text("GRPO 81.9 % / 86.8 %")
     page.get_by_test_id("tau-from-eps").click()
     page.wait_for_url("**sapo.tau_pos=**")
-    sapo, grpo = (part.split("and")[0] for part in note.inner_text().split("keeps ")[1].split(" and GRPO "))
-    assert sapo.strip(" .") == grpo.strip(" .")
+    settle(page)
+
+    def both_keep_the_same() -> None:
+        sapo, grpo = (part.split("and")[0] for part in note.inner_text().split("keeps ")[1].split(" and GRPO "))
+        assert sapo.strip(" .") == grpo.strip(" .")
+
+    eventually(page, both_keep_the_same)
     tau = knob_value(page, "SAPO tau_pos")
+    lab = page.locator(".lab")
+    drawn = lab.get_attribute("data-repaints") or ""
     page.get_by_test_id("eps-from-tau").click()
-    page.wait_for_timeout(300)
-    assert knob_value(page, "GRPO eps_high") == pytest.approx(0.2, abs=2e-3)
+    expect(lab).not_to_have_attribute("data-repaints", drawn)
+    eventually(page, lambda: knob_value(page, "GRPO eps_high"), pytest.approx(0.2, abs=2e-3))
     assert knob_value(page, "SAPO tau_pos") == tau
 
 
@@ -208,4 +224,4 @@ def test_the_ratios_of_a_file_of_mine_lie_under_the_curves(visit: Any, tmp_path:
 
 def test_a_samples_ratios_are_named_in_the_address(visit: Any) -> None:
     page = open_curves(visit, "/curves?ratios=sample+outlier")
-    assert "tokens of sample outlier" in page.locator(".lab-panel").inner_text()
+    expect(page.locator(".lab-panel")).to_contain_text("tokens of sample outlier")

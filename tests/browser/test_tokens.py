@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import statistics
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from sapo_viz import CATALOG
 from sapo_viz.rollouts.analysis import analyse
 from sapo_viz.rollouts.read import parse_rollouts
 from scripts.browser import settle
+from tests.browser.conftest import eventually, hold, listen
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -70,7 +70,7 @@ def rollout(tokens: list[str], *, advantage: float = 1.0, spread: float = 0.5, s
 def open_file(visit: Visit, data: bytes, *, query: str = "", name: str = "mine.jsonl", **more: Any) -> Page:
     page = visit(f"/tokens?source=file{query}", **more)
     give(page, data, name)
-    expect(page.locator(".tok[data-ready=true]")).to_be_visible(timeout=30_000)
+    expect(page.locator(".tok[data-ready=true]")).to_be_visible()
     settle(page)
     return page
 
@@ -84,26 +84,45 @@ def first_row(page: Page) -> Any:
     return page.locator(".tok-row:not([aria-hidden]) .tok-cell")
 
 
+def choose(page: Page, index: int, count: int) -> None:
+    """Click on token `index` of `count`; its numbers are shown together with its place."""
+    first_row(page).nth(index).click()
+    expect(page.get_by_test_id("token-details")).to_contain_text(f"token {index + 1:,} of {count:,}")
+
+
+def cells_shown(page: Page) -> list[list[str]]:
+    """The token's table: a list of w, c and ratio for each objective, all of one moment."""
+    rows = page.get_by_test_id("token-details").locator("tbody tr")
+    cells = "rows => rows.map((row) => [...row.querySelectorAll('td')].map((cell) => cell.textContent))"
+    return rows.evaluate_all(cells)  # type: ignore[no-any-return]
+
+
+def colours(page: Page) -> list[str]:
+    shown = first_row(page).evaluate_all("cells => cells.map((cell) => cell.style.backgroundColor)")
+    return shown  # type: ignore[no-any-return]
+
+
 def test_tokens_show_exactly_as_they_are(visit: Visit) -> None:
     page = open_file(visit, rollout(NASTY))
-    shown = first_row(page).evaluate_all("cells => cells.map((cell) => cell.textContent)")
-    assert shown == [token[:400] for token in NASTY]
+    eventually(page, first_row(page).all_text_contents, [token[:400] for token in NASTY])
     inside = page.locator(".tok-cell *").evaluate_all("nodes => [...new Set(nodes.map((n) => n.tagName))]")
     assert inside == ["I"], "only the marks that stand for inkless characters"
     assert page.evaluate("window.hurt") is None
-    first_row(page).nth(NASTY.index("w" * 600)).click()
-    assert page.locator(".tok-text").text_content() == "w" * 600
+    choose(page, NASTY.index("w" * 600), len(NASTY))
+    eventually(page, page.locator(".tok-text").text_content, "w" * 600)
 
 
 def test_every_inkless_character_has_a_mark(visit: Visit) -> None:
     page = open_file(visit, rollout(NASTY))
-    marks = set(page.locator(".tok-mark").evaluate_all("nodes => nodes.map((n) => n.dataset.glyph)"))
-    assert {"⏎", "⇥", "RLO", "ZWSP", "NUL", "ESC", "CR", "⍽", "∅", "◌"} <= marks
+    wanted = {"⏎", "⇥", "RLO", "ZWSP", "NUL", "ESC", "CR", "⍽", "∅", "◌"}
+    glyphs = "nodes => nodes.map((n) => n.dataset.glyph)"
+    eventually(page, lambda: set(page.locator(".tok-mark").evaluate_all(glyphs)), wanted.issubset)
 
 
 def test_copying_gives_the_tokens_own_characters_once(visit: Visit) -> None:
     tokens = ["<a>", " b", "\n", "\u202e", "c"]
     page = open_file(visit, rollout(tokens))
+    expect(first_row(page)).to_have_count(len(tokens))
     copied = page.evaluate(
         """() => {
           const lines = document.querySelector('.tok-lines');
@@ -124,13 +143,15 @@ def test_the_browsers_numbers_are_those_of_python_for_every_objective(visit: Vis
     page = open_file(visit, data, query="&objectives=" + ",".join(names))
     table = analyse(parse_rollouts(data, "x"), {name: cls() for name, cls in CATALOG.items()}).token_table(0)
     for index in (0, 1, 3, 4):
-        first_row(page).nth(index).click()
-        rows = page.get_by_test_id("token-details").locator("tbody tr").all()
-        assert len(rows) == len(names)
-        for name, row in zip(names, rows, strict=True):
-            w, c = (number(text) for text in row.locator("td").all_text_contents()[:2])
-            assert w == pytest.approx(table[f"weight_{name}"][index], rel=2e-3, abs=1e-6), name
-            assert c == pytest.approx(table[f"coefficient_{name}"][index], rel=2e-3, abs=1e-6), name
+        choose(page, index, 5)
+
+        def numbers_are_pythons(index: int = index) -> None:
+            for name, cells in zip(names, cells_shown(page), strict=True):
+                w, c = (number(text) for text in cells[:2])
+                assert w == pytest.approx(table[f"weight_{name}"][index], rel=2e-3, abs=1e-6), name
+                assert c == pytest.approx(table[f"coefficient_{name}"][index], rel=2e-3, abs=1e-6), name
+
+        eventually(page, numbers_are_pythons)
 
 
 def number(text: str) -> float:
@@ -149,33 +170,23 @@ def test_advantages_that_differ_within_a_sequence_are_weighed_right(visit: Visit
     page = open_file(visit, data, query="&objectives=sapo,gspo")
     table = analyse(parse_rollouts(data, "x"), {n: CATALOG[n]() for n in ("sapo", "gspo")}).token_table(0)
     for index in (0, 1):
-        first_row(page).nth(index).click()
-        for name, row in zip(("sapo", "gspo"), page.locator(".tok-details tbody tr").all(), strict=True):
-            assert number(row.locator("td").first.inner_text()) == pytest.approx(
-                table[f"weight_{name}"][index], abs=1e-4
-            )
+        choose(page, index, 2)
+        weights = [table[f"weight_{name}"][index] for name in ("sapo", "gspo")]
+        eventually(page, lambda: [number(cells[0]) for cells in cells_shown(page)], pytest.approx(weights, abs=1e-4))
 
 
 def test_tokens_follow_the_drag_without_traffic_and_keep_the_chosen_one(visit: Visit) -> None:
     page = open_file(visit, rollout([f" t{i}" for i in range(60)]))
-    first_row(page).nth(7).click()
+    choose(page, 7, 60)
     page.wait_for_url("**token=8**")
     settle(page)
-    before = first_row(page).evaluate_all("cells => cells.map((cell) => cell.style.backgroundColor)")
-    session = page.context.new_cdp_session(page)
-    session.send("Network.enable")
-    sent: list[Any] = []
-    session.on("Network.webSocketFrameSent", lambda frame: sent.append(frame))
-    slider = page.get_by_test_id("knob-sapo-tau_pos").bounding_box()
-    assert slider is not None
-    y = slider["y"] + slider["height"] / 2
-    page.mouse.move(slider["x"] + slider["width"] * 0.5, y)
+    before = colours(page)
+    sent = listen(page)
+    x, y, width, height = hold(page, page.get_by_test_id("knob-sapo-tau_pos"))
     page.mouse.down()
-    for step in range(10):
-        page.mouse.move(slider["x"] + slider["width"] * (0.5 + step * 0.04), y)
-        page.wait_for_timeout(20)
-    during = first_row(page).evaluate_all("cells => cells.map((cell) => cell.style.backgroundColor)")
-    assert during != before and sent == []
+    page.mouse.move(x + width * 0.86, y + height / 2, steps=10)
+    eventually(page, lambda: colours(page), lambda during: during != before)
+    assert sent == []
     page.mouse.up()
     page.wait_for_url("**sapo.tau_pos=**")
     settle(page)
@@ -188,7 +199,7 @@ def test_a_link_shows_the_same_picture(visit: Visit) -> None:
     page = open_file(visit, rollout(["a", " b", " c"]), query=query)
     expect(page.get_by_test_id("view-sapo")).to_have_attribute("aria-pressed", "true")
     expect(page.get_by_label("SAPO tau_pos, as a number")).to_have_value("4")
-    assert page.locator(".tok-row[data-objective=gspo]").count() == 0
+    expect(page.locator(".tok-row[data-objective=gspo]")).to_have_count(0)
     page.get_by_test_id("view-compare").click()
     expect(page.locator(".tok-row[data-objective=gspo]").first).to_be_visible()
     page.wait_for_function("!location.search.includes('view=')")
@@ -203,7 +214,7 @@ def test_arrow_keys_walk_from_token_to_token(visit: Visit) -> None:
         expect(where).to_have_attribute("data-i", place)
         expect(where).to_be_focused()
     page.keyboard.press("ArrowDown")
-    assert int(where.get_attribute("data-i") or 0) > 5
+    eventually(page, lambda: int(where.get_attribute("data-i") or 0), lambda place: place > 5)
 
 
 # The canvas turns every way of writing a colour into red, green, blue, alpha.
@@ -235,29 +246,40 @@ def test_text_on_every_colour_has_a_contrast_of_at_least_4_5(visit: Visit, schem
     """WCAG 2 contrast of each cell's text on its ground; masked tokens stand on the page's own."""
     data = rollout([f"t{i}" for i in range(120)], spread=1.5, mask=[i % 9 > 0 for i in range(120)])
     page = open_file(visit, data, query="&objectives=sapo,grpo,cispo&cispo.eps_low=0.1", scheme=scheme)
-    assert page.evaluate(WORST_CONTRAST) >= 4.5
+    text_stands_out(page)
 
 
-def recolour_times(page: Page, presses: int) -> list[float]:
-    page.get_by_test_id("knob-sapo-tau_pos").focus()
-    times = []
-    for _ in range(presses):
-        page.keyboard.press("ArrowRight")
-        page.wait_for_timeout(60)
-        times.append(float(page.locator(".tok").get_attribute("data-recolour-ms") or "nan"))
-    return times
+def text_stands_out(page: Page) -> None:
+    expect(first_row(page).first).to_be_visible()
+    eventually(page, lambda: page.evaluate(WORST_CONTRAST), lambda contrast: 4.5 <= contrast <= 21)
 
 
-def test_ten_thousand_tokens_recolour_within_a_few_frames(visit: Visit) -> None:
-    """Usually 2 to 9 ms on a 2-core machine; the bound leaves room for a busy one."""
+def test_ten_thousand_tokens_recolour_in_place(visit: Visit) -> None:
+    """How fast that is: benchmarks/strip.py."""
     page = open_file(visit, rollout([f" w{i % 97}" for i in range(10_000)]))
-    assert statistics.median(recolour_times(page, 9)) < 50
+    recolours_in_place(page)
+
+
+def recolours_in_place(page: Page) -> None:
+    """A knob under the hand gives the cells in sight other colours; no cell is made anew, and there are few of them."""
+    cells = page.locator(".tok-cell")
+    eventually(page, cells.count, lambda count: 0 < count < 5_000)
+    page.evaluate("document.fonts.ready.then(() => new Promise(requestAnimationFrame))")  # lines are broken anew then
+    cells.evaluate_all("cells => { for (const cell of cells) cell.known = true; }")
+    x, y, width, height = hold(page, page.get_by_test_id("knob-sapo-tau_pos"))
+    page.mouse.down()
+    for share in (0.6, 0.7, 0.8):
+        before = colours(page)
+        page.mouse.move(x + width * share, y + height / 2)
+        eventually(page, lambda: colours(page), lambda now, before=before: now != before)
+    assert cells.evaluate_all("cells => cells.every((cell) => cell.known) && cells.length < 5000")
+    page.mouse.up()
 
 
 def test_a_very_long_sequence_is_shown_in_parts(visit: Visit) -> None:
     page = open_file(visit, rollout([f" w{i % 97}" for i in range(60_000)]))
     expect(page.get_by_text("This sequence has 60,000 tokens")).to_be_visible()
-    assert page.locator(".tok-cell").count() < 5_000, "only what is in sight is in the document"
+    eventually(page, page.locator(".tok-cell").count, lambda count: 0 < count < 5_000)  # what is in sight
     page.locator(".tok-scroll").evaluate("view => { view.scrollTop = view.scrollHeight; }")
     expect(page.locator('.tok-cell[data-i="49999"]').first).to_be_visible()
 
@@ -274,13 +296,15 @@ def test_a_bad_file_is_one_sentence_and_the_view_stays(visit: Visit) -> None:
 @pytest.mark.parametrize("width", [1440, 390])
 def test_long_and_strange_tokens_do_not_stick_out(visit: Visit, width: int) -> None:
     page = open_file(visit, rollout(NASTY), width=width)
-    for cell in first_row(page).all():
-        box, strip = cell.bounding_box(), page.locator(".tok-scroll").bounding_box()
-        assert box and strip and box["x"] + box["width"] <= strip["x"] + strip["width"] + 1
-    wide, seen = page.evaluate(
-        "(() => { const e = document.documentElement; return [e.scrollWidth, e.clientWidth]; })()"
-    )
-    assert wide <= seen
+    expect(first_row(page)).not_to_have_count(0)
+    page.evaluate("document.fonts.ready.then(() => 0)")  # lines are broken anew then
+    sticks_out = """() => {
+      const right = document.querySelector('.tok-scroll').getBoundingClientRect().right + 1;
+      const cells = [...document.querySelectorAll('.tok-row:not([aria-hidden]) .tok-cell')];
+      return cells.filter((cell) => cell.getBoundingClientRect().right > right).length;
+    }"""
+    eventually(page, lambda: page.evaluate(sticks_out), 0)
+    page.wait_for_function("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
 
 
 def test_the_token_table_downloads(visit: Visit, tmp_path: Path) -> None:

@@ -88,7 +88,12 @@ def formats_markdown() -> str:
 - Trainers save their log-probs before the update, so in most of these files the ratio is that of trainer and sampler.
 - **One policy only**: give two files over the same tokens, `python -m sapo_viz inspect NEW --old OLD`. Sequences belong
   together by name (slime's sample index), else by their order. Without rewards or advantages A = 1.
-- **Texts only**: two models score them, on the Tokens page or with `python -m sapo_viz score`.
+- **Texts only**: two models score them, on the Tokens page or with `python -m sapo_viz score`. Prompts and completions
+  may be chat messages (`role`, `content`), as TRL logs them: a prompt of one message goes into the models' chat
+  templates, a longer one is written out with its roles; of a completion with tools the first answer is scored.
+- NeMo-RL files without `token_ids` (older versions) are read by the tokens' places, ⟨#1⟩.
+- Sampler and trainer are known to have the same weights at step 0 of prime-rl only; there every difference is called
+  mismatch. NeMo-RL, slime and SkyRL write the same fields when the sampler is a step behind.
 - **`.pt` and `.pkl`** are read as data: nothing that they name is imported or called, and a file that names anything
   else than data is refused. Such a file can be converted where it is trusted; for slime's train dump:
 

@@ -24,6 +24,7 @@ class TextDump:
     steps: tuple[int | None, ...]
     advantages: tuple[float | None, ...]
     notes: tuple[str, ...] = ()
+    chat: bool = False  # the prompts are messages, which the models' chat templates are to be put around
 
     def __len__(self) -> int:
         return len(self.completions)

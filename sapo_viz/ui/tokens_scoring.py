@@ -85,8 +85,10 @@ def score_dump(texts: TextDump) -> Found:
         ),
         icon=":material/calculate:",
     )
+    if texts.notes:
+        st.caption(" ".join(plain(note) for note in texts.notes))
     with st.form("tokens: score dump", border=False):
-        models = _choose_models()
+        models = _choose_models(chat=texts.chat)
         columns = st.columns([2, 3], vertical_alignment="bottom")
         limit = columns[0].number_input(_("Completions, at most"), 1, MAX_TEXTS, min(64, MAX_TEXTS))
         pressed = columns[1].form_submit_button(_("Score"), icon=":material/calculate:", width="stretch")
@@ -107,8 +109,8 @@ def forget_address() -> None:
         st.query_params.pop(name, None)
 
 
-def _choose_models() -> _Models:
-    """π_old, π_θ, an adapter on π_θ, the chat template; kept in the address."""
+def _choose_models(*, chat: bool = False) -> _Models:
+    """π_old, π_θ, an adapter on π_θ, the chat template (`chat`: on at first); kept in the address."""
     root = models_dir()
     folders, adapters = list_models(root), list_models(root, adapters=True)
     columns = st.columns([3, 3, 3, 2], vertical_alignment="bottom")
@@ -130,12 +132,13 @@ def _choose_models() -> _Models:
             )
         )  # fmt: skip
     with columns[3]:
+        usual = "1" if chat else "0"
         chat = st.checkbox(
             _("Chat template"),
-            st.query_params.get("chat") == "1",
+            st.query_params.get("chat", usual) == "1",
             help=_("Put the prompt, as the user's message, into each model's own template. Off: the prompt as it is."),
         )
-    _to_address("chat", "1" if chat else "", "")
+    _to_address("chat", "1" if chat else "0", usual)
     return _Models(old, new, adapter, chat)
 
 

@@ -74,7 +74,7 @@ def reading_known(name: str, data: bytes, limits: Limits = UPLOAD) -> Steps[Roll
     rollouts = yield from building(name, contents, limits, lines if lines > 1 else None)
     title = found[0].name
     notes_of_it = (f"Read as {title}.", *notes.sentences(), *rollouts.notes)
-    return replace(rollouts, notes=notes_of_it, same_weights=found[0].same_weights)
+    return replace(rollouts, notes=notes_of_it, same_weights=found[0].same_weights(rollouts))
 
 
 def read_pair(new: bytes, new_name: str, old: bytes, old_name: str, limits: Limits = UPLOAD) -> Rollouts:

@@ -15,6 +15,7 @@ import numpy as np
 from sapo_viz.errors import RolloutError
 from sapo_viz.rollouts.formats.pair import OnePolicy
 from sapo_viz.rollouts.record import Record, shown
+from sapo_viz.rollouts.schema import Rollouts
 from sapo_viz.rollouts.texts import TextDump
 
 Item = tuple[str, Mapping[str, Any]]  # its place in the file ("line 3"), its fields
@@ -53,7 +54,9 @@ class Format:
     taken: str  # which of its fields becomes what, for the documentation
     recognise: Callable[[Mapping[str, Any]], bool]
     read: Callable[[str, Iterator[Item], Notes], Contents]
-    same_weights: bool = False  # its documentation says that both log-probs are of the same weights, before an update
+    # Whether its documentation says that both log-probs are of the same weights, the sampler's and the trainer's before
+    # an update. Most frameworks also run asynchronously and write the same fields then, so most files cannot say it.
+    same_weights: Callable[[Rollouts], bool] = lambda rollouts: False
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ for what is not finite or not there. All per-token lists are aligned with token_
 
 - `trainer_logprobs` become logprobs: the forward pass of the very loss.
 - `inference_logprobs` become old_logprobs: the sampler's; prime-rl's own ratio is the quotient of these two.
+- Inference samples step n with the weights of step max(0, n − 1) (docs/algorithms.md, "Async / Off-Policy Training"),
+  so at step 0, and surely only there, both are of the same weights: no update was made before it.
 """
 
 from __future__ import annotations
@@ -30,6 +32,9 @@ from sapo_viz.rollouts.formats.base import (
 from sapo_viz.rollouts.record import Record
 
 _NAMES = {"logprobs": "trainer_logprobs", "old_logprobs": "inference_logprobs", "mask": "loss_mask"}
+FIRST_STEP = (
+    "Step 0 is before the first update: sampler and trainer have the same weights, and what differs is mismatch."
+)
 NO_RL = "Sequences without an advantage (their loss is not the policy's), left out"
 
 
@@ -43,6 +48,8 @@ def read(file: str, items: Iterator[Item], notes: Notes) -> Iterator[Record]:
     for place, values in items:
         record = _record(Row(file, place, values), groups, notes)
         if record is not None:
+            if record.values["step"] == 0:
+                notes.say(FIRST_STEP)
             yield record
 
 
@@ -86,4 +93,5 @@ FORMAT = Format(
     taken="`trainer_logprobs` → logprobs, `inference_logprobs` → old_logprobs",
     recognise=recognise,
     read=read,
+    same_weights=lambda rollouts: all(step == 0 for step in rollouts.steps),
 )

@@ -1,7 +1,8 @@
 """Logs that hold texts and no log-probs: they become a `TextDump`, which two models have to score.
 
 - TRL, `completions_*.parquet` (huggingface/trl, trl/trainer/grpo_trainer.py with `log_completions`): step, prompt,
-  completion, one column a reward function, advantage.
+  completion, one column a reward function, advantage. Of a conversational dataset prompt and completion are lists of
+  messages (messages.py).
 - verl, `{step}.jsonl` in `trainer.rollout_data_dir` (volcengine/verl, verl/trainer/ppo/ray_trainer.py
   `_dump_generations`): input, output, gts, score, step, and what the reward function added.
 - ms-swift, `completions.jsonl` (modelscope/ms-swift, swift/trainers/rlhf_trainer/grpo_trainer.py): gen_step, prompt,
@@ -18,6 +19,7 @@ from typing import Any
 
 from sapo_viz.errors import RolloutError
 from sapo_viz.rollouts.formats.base import Format, Groups, Item, Notes, Row
+from sapo_viz.rollouts.formats.messages import CHAT, answer_text, is_conversation, prompt_text
 from sapo_viz.rollouts.schema import MAX_TOKENS
 from sapo_viz.rollouts.texts import TextDump
 
@@ -35,31 +37,33 @@ class Names:
 
 def _reader(title: str, names: Names) -> Callable[[str, Iterator[Item], Notes], TextDump]:
     def read(file: str, items: Iterator[Item], notes: Notes) -> TextDump:
-        return _dump(file, title, names, items)
+        return _dump(file, title, names, items, notes)
 
     return read
 
 
-def _dump(file: str, title: str, names: Names, items: Iterable[Item]) -> TextDump:
+def _dump(file: str, title: str, names: Names, items: Iterable[Item], notes: Notes) -> TextDump:
     groups = Groups()
     rows = []
     for row in _rows(file, names, items):
-        prompt, step = row.text(names.prompt), row.number(names.step)
+        prompt, step = prompt_text(row, names.prompt, notes), row.number(names.step)
         whole = None if step is None else int(step)
         advantage = row.number(names.advantage) if names.advantage else None
-        completion = row.text(names.completion)
-        rows.append((prompt, completion, _reward(row, names), groups.of((whole, prompt)), whole, advantage))
+        completion = answer_text(row, names.completion, notes)
+        if completion is not None:
+            rows.append((prompt, completion, _reward(row, names), groups.of((whole, prompt)), whole, advantage))
     if not rows:
-        raise RolloutError(f"{file}: there is no completion in it; give at least one.")
+        raise RolloutError(f"{file}: there is no completion with a text in it; give at least one.")
     prompts, completions, rewards, labels, steps, advantages = zip(*rows, strict=True)
-    return TextDump(file, title, prompts, completions, rewards, labels, steps, advantages)
+    said = notes.sentences()
+    return TextDump(file, title, prompts, completions, rewards, labels, steps, advantages, said, chat=CHAT in said)
 
 
 def _rows(file: str, names: Names, items: Iterable[Item]) -> Iterator[Row]:
     """A row each, also from lines that hold a list for every column."""
     for place, values in items:
         completions = values.get(names.completion)
-        if not isinstance(completions, list):
+        if not isinstance(completions, list) or is_conversation(completions):
             yield Row(file, place, values)
             continue
         row = Row(file, place, values)
@@ -89,7 +93,7 @@ def _reward(row: Row, names: Names) -> float | None:
 
 @dataclass(frozen=True)
 class _Unread:
-    """Stands where a column of lists, objects or bytes has a value."""
+    """Stands where a column of lists, objects or bytes that is no conversation has a value."""
 
     kind: str
 
@@ -98,7 +102,7 @@ class _Unread:
 
 
 def parquet_items(file: str, data: bytes) -> Iterator[Item]:
-    """The rows of a Parquet file; columns of lists and objects are left alone.
+    """The rows of a Parquet file; of the columns of lists and objects only conversations are read.
 
     Raises:
         RolloutError: it is cut short, or unpacks to more than 2 GB.
@@ -107,7 +111,6 @@ def parquet_items(file: str, data: bytes) -> Iterator[Item]:
 
     import pyarrow as pa
     import pyarrow.parquet as pq
-    import pyarrow.types as t
 
     broken = f"{file}: this Parquet file cannot be read; it may be cut short, so copy or write it again."
     try:
@@ -116,15 +119,31 @@ def parquet_items(file: str, data: bytes) -> Iterator[Item]:
         if sizes > 2 * 1024**3 or parquet.metadata.num_rows > MAX_TOKENS:
             raise RolloutError(f"{file}: unpacked it holds more than 2 GB; split it into smaller files.")
         schema = parquet.schema_arrow
-        simple = [field.name for field in schema if not t.is_nested(field.type) and not t.is_binary(field.type)]
-        others: dict[str, Any] = {field.name: _Unread(str(field.type)) for field in schema if field.name not in simple}
+        known = [field.name for field in schema if _has_text(field.type) or _has_messages(field.type)]
+        others: dict[str, Any] = {field.name: _Unread(str(field.type)) for field in schema if field.name not in known}
         number = 0
-        for batch in parquet.iter_batches(batch_size=256, columns=simple, use_threads=False):
+        for batch in parquet.iter_batches(batch_size=256, columns=known, use_threads=False):
             for row in batch.to_pylist():
                 number += 1
                 yield f"row {number}", row | others
     except (pa.ArrowException, OSError, UnicodeError, MemoryError):
         raise RolloutError(broken) from None
+
+
+def _has_text(kind: Any) -> bool:
+    import pyarrow.types as t
+
+    return not t.is_nested(kind) and not t.is_binary(kind)
+
+
+def _has_messages(kind: Any) -> bool:
+    import pyarrow.types as t
+
+    return (
+        (t.is_list(kind) or t.is_large_list(kind))
+        and t.is_struct(kind.value_type)
+        and any(field.name == "role" for field in kind.value_type)
+    )
 
 
 def parquet_columns(data: bytes) -> bytes:

@@ -51,6 +51,13 @@ NEMO = [
     },
 ]
 
+# Older NeMo-RL: no token ids and no masks; here with one advantage a sample, as some versions have it.
+NEMO_OLDER = [
+    {name: row[name] for name in ("content", "rewards", "input_lengths", "generation_logprobs", "prev_logprobs", "idx")}
+    | {"advantages": row["advantages"][0]}
+    for row in NEMO
+]
+
 # prime-rl: prompt 11, 12, answer 21, 22, 23; the trainer's log-prob of 22 was not finite, so it is null.
 PRIME = [
     {
@@ -273,6 +280,13 @@ def trl(**changes: Any) -> bytes:
         "advantage": [0.7, -0.7],
     }
     return parquet(**{key: value for key, value in (columns | changes).items() if value is not None})
+
+
+def chat_trl(**changes: Any) -> bytes:
+    """Of a conversational dataset: prompt and completion are messages, as TRL 1.16 logs them."""
+    asked = [{"role": "user", "content": "2+2="}]
+    answers = [[{"role": "assistant", "content": text}] for text in ("4", "5")]
+    return trl(**{"prompt": [asked, asked], "completion": answers} | changes)
 
 
 VERL = [

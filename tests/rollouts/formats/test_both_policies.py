@@ -49,6 +49,47 @@ def test_nemo_rl_gives_rewards_and_takes_a_sample_out_of_the_loss_by_its_mask() 
     assert "Sequences that sample_loss_mask takes out of the loss: 1." in read.notes
 
 
+def test_older_nemo_rl_is_read_by_places_and_says_so() -> None:
+    """The response is where generation_logprobs is not 0, so the tool's output (place 4, 0) is masked out as above."""
+    read = parse_rollouts(lines(*samples.NEMO_OLDER), "x")
+    first, second = read[0], read[1]
+    assert list(first.tokens) == ["⟨#3⟩", "⟨#4⟩", "⟨#5⟩"] and list(second.tokens) == ["⟨#3⟩", "⟨#4⟩"]
+    assert first.token_ids is None and first.mask.tolist() == [True, False, True]
+    assert first.logprobs[first.mask].tolist() == [-1.0, -0.75]
+    assert second.logprobs.tolist() == [-2.5, -0.125] and second.old_logprobs.tolist() == [-2.0, -0.25]
+    assert first.advantages.tolist() == [0.5] * 3 and read.rewards == (1.0, 0.0)
+    assert first.group == second.group and first.prompt == "2+2="
+    assert sum("no token_ids" in note or "no token_loss_mask" in note for note in read.notes) == 2
+
+
+def test_nemo_rl_without_token_ids_takes_the_mask_that_is_there() -> None:
+    bare = [
+        {name: value for name, value in row.items() if name not in ("token_ids", "content")} for row in samples.NEMO
+    ]
+    read = parse_rollouts(lines(*bare), "x")
+    assert read[0].mask.tolist() == [True, False, True] and read[0].advantages.tolist() == [0.5] * 3
+    assert not any("token_loss_mask" in note for note in read.notes)
+
+
+def test_older_nemo_rl_without_advantages_takes_them_from_rewards_of_equal_prompts() -> None:
+    bare = [{name: value for name, value in row.items() if name != "advantages"} for row in samples.NEMO_OLDER]
+    read = parse_rollouts(lines(*bare), "x")
+    assert read[0].advantages[0] == pytest.approx(2**-0.5, rel=1e-5) == -read[1].advantages[0]
+
+
+def test_only_the_first_step_of_prime_rl_is_known_to_be_of_the_same_weights() -> None:
+    """docs/algorithms.md: inference at step n has the weights of step max(0, n − 1)."""
+    first = samples.PRIME[0] | {"step": 0}
+    assert parse_rollouts(lines(first, first), "x").same_weights
+    assert any("Step 0" in note for note in parse_rollouts(lines(first), "x").notes)
+    for rows in ([samples.PRIME[0]], [first, samples.PRIME[0]]):
+        assert not parse_rollouts(lines(*rows), "x").same_weights
+
+
+def test_formats_that_are_also_written_asynchronously_are_not() -> None:
+    assert not any(parse_rollouts(data, "x").same_weights for data in TWO_ANSWERS.values())
+
+
 def test_prime_rl_masks_out_what_is_null_and_says_how_many() -> None:
     sft = samples.PRIME[0] | {"advantages": [None] * 5}
     read = parse_rollouts(lines(*samples.PRIME, sft), "x")
@@ -98,9 +139,9 @@ def without_old() -> bytes:
 
 N, P = samples.NEMO, samples.PRIME
 FAULTS = {
-    "NeMo-RL before token ids": (
-        lines(changed(N[0], token_ids=...)),
-        "x, line 1: token_ids is missing; older versions of NeMo-RL do not write it, so log the step with a newer one.",
+    "NeMo-RL, older, lengths": (
+        lines(changed(samples.NEMO_OLDER[0], generation_logprobs=[-1.0] * 5)),
+        "x, line 1: generation_logprobs has 5 entries; it takes as many as prev_logprobs, 6.",
     ),
     "NeMo-RL lengths": (
         lines(N[0], changed(N[1], prev_logprobs=[-1.0] * 5)),

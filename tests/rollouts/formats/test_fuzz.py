@@ -19,6 +19,7 @@ from tests.rollouts.formats.samples import lines
 
 JSON = {
     "NeMo-RL": samples.NEMO,
+    "NeMo-RL, older": samples.NEMO_OLDER,
     "prime-rl": samples.PRIME,
     "UNIPO": [samples.UNIPO],
     "chat": [samples.chat(-1, -9999.0, -3)],
@@ -27,6 +28,11 @@ JSON = {
     "ms-swift": samples.SWIFT_ROWS,
     "ms-swift, a step a line": [samples.SWIFT_TABLE],
     "ROLL": [samples.ROLL],
+    "messages": [
+        samples.SWIFT_ROWS[0] | {"prompt": [{"role": "user", "content": [{"type": "text", "text": "2+2="}]}]},
+        samples.SWIFT_ROWS[0]
+        | {"completion": [{"role": "assistant", "content": "4"}, {"role": "tool", "content": ""}]},
+    ],
 }
 BINARY = {
     "slime train": samples.slime_train(1),
@@ -35,6 +41,7 @@ BINARY = {
     "SkyRL": samples.skyrl(),
     "SkyRL, older": samples.skyrl("older", ["p", "q"]),
     "TRL": samples.trl(),
+    "TRL, messages": samples.chat_trl(),
 }
 ODD: list[Any] = [
     None,

@@ -17,6 +17,7 @@ NONE = (None, None)
 # The file, whose log it is, advantages, steps
 DUMPS = {
     "TRL": (samples.trl(), "a TRL completions log", BOTH, 5),
+    "TRL, messages": (samples.chat_trl(), "a TRL completions log", BOTH, 5),
     "verl": (lines(*samples.VERL), "a verl rollout dump", NONE, 5),
     "ms-swift, a row a line": (lines(*samples.SWIFT_ROWS), "an ms-swift completions log", BOTH, 5),
     "ms-swift, a step a line": (lines(samples.SWIFT_TABLE), "an ms-swift completions log", BOTH, 5),
@@ -56,10 +57,51 @@ def test_with_several_reward_functions_the_reward_is_left_open() -> None:
     assert texts_of(samples.trl(format_reward=[0.5, 0.5])).rewards == NONE
 
 
+def test_one_chat_message_is_taken_as_its_text_and_asks_for_the_chat_template() -> None:
+    texts = texts_of(samples.chat_trl())
+    assert texts.chat and any("chat templates" in note for note in texts.notes)
+    assert not texts_of(samples.trl()).chat
+
+
+def test_several_messages_are_written_out_with_their_roles() -> None:
+    asked = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "2+2="}]
+    texts = texts_of(samples.chat_trl(prompt=[asked, asked]))
+    assert texts.prompts[0] == "system: Be brief.\n\nuser: 2+2=" and not texts.chat
+    assert any("several messages" in note and note.endswith(": 2.") for note in texts.notes)
+
+
+def test_of_a_run_with_tools_the_first_answer_is_taken_and_a_bare_call_left_out() -> None:
+    call = [{"type": "function", "function": {"name": "add", "arguments": "{}"}}]
+    told = [{"role": "assistant", "content": "Let me add."}, {"role": "tool", "content": "4"}]
+    silent = [{"role": "assistant", "content": None, "tool_calls": call}, {"role": "tool", "content": "4"}]
+    texts = texts_of(samples.chat_trl(completion=[told, silent]))
+    assert texts.completions == ("Let me add.",) and texts.rewards == (1.0,) and texts.advantages == (0.7,)
+    assert sum(note.endswith(": 1.") for note in texts.notes) == 2
+
+
+def test_blocks_of_text_are_joined_and_images_counted() -> None:
+    blocks = [{"type": "image", "text": None}, {"type": "text", "text": "2+"}, {"type": "text", "text": "2="}]
+    texts = texts_of(samples.chat_trl(prompt=[[{"role": "user", "content": blocks}]] * 2))
+    assert texts.prompts == ("2+2=", "2+2=") and "Images in messages, left out: 2." in texts.notes
+
+
 TEXT_FAULTS = {
-    "TRL with messages": (
-        samples.trl(completion=[[{"role": "assistant", "content": "4"}]] * 2),
-        "x, row 1: completion is of the type list<element: struct<role: …; it takes text.",
+    "TRL, lists without roles": (
+        samples.trl(completion=[[{"text": "4"}]] * 2),
+        "x, row 1: completion is of the type list<element: struct<text: …; it takes text or messages with role and "
+        "content.",
+    ),
+    "TRL, no answer": (
+        samples.chat_trl(completion=[[{"role": "tool", "content": "4"}]] * 2),
+        "x, row 1: completion has no message with the role assistant; it takes the policy's answer.",
+    ),
+    "TRL, content": (
+        samples.chat_trl(completion=[[{"role": "assistant", "content": 4}]] * 2),
+        "x, row 1, completion[0]: content is 4; it takes text, or a list of blocks with a type.",
+    ),
+    "TRL, tool calls only": (
+        samples.chat_trl(completion=[[{"role": "assistant", "content": None}]] * 2),
+        "x: there is no completion with a text in it; give at least one.",
     ),
     "TRL cut short": (
         samples.trl()[:40] + samples.trl()[60:],
@@ -71,7 +113,10 @@ TEXT_FAULTS = {
         "x, line 2: this is not JSON (unterminated string starting at, column 60); check that the file was written to "
         "its end by a JSON library.",
     ),
-    "ms-swift prompt": (lines(samples.SWIFT_ROWS[0] | {"prompt": 3}), "x, line 1: prompt is 3; it takes text."),
+    "ms-swift prompt": (
+        lines(samples.SWIFT_ROWS[0] | {"prompt": 3}),
+        "x, line 1: prompt is 3; it takes text or messages with role and content.",
+    ),
     "ROLL lengths": (
         lines(samples.ROLL | {"scores": [1.0]}),
         "x, line 1: scores has 1 entries; it takes as many as responses, 2.",

@@ -5,6 +5,7 @@ import streamlit as st
 from sapo_viz.core.objective import CATALOG
 from sapo_viz.ui.state import read_values, url_choice
 from sapo_viz.ui.tokens_batch import batch_view
+from sapo_viz.ui.tokens_decoding import with_texts
 from sapo_viz.ui.tokens_findings import findings_by_now, findings_of, findings_view
 from sapo_viz.ui.tokens_fit import fit_view
 from sapo_viz.ui.tokens_groups import groups_view
@@ -23,6 +24,8 @@ st.caption(
     )
 )
 source = choose_source()
+if source is not None:
+    source = with_texts(source)
 url_choice("objectives", CATALOG, ["sapo", "grpo", "gspo"])
 chosen = st.pills(
     _("Objectives"),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sapo_viz.core.objective import CATALOG
 from sapo_viz.rollouts.analysis import Analysis, analyse
 from sapo_viz.rollouts.choice import parse_objectives
+from sapo_viz.rollouts.decoded import decoded
 from sapo_viz.rollouts.findings import Finding, all_rules
 from sapo_viz.rollouts.fit import Match
 from sapo_viz.rollouts.formats import read_pair_files
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", help="rollout file: JSON, JSONL, CSV, Parquet or a framework's (docs/rollout-files.md)")
     parser.add_argument("--old", metavar="OLD", help="π_old's file, where FILE holds the log-probs of π_θ alone")
+    parser.add_argument(
+        "--tokenizer",
+        metavar="MODEL",
+        help="where FILE holds token ids alone, show them as texts: the model that sampled them (name, folder, Hub id)",
+    )
     parser.add_argument(
         "--objective",
         default="sapo,grpo,gspo",
@@ -61,6 +67,8 @@ def analysed(args: argparse.Namespace) -> Analysis:
     knobs = {name: getattr(args, f"knob_{name}", None) for name in _all_knobs()}
     objectives = parse_objectives(args.objective, {name: value for name, value in knobs.items() if value is not None})
     rollouts = read_pair_files(args.file, args.old) if args.old else read_rollouts(args.file)
+    if args.tokenizer:
+        rollouts = decoded(rollouts, args.tokenizer)
     return analyse(rollouts, objectives)
 
 

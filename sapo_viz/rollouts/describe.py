@@ -84,7 +84,9 @@ def formats_markdown() -> str:
 
 - Prompt and padding are left out; tokens between two answers, such as a tool's output, stay and are masked out.
   A token whose log-prob is null, NaN, infinite or a sentinel (−9999) is masked out, and how many is said.
-- Where a file holds token ids and no texts, a token is shown as ⟨id⟩; the ids stay with it.
+- Where a file holds token ids and no texts, a token is shown as ⟨id⟩. Name the model that sampled them, on the page or
+  with `inspect FILE --tokenizer MODEL` (a bundled policy, a folder, a Hub id), and its tokenizer gives the texts; bytes
+  that are half a character show as ⟨E4⟩.
 - Trainers save their log-probs before the update, so in most of these files the ratio is that of trainer and sampler.
 - **One policy only**: give two files over the same tokens, `python -m sapo_viz inspect NEW --old OLD`. Sequences belong
   together by name (slime's sample index), else by their order. Without rewards or advantages A = 1.

@@ -120,7 +120,7 @@ def _choose_models(*, chat: bool = False) -> _Models:
         if root
         else _("Folders are offered when the server's owner names one in {variable}.").format(variable=FOLDER_VARIABLE)
     )
-    names = [*_bundled(), *folders]
+    names = [*bundled(), *folders]
     with columns[0]:
         old = _model(_("π_old: sampled the text"), "old", names, OLD, where)
     with columns[1]:
@@ -159,7 +159,8 @@ def _model(label: str, name: str, options: list[str], usual: str, help_text: str
     return chosen
 
 
-def _bundled() -> list[str]:
+def bundled() -> list[str]:
+    """The names of the policies that are there."""
     from sapo_viz.models.source import ASSETS
 
     return [name for name in BUNDLED if (ASSETS / name).is_dir()]

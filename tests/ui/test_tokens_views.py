@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from sapo_viz.figures.assets import ASSETS
+from tests.rollouts.formats.samples import chat_trl
 from tests.ui.test_tokens_page import address, open_tokens, shown, upload
 
 SAMPLE = "addition-step12.jsonl"
@@ -98,3 +99,38 @@ def test_the_open_file_can_be_laid_under_the_curves() -> None:
     assert not app.exception and not app.error
     assert app.selectbox(key="ratios").value == "tokens"
     assert f"{SAMPLE}, open on Tokens" in app.selectbox(key="ratios").options
+
+
+def test_a_large_files_findings_come_after_the_view_and_are_then_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sapo_viz.ui.tokens_findings._IN_A_MOMENT", 0)
+    for look in ("sequence", "batch", "groups", "findings", "fit"):
+        app = open_tokens(sample=SAMPLE, look=look)
+        assert not app.exception and not app.error
+        labels = [option.content for option in app.segmented_control(key="look").proto.options]
+        assert any(label.startswith("Findings (") for label in labels), labels
+        assert app.segmented_control(key="look").value == look
+
+
+def test_ids_are_shown_as_texts_when_their_tokenizer_is_named() -> None:
+    data = (FORMATS / "prime-rl-rank_0.jsonl").read_bytes()
+    app = upload(open_tokens(source="file"), data, "rank_0.jsonl")
+    choice = next(box for box in app.selectbox if "token ids" in box.label)
+    choice.set_value("addition-rl").run()
+    assert not app.exception and not app.error
+    assert "tokenizer of addition\\-rl" in shown(app) and address(app, "tokenizer") == "addition-rl"
+    app.segmented_control(key="source").set_value("sample").run()
+    assert address(app, "tokenizer") is None and not any("token ids" in box.label for box in app.selectbox)
+
+
+def test_a_tokenizer_that_is_not_there_is_one_sentence_and_the_ids_stay() -> None:
+    data = (FORMATS / "prime-rl-rank_0.jsonl").read_bytes()
+    app = upload(open_tokens(source="file", tokenizer="no such *model*"), data, "rank_0.jsonl")
+    assert not app.exception and len(app.error) == 1 and "no such \\*model\\*" in app.error[0].value
+    assert "⟨id⟩" in shown(app)
+
+
+def test_chat_messages_ask_for_the_template() -> None:
+    app = upload(open_tokens(source="file"), chat_trl(), "completions.parquet")
+    assert not app.exception and not app.error
+    assert "chat templates" in shown(app)
+    assert next(box for box in app.checkbox if box.label == "Chat template").value

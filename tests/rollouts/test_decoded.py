@@ -1,0 +1,100 @@
+"""Token ids become texts by the tokenizer of a model that is named, and only where a file holds ids alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sapo_viz.cli import main
+from sapo_viz.errors import ModelError, RolloutError
+from sapo_viz.figures.assets import ASSETS
+from sapo_viz.models import tokens_of
+from sapo_viz.models.source import Located
+from sapo_viz.models.tokenizer import encode
+from sapo_viz.rollouts.decoded import decoded, shows_ids
+from sapo_viz.rollouts.read import parse_rollouts, read_rollouts
+from tests.models.tiny import byte_level, save_model
+from tests.rollouts.formats import samples
+from tests.rollouts.formats.samples import lines
+
+# Of the bundled policies' 26 symbols: 10 is "9", 12 is "+", 13 is "=".
+PRIME = samples.PRIME[0] | {"token_ids": [11, 10, 12, 13, 12]}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    save_model(tmp_path / "model", byte_level())
+    return tmp_path / "model"
+
+
+def test_a_bundled_policy_names_its_symbols() -> None:
+    read = parse_rollouts(lines(PRIME), "x")
+    assert shows_ids(read) and list(read.tokens) == ["⟨12⟩", "⟨13⟩", "⟨12⟩"]
+    shown = decoded(read, "addition-rl")
+    assert list(shown.tokens) == ["+", "=", "+"] and not shows_ids(shown)
+    assert shown.token_ids is read.token_ids and np.array_equal(shown.logprobs, read.logprobs, equal_nan=True)
+    assert "Token ids shown as texts by the tokenizer of addition-rl." in shown.notes
+    assert not any("⟨id⟩" in note for note in shown.notes)
+
+
+def test_halves_of_characters_stay_visible(folder: Path) -> None:
+    ids = encode(byte_level(), "你們")
+    row = PRIME | {"token_ids": [0, *ids]}
+    shown = decoded(parse_rollouts(lines(row), "x"), str(folder))
+    assert list(shown.tokens) == ["⟨E5⟩", "⟨80⟩", "⟨91⟩"], "the response: the last three of five"
+
+
+def test_ids_that_the_tokenizer_does_not_know_stay_ids_and_are_counted() -> None:
+    shown = decoded(parse_rollouts(lines(PRIME | {"token_ids": [11, 10, 12, 999_999, 2**52]}), "x"), "addition-rl")
+    assert list(shown.tokens) == ["+", "⟨999999⟩", f"⟨{2**52}⟩"]
+    assert any("does not know" in note and ": 2;" in note for note in shown.notes)
+
+
+@pytest.mark.parametrize(
+    ("row", "name", "says"),
+    [
+        (PRIME | {"token_ids": [900] * 5}, "addition-rl", "knows none of its token ids (the largest is 900)"),
+        ({"tokens": ["a"], "logprobs": [-1], "old_logprobs": [-1], "advantage": 1}, "addition-rl", "no token_ids"),
+        (samples.NEMO_OLDER[0], "addition-rl", "no token_ids"),
+    ],
+)
+def test_what_cannot_be_decoded_is_said_in_one_sentence(row: dict[str, object], name: str, says: str) -> None:
+    with pytest.raises(RolloutError) as caught:
+        decoded(parse_rollouts(lines(row), "x"), name)
+    assert says in str(caught.value) and str(caught.value).endswith(".")
+
+
+def test_a_file_with_texts_is_left_as_it_is() -> None:
+    with pytest.raises(RolloutError, match="texts already"):
+        decoded(parse_rollouts((ASSETS / "samples/formats/unipo.json").read_bytes(), "x"), "addition-rl")
+
+
+def test_a_visitor_reads_no_folder_outside_the_owners(folder: Path) -> None:
+    read = parse_rollouts(lines(PRIME), "x")
+    assert not shows_ids(decoded(read, "model", folder.parent))
+    for name in (str(folder), "../model", "model/.."):
+        with pytest.raises(ModelError):
+            decoded(read, name, folder.parent / "elsewhere")
+
+
+def test_of_a_hub_model_only_the_tokenizer_is_fetched(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = {}
+
+    def fetch(name: str, **options: object) -> str:
+        asked.update(options, name=name)
+        return str(folder)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fetch)
+    found = tokens_of._here(Located("a/b", "", "hub:a/b@123", 1))
+    assert (found.folder, asked["name"], asked["revision"]) == (str(folder), "a/b", "123")
+    assert not any("safetensors" in pattern or pattern == "*" for pattern in asked["allow_patterns"])  # type: ignore
+
+
+def test_the_command_decodes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "rank_0.jsonl"
+    path.write_bytes(lines(PRIME))
+    assert main(["inspect", str(path), "--tokenizer", "addition-rl", "--json", "--tokens"]) == 0
+    assert '"token": "+"' in capsys.readouterr().out
+    assert read_rollouts(path).tokens[0] == "⟨12⟩"

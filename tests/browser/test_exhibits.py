@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlparse
 
@@ -14,6 +15,7 @@ from playwright.sync_api import expect
 
 from sapo_viz import make_objective
 from sapo_viz.core.curves import curve
+from tests.browser.conftest import eventually, hold, listen
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,16 +23,6 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 WORKED = (1.02, 1.01, 0.99, 2.5)
-
-
-def listen(page: Page) -> list[str]:
-    """Everything that leaves the browser from now on."""
-    sent: list[str] = []
-    page.on("request", lambda request: sent.append(request.url))
-    session = page.context.new_cdp_session(page)
-    session.send("Network.enable")
-    session.on("Network.webSocketFrameSent", lambda _frame: sent.append("frame"))
-    return sent
 
 
 def numbers(page: Page, row: int) -> list[str]:
@@ -52,18 +44,14 @@ def query(page: Page) -> dict[str, str]:
 
 
 def drag(page: Page, test_id: str, dx: float, dy: float, *, release: bool = True) -> None:
-    box = page.get_by_test_id(test_id).bounding_box()
-    assert box is not None
-    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    thing = page.get_by_test_id(test_id)
     if test_id.startswith("handle"):  # the handle's circle, not its number or its label below the axis
-        box = page.get_by_test_id(test_id).locator(".exh-knob").bounding_box()
-        assert box is not None
-        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        thing = thing.locator(".exh-knob")
+    left, top, width, height = hold(page, thing)
+    x, y = left + width / 2, top + height / 2
     page.mouse.move(x, y)
     page.mouse.down()
-    for step in range(1, 11):
-        page.mouse.move(x + dx * step / 10, y + dy * step / 10)
-        page.wait_for_timeout(20)
+    page.mouse.move(x + dx, y + dy, steps=10)
     if release:
         page.mouse.up()
 
@@ -85,26 +73,25 @@ def rows_of(page: Page, folder: Path) -> list[dict[str, str]]:
 
 def test_the_worked_case_is_the_designs(visit: Any) -> None:
     page = visit("/outlier")
-    assert [alive(page, name) for name in ("sapo", "grpo", "gspo")] == [4, 3, 0]
-    assert kept(page, "gspo") == 0 and kept(page, "grpo") == pytest.approx(0.75)
-    assert numbers(page, 0) == [">.999", ">.999", ">.999", "0.597"]  # sech²((r − 1)/2) at τ = 1
-    assert page.get_by_text("s = 1.264", exact=True).count() == 1  # exp(mean log r)
+    eventually(page, lambda: [alive(page, name) for name in ("sapo", "grpo", "gspo")], [4, 3, 0])
+    eventually(page, lambda: [kept(page, name) for name in ("gspo", "grpo")], [0, pytest.approx(0.75)])
+    eventually(page, lambda: numbers(page, 0), [">.999", ">.999", ">.999", "0.597"])  # sech²((r − 1)/2) at τ = 1
+    expect(page.get_by_text("s = 1.264", exact=True)).to_have_count(1)  # exp(mean log r)
 
 
 def test_a_handle_follows_the_mouse_and_nothing_is_sent_until_release(visit: Any) -> None:
     page = visit("/outlier")
     page.get_by_test_id("handle-3").focus()
-    page.wait_for_timeout(400)
     sent = listen(page)
     before = kept(page, "sapo")
     drag(page, "handle-3", 0, 60, release=False)
-    assert kept(page, "sapo") > before, "closer to 1, SAPO keeps more"
+    eventually(page, lambda: kept(page, "sapo"), lambda now: now > before)  # closer to 1, SAPO keeps more
     assert sent == []
     page.mouse.up()
     page.wait_for_url("**ratios=**")
     in_url = [float(ratio) for ratio in query(page)["ratios"].split(",")]
     assert in_url[:3] == list(WORKED[:3]) and 1 < in_url[3] < 2.5
-    assert in_url[3] == float(page.get_by_test_id("handle-3").get_attribute("aria-valuenow") or "nan")
+    eventually(page, lambda: float(page.get_by_test_id("handle-3").get_attribute("aria-valuenow") or "nan"), in_url[3])
 
 
 def test_the_keyboard_moves_a_handle(visit: Any) -> None:
@@ -115,7 +102,7 @@ def test_the_keyboard_moves_a_handle(visit: Any) -> None:
     expect(handle).to_have_attribute("aria-valuenow", "1.03")
     page.keyboard.press("PageDown")
     expect(handle).to_have_attribute("aria-valuenow", "0.93")
-    assert "SAPO" in (handle.get_attribute("aria-valuetext") or "")
+    expect(handle).to_have_attribute("aria-valuetext", re.compile("SAPO"))
     page.wait_for_url("**ratios=0.93*")
     page.keyboard.press("Delete")
     expect(page.locator(".exh-handle")).to_have_count(3)
@@ -147,10 +134,10 @@ def test_where_the_argument_stops_holding(visit: Any, case: str, gspo: int, grpo
     page = visit("/outlier")
     page.get_by_test_id(f"case-{case}").click()
     expect(page.get_by_test_id(f"case-{case}")).to_have_attribute("aria-pressed", "true")
-    assert (alive(page, "gspo"), alive(page, "grpo")) == (gspo, grpo)
+    eventually(page, lambda: (alive(page, "gspo"), alive(page, "grpo")), (gspo, grpo))
     if case == "below":
-        assert kept(page, "sapo") < 0.98, "SAPO dims a corrective move too"
-        assert kept(page, "grpo") == pytest.approx(1, abs=1e-12)
+        eventually(page, lambda: kept(page, "sapo"), lambda share: share < 0.98)  # it dims a corrective move too
+        eventually(page, lambda: kept(page, "grpo"), pytest.approx(1, abs=1e-12))
 
 
 def test_the_csv_of_the_outliers_is_pythons(visit: Any, tmp_path: Path) -> None:
@@ -171,12 +158,11 @@ def test_the_csv_of_the_outliers_is_pythons(visit: Any, tmp_path: Path) -> None:
 def test_tau_moves_the_bound_while_it_is_dragged_and_nothing_is_sent(visit: Any) -> None:
     page = visit("/coherence")
     page.get_by_test_id("knob-numbers-tau").focus()
-    page.wait_for_timeout(400)
     sent = listen(page)
     line = page.locator(".exh-bound").first
-    before = line.get_attribute("d")
+    before = line.get_attribute("d") or ""
     drag(page, "knob-numbers-tau", 25, 0, release=False)
-    assert line.get_attribute("d") != before
+    expect(line).not_to_have_attribute("d", before)
     assert sent == []
     page.mouse.up()
     page.wait_for_url("**tau=**")
@@ -231,7 +217,8 @@ def total(page: Page, which: str) -> float:
 
 def test_the_total_on_unsampled_tokens_does_not_depend_on_the_vocabulary(visit: Any, tmp_path: Path) -> None:
     small, large = visit("/asymmetry?vocabulary=32"), visit("/asymmetry?vocabulary=150000")
-    assert total(small, "bad") == total(large, "bad") == 0.692  # (1 − 0.3)·sech²(1.05·0.2/2)
+    for page in (small, large):
+        eventually(page, lambda page=page: total(page, "bad"), 0.692)  # (1 − 0.3)·sech²(1.05·0.2/2)
     mean = [
         next(float(row["gradient_each"]) for row in rows_of(page, tmp_path) if row["token"] == "all others")
         for page in (small, large)
@@ -254,11 +241,11 @@ def test_the_logit_gradient_is_autograds(visit: Any, tmp_path: Path) -> None:
 def test_tau_neg_moves_the_bad_update_only_and_nothing_is_sent(visit: Any) -> None:
     page = visit("/asymmetry?ratio=2.5")
     page.get_by_test_id("knob-knobs-tau_neg").focus()
-    page.wait_for_timeout(400)
     sent = listen(page)
     good, bad = total(page, "good"), total(page, "bad")
     drag(page, "knob-knobs-tau_neg", 20, 0, release=False)
-    assert total(page, "good") == good and total(page, "bad") < bad
+    eventually(page, lambda: total(page, "bad"), lambda now: now < bad)
+    assert total(page, "good") == good
     assert sent == []
     page.mouse.up()
     page.wait_for_url("**sapo.tau_neg=**")
@@ -266,7 +253,7 @@ def test_tau_neg_moves_the_bad_update_only_and_nothing_is_sent(visit: Any) -> No
 
 def test_on_policy_tau_neg_changes_nothing(visit: Any) -> None:
     page = visit("/asymmetry?ratio=1&sapo.tau_neg=9")
-    assert total(page, "bad") == -total(page, "good") == 0.7
+    eventually(page, lambda: (total(page, "bad"), total(page, "good")), (0.7, -0.7))
 
 
 # ── all three ───────────────────────────────────────────────────────────────────────────────────
@@ -301,22 +288,22 @@ def test_the_exhibits_are_in_the_menu_and_on_the_curves_page(visit: Any) -> None
 def test_a_link_opens_the_same_exhibit_elsewhere(visit: Any) -> None:
     link = "/outlier?objectives=grpo,sapo&ratios=1.5,0.4,1&A=-1&axis=log&show=coefficient&more=10&sapo.tau_neg=2"
     page = visit(link)
-    assert page.get_by_test_id("sign--1").is_checked() and page.get_by_test_id("axis-log").is_checked()
-    assert page.get_by_test_id("show-coefficient").is_checked()
-    assert [page.get_by_test_id(f"handle-{i}").get_attribute("aria-valuenow") for i in range(3)] == ["1.5", "0.4", "1"]
+    for choice in ("sign--1", "axis-log", "show-coefficient"):
+        expect(page.get_by_test_id(choice)).to_be_checked()
+    for i, ratio in enumerate(["1.5", "0.4", "1"]):
+        expect(page.get_by_test_id(f"handle-{i}")).to_have_attribute("aria-valuenow", ratio)
     page.get_by_label("SAPO tau_neg, as a number").fill("4")
     page.get_by_label("SAPO tau_neg, as a number").blur()
     page.wait_for_url("**sapo.tau_neg=4*")
-    kept_in_url = {name: value for name, value in query(page).items() if name != "objectives"}
-    assert kept_in_url == {
-        "ratios": "1.5,0.4,1", "A": "-1", "axis": "log", "show": "coefficient", "more": "10", "sapo.tau_neg": "4"
-    }  # fmt: skip
+    wanted = {"ratios": "1.5,0.4,1", "A": "-1", "axis": "log", "show": "coefficient", "more": "10", "sapo.tau_neg": "4"}
+    eventually(page, lambda: {name: value for name, value in query(page).items() if name != "objectives"}, wanted)
 
 
 def test_the_axes_change_with_what_they_show(visit: Any, tmp_path: Path) -> None:
     page = visit("/coherence")
     page.get_by_test_id("case-spread").click()
     expect(page.get_by_test_id("case-spread")).to_have_attribute("aria-pressed", "true")
-    ticks = [float(text) for text in page.locator(".exh g").first.locator(".exh-tick").all_text_contents()]
+    ticks = page.locator(".exh g").first.locator(".exh-tick")
     widest = max(float(row["variance"]) for row in rows_of(page, tmp_path))
-    assert max(ticks) >= 0.8 * widest > 0.8
+    assert 0.8 * widest > 0.8
+    eventually(page, lambda: max(float(text) for text in ticks.all_text_contents()), lambda top: top >= 0.8 * widest)

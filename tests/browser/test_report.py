@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from playwright.sync_api import expect
 
 from sapo_viz import CATALOG
 from sapo_viz.figures.assets import ASSETS
@@ -15,6 +16,7 @@ from sapo_viz.figures.strip_alone import token_strip
 from sapo_viz.rollouts.analysis import analyse
 from sapo_viz.rollouts.read import parse_rollouts, read_rollouts
 from scripts.browser import WIDTHS
+from tests.browser.conftest import PATIENCE, eventually
 from tests.figures.hostile import EVIL, NAME, hostile
 
 if TYPE_CHECKING:
@@ -58,6 +60,7 @@ def open_report(browser: Browser, reports: dict[str, Path]) -> Iterator[Open]:
             offline=True,
         )
         contexts.append(context)
+        context.set_default_timeout(PATIENCE * 1000)
         page = context.new_page()
         url = reports[name].as_uri()
         page.on("request", lambda request: request.url != url and asked.append(request.url))
@@ -82,9 +85,9 @@ def test_every_figure_is_drawn_and_its_words_are_its_label(open_report: Open) ->
     assert figures.count() >= 6
     for place in range(figures.count()):
         figure = figures.nth(place)
-        assert figure.locator("svg.main-svg").count() > 0
-        assert page.locator(f"#{figure.get_attribute('aria-labelledby')}").inner_text()
-    assert page.get_by_role("group", name="Bars of the share of gradient kept").count() == 1
+        expect(figure.locator("svg.main-svg")).not_to_have_count(0)
+        expect(page.locator(f"#{figure.get_attribute('aria-labelledby')}")).not_to_be_empty()
+    expect(page.get_by_role("group", name="Bars of the share of gradient kept")).to_have_count(1)
 
 
 def test_a_slider_recolours_the_strip_and_says_the_new_share(open_report: Open) -> None:
@@ -97,7 +100,7 @@ def test_a_slider_recolours_the_strip_and_says_the_new_share(open_report: Open) 
     for _ in range(20):
         knob.press("ArrowRight")
     page.wait_for_function("document.querySelector('.tok').dataset.recolours > 0")
-    assert float(kept.inner_text()) < float(before)
+    eventually(page, lambda: float(kept.inner_text()), lambda now: now < float(before))
 
 
 def test_a_sequence_is_drawn_when_it_is_opened_and_at_its_most_telling_token(open_report: Open) -> None:
@@ -106,7 +109,7 @@ def test_a_sequence_is_drawn_when_it_is_opened_and_at_its_most_telling_token(ope
     assert second.locator(".tok-cell").count() == 0
     second.locator("summary").click()
     second.locator(".tok-cell[data-selected]").first.wait_for()
-    assert second.locator(".tok-facts").inner_text()
+    expect(second.locator(".tok-facts")).not_to_be_empty()
 
 
 def test_markup_in_tokens_prompts_names_and_groups_stays_text(open_report: Open) -> None:
@@ -117,7 +120,7 @@ def test_markup_in_tokens_prompts_names_and_groups_stays_text(open_report: Open)
     page.locator("[data-figure=figure-group] .bars .point").first.hover(force=True)
     assert page.evaluate("window.hacked") is None
     assert page.locator("img, iframe").count() == 0
-    assert page.locator(".tok-cell", has_text="onerror").first.inner_text() != ""
+    expect(page.locator(".tok-cell", has_text="onerror").first).to_be_visible()
     assert EVIL in page.locator(".prompt").first.text_content()  # type: ignore[operator]
     assert NAME in page.locator("h1").inner_text()
 
@@ -130,7 +133,7 @@ def test_a_script_that_slips_in_does_not_run(open_report: Open) -> None:
              const script = document.createElement("script");
              script.textContent = "window.hacked = 1";
              document.body.append(script);
-             setTimeout(() => done("ran"), 2000);
+             setTimeout(() => done("no word of it"), 20000);
            })"""
     )
     assert blocked.startswith("script-src") and page.evaluate("window.hacked") is None
@@ -140,7 +143,7 @@ def test_a_script_that_slips_in_does_not_run(open_report: Open) -> None:
 @pytest.mark.parametrize("width", list(WIDTHS))
 def test_nothing_is_wider_than_the_window_and_text_stands_out(open_report: Open, width: int, scheme: str) -> None:
     page = open_report("outlier", width=width, scheme=scheme)
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.wait_for_function("width => document.documentElement.scrollWidth <= width", arg=width)
     contrast = page.evaluate(
         """() => {
              const light = (css) => css.match(/[\\d.]+/g).slice(0, 3).map((c) => c / 255)
@@ -163,17 +166,17 @@ def test_on_paper_a_dark_page_is_light_and_comes_back(open_report: Open) -> None
     ink = "getComputedStyle(document.querySelector('[data-figure] .xtick text')).fill"
     before = page.evaluate(ground), page.evaluate(ink)
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
-    assert page.evaluate(ground) == "rgb(255, 255, 255)" and page.evaluate(ink) != before[1]
+    eventually(page, lambda: page.evaluate(ground), "rgb(255, 255, 255)")
+    eventually(page, lambda: page.evaluate(ink), lambda now: now != before[1])
     page.evaluate("dispatchEvent(new Event('afterprint'))")
-    page.wait_for_function(f"{ink} === '{before[1]}'")
-    assert page.evaluate(ground) == before[0]
+    eventually(page, lambda: (page.evaluate(ground), page.evaluate(ink)), before)
 
 
 def test_a_notebook_s_cell_shows_the_strip_in_a_frame_of_its_own(open_report: Open) -> None:
     page = open_report("cell")
     frame = page.frame_locator("iframe")
     frame.locator(".tok-cell[data-selected]").first.wait_for()
-    assert frame.get_by_label("GRPO eps_low", exact=True).count() == 1
+    expect(frame.get_by_label("GRPO eps_low", exact=True)).to_have_count(1)
 
 
 def test_the_button_on_the_page_gives_the_report_of_what_is_shown(
@@ -189,5 +192,5 @@ def test_the_button_on_the_page_gives_the_report_of_what_is_shown(
     report = context.new_page()
     report.goto(path.as_uri())
     report.wait_for_function("document.documentElement.dataset.ready === 'true'")
-    assert "SAPO (τ₊ = 1, τ₋ = 3); GRPO" in report.locator(".facts").inner_text()
+    expect(report.locator(".facts")).to_contain_text("SAPO (τ₊ = 1, τ₋ = 3); GRPO")
     context.close()

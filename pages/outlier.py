@@ -39,7 +39,8 @@ st.subheader(_("What to notice"))
 st.markdown(
     _(
         "- **One switch for all.** GSPO decides by the sequence's ratio $s=\\exp(\\operatorname{mean}\\log r)$. One "
-        "outlier moves s for every token, and the good ones go out with it. SAPO decides token by token. *(paper: "
+        "outlier moves s for every token, and the good ones go out with it. SAPO decides token by token, and so does "
+        "GMPO before it takes its mean: there the outlier alone drops out. *(paper: "
         "[arXiv 2511.20347](https://arxiv.org/abs/2511.20347); the numbers are computed)*\n"
         "- **Where it stops holding.** The loss needs A > 0 with s above the band, or A < 0 with s below it; a short "
         "sequence or a big outlier; and a narrow band. The buttons above the figure take each of these away. "
@@ -47,13 +48,13 @@ st.markdown(
         "- **What it does not say.** More gradient kept is not more learned: a dropped sequence may have deserved it. "
         "Whether it matters in a run is a question for the Training page.\n"
         "- **How it is counted.** *Gradient kept* is the mean weight over the tokens, $w=c/r$ (c/s where the sequence "
-        "has one ratio). A token counts as kept when its coefficient is not 0."
+        "has one ratio; GMPO's is the mean of the clipped ones). A token counts as kept when its coefficient is not 0."
     )
 )
 if left_out():
     st.caption(
         _(
-            "Not offered here: {names}. It clips each token before it takes the mean, so what a token receives is no "
-            "function of its own ratio or of s alone."
+            "Not offered here: {names}. The gradient flows through a product of ratios, so what a token receives is "
+            "no function of its own ratio or of s alone."
         ).format(names=left_out())
     )

@@ -30,9 +30,9 @@ def _formulas_for(names: tuple[str, ...]) -> str:
     shipped = set(re.findall(r"^(\w+): function", text, re.MULTILINE))
     added = {name: CATALOG[name] for name in names if name not in shipped}
     if added:  # an objective registered by the user: traced now, which imports torch
-        from sapo_viz.core.browser import javascript
+        from sapo_viz.core.browser import halves, javascript
 
-        lines = "".join(f"FORMULAS.{name} = {javascript(cls)};\n" for name, cls in added.items())
+        lines = "".join(f"FORMULAS.{name} = {javascript(cls)};\n{halves(cls)}" for name, cls in added.items())
         text += lines
     return text.replace("export const", "const")
 

@@ -74,15 +74,18 @@ class OutlierExhibit extends Exhibit {
   }
 
   // ── numbers ─────────────────────────────────────────────────────────────────────────────────
-  // w and c of every token, the fillers' last. At sequence level every token stands at the sequence's own ratio.
+  // w and c of every token, the fillers' last. At sequence level every token stands at the sequence's own ratio;
+  // where tokens are treated before they are averaged (GMPO), each receives its own slope of that.
   numbers(objective) {
     const { ratios, more, sign, old } = this.values, f = FORMULAS[objective.name], knobs = this.values.knobs[objective.name];
-    const z = ratios.map(Math.log), sum = z.reduce((a, b) => a + b, 0), total = ratios.length + more;
+    const treated = f.token ? (z) => f.token(z, sign, knobs) : (z) => [z, 1], gate = f.level ?? f;
+    const z = ratios.map(Math.log), total = ratios.length + more;
+    const sum = z.reduce((all, one) => all + treated(one)[0], 0) + more * treated(0)[0];
     const level = { sequence: sum / total, "sequence-product": sum }[objective.level];
     const at = (own) => {
-      const x = level ?? own, limited = Math.min(20, Math.max(-20, x));
-      const c = f(x, sign, knobs, Math.min(Math.log(old), -own))[1]; // a probability stays ≤ 1: π_old ≤ 1/r
-      return { w: c / Math.exp(limited), c };
+      const [here, slope] = treated(own), x = level ?? here, ratio = Math.exp(Math.min(20, Math.max(-20, x)));
+      const c = slope * gate(x, sign, knobs, Math.min(Math.log(old), -own))[1]; // a probability stays ≤ 1: π_old ≤ 1/r
+      return { w: c / ratio, c, ratio };
     };
     const tokens = z.map(at), filler = more ? at(0) : null;
     const kept = (tokens.reduce((a, t) => a + t.w, 0) + (filler ? more * filler.w : 0)) / total;
@@ -120,10 +123,11 @@ class OutlierExhibit extends Exhibit {
     const bands = [], lines = [svg("line", { class: "exh-one", x1: left, x2: right, y1: y(1), y2: y(1) })];
     let marked = false;
     for (const o of this.data.objectives) {
-      const { eps_low, eps_high } = this.values.knobs[o.name];
+      const knobs = this.values.knobs[o.name], { eps_low, eps_high } = knobs, { token } = FORMULAS[o.name];
       const clips = eps_low !== undefined && eps_high !== undefined && !o.reads_logprobs;
-      const [low, high] = [y(Math.max(1 - eps_low, y.lo || 0)), Math.max(TOP, y(1 + eps_high))];
-      if (o.level === "sequence") {
+      const [from, to] = token ? [Math.exp(token(-20, -1, knobs)[0]), Math.exp(token(20, 1, knobs)[0])] : [1 - eps_low, 1 + eps_high];
+      const [low, high] = [y(Math.max(from, y.lo || 0)), Math.max(TOP, y(to))];
+      if (o.level === "sequence" && !token) {
         if (clips) bands.push(svg("rect", { "data-testid": `band-${o.name}`, x: left, width: right - left, y: Math.min(high, y(1) - 1), height: Math.max(2, low - high), fill: o.color, opacity: 0.3 }));
         if (!marked) { // on one line for all of them: they share s
           lines.push(svg("line", { x1: left, x2: right, y1: y(s), y2: y(s), stroke: o.color, "stroke-width": 2, "stroke-dasharray": "8 3 2 3" }));
@@ -261,11 +265,11 @@ class OutlierExhibit extends Exhibit {
   }
 
   table() {
-    const rows = [["objective", "knobs", "advantage", "token", "count", "ratio", "weight", "coefficient", "s"]], s = Math.exp(this.logS());
+    const rows = [["objective", "knobs", "advantage", "token", "count", "ratio", "weight", "coefficient", "weighed_at", "s"]], s = Math.exp(this.logS());
     for (const { objective, tokens, filler } of this.all) {
       const knobs = Object.entries(this.values.knobs[objective.name]).map(([k, v]) => `${k}=${v}`).join(" ");
-      tokens.forEach((t, i) => rows.push([objective.name, knobs, this.values.sign, i + 1, 1, this.values.ratios[i], t.w, t.c, s]));
-      if (filler) rows.push([objective.name, knobs, this.values.sign, "rest", this.values.more, 1, filler.w, filler.c, s]);
+      tokens.forEach((t, i) => rows.push([objective.name, knobs, this.values.sign, i + 1, 1, this.values.ratios[i], t.w, t.c, t.ratio, s]));
+      if (filler) rows.push([objective.name, knobs, this.values.sign, "rest", this.values.more, 1, filler.w, filler.c, filler.ratio, s]);
     }
     return rows;
   }

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from sapo_viz.core.knobs import Knob
-from sapo_viz.core.objective import CATALOG, Objective
+from sapo_viz.core.objective import CATALOG
 from sapo_viz.figures.exhibits import control, knob_json, objective_json, usual_knobs
 
 WORKED = (1.02, 1.01, 0.99, 2.5)
@@ -35,14 +35,12 @@ CONTROLS: dict[str, Knob] = {
 
 
 def can_be_shown(name: str) -> bool:
-    """Whether one token's formula, at its own ratio or at the sequence's, is the gradient that a token receives.
+    """Whether the browser's formulas of one token say what each token of a sequence receives.
 
-    Not where tokens are treated one by one before the mean (GMPO), nor for a product of ratios through which
-    the gradient flows: each token would receive it T times over. VESPO's product is a stopped factor.
+    Not for a product of ratios through which the gradient flows: each token would receive it T times over.
+    VESPO's product is a stopped factor. Tokens that are treated before the mean (GMPO) have formulas of their own.
     """
     cls = CATALOG[name]
-    if cls.token_log_ratio is not Objective.token_log_ratio:
-        return False
     return cls.ratio_level != "sequence-product" or cls.reads_logprobs
 
 

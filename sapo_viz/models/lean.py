@@ -17,12 +17,13 @@ the library's.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from sapo_viz.core.lazy import torch
-from sapo_viz.models.lean_functions import gate, norm, plus_product, product, spare_columns, turn
+from sapo_viz.models import lean_blocks
+from sapo_viz.models.lean_blocks import Heads, Part, attention, kept, mlp, norm
+from sapo_viz.models.lean_products import spare_columns
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -56,24 +57,9 @@ class Prepared:
     eps: float
     scaling: float  # 1/√D
 
-    def joined(self, columns: list[Tensor]) -> Tensor:
-        """Side by side, and spare columns of zeros at the end, unless a router would see them. k × [C, ·] -> [C, N]"""
-        dense = all(block.mlp is not None for block in self.blocks)
-        spare = spare_columns(sum(each.shape[1] for each in columns)) if dense else 0
-        if spare:
-            columns = [*columns, columns[0].new_zeros(len(columns[0]), spare)]
-        return columns[0] if len(columns) == 1 else torch.cat(columns, 1)
-
-
-@dataclass(frozen=True)
-class Part:
-    """B sequences of n tokens each; the columns of a pass are those of its parts, one after the other."""
-
-    batch: int
-    n: int
-    keep: int  # the last tokens of each sequence, whose logits are wanted
-    begin: int = 0  # position of the first token
-    after: Tensor | None = None  # [B], the sequence of the part before that each one goes on with; None: with none
+    @property
+    def dense(self) -> bool:
+        return all(block.mlp is not None for block in self.blocks)
 
 
 def covers(model: Any, tokens: int) -> bool:
@@ -108,7 +94,7 @@ def _matrices(model: Any) -> Iterator[Any]:
 def logits(model: Any, ids: Tensor, *, keep: int) -> Tensor:
     """Logits after the last `keep` of `ids`. [B, n] -> [B, keep, V]"""
     ready, part = prepare(model, ids.shape[1]), Part(len(ids), ids.shape[1], keep)
-    return through(ready, ids.flatten(), [part])[0].view(len(ids), keep, -1)
+    return through(ready, ids.flatten(), (part,))[0].view(len(ids), keep, -1)
 
 
 def continued(model: Any, prompts: Tensor, ids: Tensor) -> Tensor:
@@ -120,47 +106,46 @@ def continued(model: Any, prompts: Tensor, ids: Tensor) -> Tensor:
     if n == 0 or any(not hasattr(layer.mlp, "gate_proj") for layer in model.model.layers):
         return logits(model, torch.cat([prompts, ids], 1), keep=n + 1)
     once, which = prompts.unique(dim=0, return_inverse=True)
-    parts = [Part(len(once), length, 1), Part(batch, n, n, length, which)]
+    parts = Part(len(once), length, 1), Part(batch, n, n, length, which)
     first, rest = through(prepare(model, length + n), torch.cat([once.flatten(), ids.flatten()]), parts)
     return torch.cat([first.index_select(0, which)[:, None], rest.view(batch, n, -1)], 1)
 
 
 def through(
-    ready: Prepared, ids: Tensor, parts: list[Part], kept: list[tuple[Tensor, Tensor]] | None = None
+    ready: Prepared, ids: Tensor, parts: tuple[Part, ...], read: list[tuple[Tensor, Tensor]] | None = None
 ) -> list[Tensor]:
-    """Logits of each part's kept tokens; `kept` gets the first part's keys and values of each layer. [N] -> [·, V]"""
-    positions = ready.joined([torch.arange(p.begin, p.begin + p.n).repeat(p.batch)[None] for p in parts])[0]
-    waves = ready.waves[0][:, positions], ready.waves[1][:, positions]
-    ids = torch.nn.functional.pad(ids, (0, len(positions) - len(ids)))
+    """Logits of each part's kept tokens. [N] -> [B·keep, V] of each
+
+    `read` gets the keys and values of the first part's tokens, [H_kv, B, D, S] each, for every layer.
+    """
+    positions = torch.cat([torch.arange(part.begin, part.begin + part.n).repeat(part.batch) for part in parts])
+    sizes = [part.batch * part.keep for part in parts]
+    # Spare columns hold any token, and no other sees them; routers would.
+    spare = spare_columns(len(ids)) if ready.dense else 0
+    ids, positions = (torch.nn.functional.pad(each, (0, spare)) for each in (ids, positions))
+    cos, sin = ready.waves[0][:, positions], ready.waves[1][:, positions]
+    heads = Heads(
+        ready.keys, ready.groups, ready.dim, ready.eps, ready.scaling, cos, sin, parts, last=False, width=len(ids)
+    )
     x = torch.nn.functional.embedding(ids, ready.embedding).T.contiguous()
     for index, block in enumerate(ready.blocks):
         # What follows the last layer's keys and values is wanted of some tokens only. (A router wants to see all.)
-        last = index == len(ready.blocks) - 1 and block.mlp is not None
-        attended = _attention(ready, block, norm(x, ready.eps), waves, parts, last, kept)
-        x = plus_product(_kept(ready, x, parts) if last else x, block.out, attended)
-        x = _mlp(block, x, norm(x, ready.eps))
-    x = x if last else _kept(ready, x, parts)
-    rows = product(ready.head, norm(x, ready.eps)).T
-    return _split(rows, [part.batch * part.keep for part in parts], 0)
+        if index == len(ready.blocks) - 1 and ready.dense:
+            heads = replace(heads, last=True, width=sum(sizes) + spare_columns(sum(sizes)))
+        x, keys, values = attention(x, block.qkv, block.turn, block.out, heads)
+        x = _mixture(block, x, ready.eps) if block.mlp is None else mlp(x, *block.mlp, ready.eps)
+        if read is not None:
+            read.append((keys, values))
+    if not heads.last:
+        x = kept(x, parts, sum(sizes))
+    return list(lean_blocks.logits(x, ready.head, ready.eps)[: sum(sizes)].split(sizes))
 
 
-def _kept(ready: Prepared, x: Tensor, parts: list[Part]) -> Tensor:
-    """The columns of the tokens whose logits are wanted. [C, N] -> [C, ·]"""
-    if all(part.keep == part.n for part in parts):
-        return x
-    columns = _split(x, [part.batch * part.n for part in parts], 1)
-    return ready.joined(
-        [
-            each if part.keep == part.n else each.unflatten(1, (part.batch, part.n))[:, :, -part.keep :].flatten(1)
-            for each, part in zip(columns, parts, strict=True)
-        ]
-    )
-
-
-def _split(x: Tensor, sizes: list[int], dim: int) -> list[Tensor]:
-    """Pieces of these sizes; what is behind them are spare columns."""
-    spare = x.shape[dim] - sum(sizes)
-    return list(x.split([*sizes, spare] if spare else sizes, dim)[: len(sizes)])
+def _mixture(block: Block, x: Tensor, eps: float) -> Tensor:
+    """x and the block of experts as the library has it. [C, N] -> [C, N]"""
+    weighted = norm(x, eps).T * block.module.post_attention_layernorm.weight
+    mixed: Tensor = block.module.mlp(weighted[None])
+    return x + mixed[0].T
 
 
 def prepare(model: Any, longest: int) -> Prepared:
@@ -194,63 +179,3 @@ def prepare(model: Any, longest: int) -> Prepared:
         config.rms_norm_eps,
         body.layers[0].self_attn.scaling,
     )
-
-
-def _attention(
-    ready: Prepared,
-    block: Block,
-    x: Tensor,
-    waves: tuple[Tensor, Tensor],
-    parts: list[Part],
-    last: bool,
-    kept: list[tuple[Tensor, Tensor]] | None,
-) -> Tensor:
-    """Causal attention; in the last layer, of the kept tokens to all. [C, N] -> [H·D, ·]
-
-    The query heads of a key head stand together in one product.
-    """
-    dim, keys, groups = ready.dim, ready.keys, ready.groups
-    queries_keys, values = product(block.qkv, x).split([len(block.turn), keys * dim])
-    turned = turn(queries_keys, block.turn, *waves, ready.eps)
-    sizes = [part.batch * part.n for part in parts]
-    out: list[Tensor] = []
-    before: tuple[Tensor, Tensor] | None = None  # keys and values of the part before, [H_kv, B, D, S] each
-    for part, each, v in zip(parts, _split(turned, sizes, 1), _split(values, sizes, 1), strict=True):
-        batch, n, rows = part.batch, part.n, part.keep if last else part.n
-        together = each.view(keys, groups + 1, dim, batch, n).permute(0, 3, 2, 1, 4).reshape(keys, batch, dim, -1)
-        q, k = together.split([groups * n, n], -1)
-        if rows < n:
-            q = q.unflatten(-1, (groups, n))[..., -rows:].flatten(3)
-        v = v.view(keys, dim, batch, n).transpose(1, 2)
-        if part.after is not None and before is not None:
-            k = torch.cat([before[0].index_select(1, part.after), k], -1)
-            v = torch.cat([before[1].index_select(1, part.after), v], -1)
-        before = k, v
-        q, k, v = (one.reshape(keys * batch, dim, -1) for one in (q, k, v))
-        out.append(_attended(q, k, v, rows, ready.scaling).view(keys, batch, groups, rows, dim).permute(0, 2, 4, 1, 3))
-        if kept is not None and part is parts[0]:
-            kept.append(before)
-    return ready.joined([each.reshape(keys * groups * dim, -1) for each in out])
-
-
-def _attended(q: Tensor, k: Tensor, v: Tensor, rows: int, scaling: float) -> Tensor:
-    """softmax(qᵀk/√D)·vᵀ of the last `rows` of S tokens. [Z, D, G·rows], 2 × [Z, D, S] -> [Z, G·rows, D]"""
-    length, groups = k.shape[2], q.shape[2] // rows
-    scores = torch.baddbmm(_future(rows, length, groups), q.transpose(1, 2), k, alpha=scaling)
-    return torch.bmm(scores.softmax(-1), v.transpose(1, 2))
-
-
-@lru_cache(maxsize=16)
-def _future(rows: int, length: int, groups: int) -> Tensor:
-    """−∞ at what the last `rows` of `length` tokens must not see, for each head. [G·rows, S]"""
-    return torch.full((rows, length), -torch.inf).triu(1 + length - rows).repeat(groups, 1)
-
-
-def _mlp(block: Block, x: Tensor, normed: Tensor) -> Tensor:
-    """x + W_down(silu(W_gate n) · W_up n), or x + the mixture's block as the library has it. [C, N] -> [C, N]"""
-    if block.mlp is None:
-        weighted = normed.T * block.module.post_attention_layernorm.weight
-        mixed: Tensor = block.module.mlp(weighted[None])
-        return x + mixed[0].T
-    gate_up, down = block.mlp
-    return plus_product(x, down, gate(product(gate_up, normed)))

@@ -11,8 +11,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sapo_viz.core.lazy import torch
-from sapo_viz.models.lean import Block, Part, prepare, through
-from sapo_viz.models.lean_functions import rows_product, scale_of
+from sapo_viz.models.lean import Block, prepare, through
+from sapo_viz.models.lean_blocks import Part, scale_of
+from sapo_viz.models.lean_products import product
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,11 +36,11 @@ class LeanCache:
     def read(self, prompts: Tensor, times: int) -> Tensor:
         """Logits after each prompt, which from here on stands `times` times, side by side. [U, P] -> [U·times, V]"""
         batch, self.length = prompts.shape
-        kept: list[tuple[Tensor, Tensor]] = []
-        logits = through(self.ready, prompts.flatten(), [Part(batch, self.length, 1)], kept)[0]
+        read: list[tuple[Tensor, Tensor]] = []
+        logits = through(self.ready, prompts.flatten(), (Part(batch, self.length, 1),), read)[0]
         heads, dim = batch * times * self.ready.keys, self.ready.dim
         self.layers = []
-        for keys, values in kept:  # [H_kv, U, D, P]
+        for keys, values in read:  # [H_kv, U, D, P]
             keys, values = (each.transpose(0, 1).repeat_interleave(times, 0).flatten(0, 1) for each in (keys, values))
             room = torch.zeros(heads, dim, self.room), torch.zeros(heads, self.room, dim)
             room[0][:, :, : self.length] = keys[:, self.pairs]
@@ -72,7 +73,7 @@ class _Step:
     def attention(self, x: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         """x + Attention(Norm x), and the token's key and value go into the cache. [B, C] -> [B, C]"""
         ready, at = self.cache.ready, self.cache.length
-        heads = rows_product(_norm(x, ready.eps), self.qkv).view(len(keys), ready.groups + 2, ready.dim)
+        heads = product(_norm(x, ready.eps), self.qkv.T).view(len(keys), ready.groups + 2, ready.dim)
         queries_key = heads[:, :-1]
         weighted = queries_key * self.turn
         torch.view_as_complex(weighted.view(*weighted.shape[:-1], -1, 2)).mul_(self.cache.angles[at])
@@ -83,7 +84,7 @@ class _Step:
         if wide > at + 1:
             scores[:, :, at + 1 :] = -torch.inf
         attended = torch.bmm(scores.softmax(-1), values[:, :wide]).view(len(x), -1)
-        return rows_product(attended, self.block.out).add_(x)
+        return product(attended, self.block.out.T).add_(x)
 
     def mlp(self, x: Tensor) -> Tensor:
         """x + MLP(Norm x). [B, C] -> [B, C]"""
@@ -92,8 +93,8 @@ class _Step:
             mixed: Tensor = self.block.module.mlp((normed * self.block.module.post_attention_layernorm.weight)[None])
             return x + mixed[0]
         gate_up, down = self.block.mlp
-        opened, up = rows_product(normed, gate_up).chunk(2, 1)
-        return rows_product(torch.nn.functional.silu(opened).mul_(up), down).add_(x)
+        opened, up = product(normed, gate_up.T).chunk(2, 1)
+        return product(torch.nn.functional.silu(opened).mul_(up), down.T).add_(x)
 
 
 def _norm(x: Tensor, eps: float) -> Tensor:

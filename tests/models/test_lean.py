@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sapo_viz.models import lean, lean_functions
+from sapo_viz.models import lean, lean_blocks, lean_products
 from sapo_viz.models.lean_cache import LeanCache
 from sapo_viz.models.policy import Policy, load_policy, new_policy
 from sapo_viz.models.tasks import CHAIN
@@ -24,11 +24,11 @@ def products(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
     """Both ways, whatever this processor would choose."""
     operator = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
     if request.param == "torch's products":
-        monkeypatch.setattr(lean_functions, "onednn", lambda: None)
+        monkeypatch.setattr(lean_products, "onednn", lambda: None)
     elif operator is None or not torch.backends.mkldnn.is_available():
         pytest.skip("this torch has no oneDNN")
     else:
-        monkeypatch.setattr(lean_functions, "onednn", lambda: lambda a, b: operator(a, b, None, "none", [], ""))
+        monkeypatch.setattr(lean_products, "onednn", lambda: lambda a, b: operator(a, b, None, "none", [], ""))
 
 
 def gradients(policy: Policy, logits: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -89,15 +89,25 @@ def test_an_adapters_layers_are_not_passed_over() -> None:
 
 
 def test_the_derivatives_that_are_written_out_are_those_of_the_values() -> None:
-    """Against finite differences in float64; 3 heads of 6 features, 7 tokens."""
-    heads, dim, tokens = 3, 6, 7
+    """Against finite differences in float64: prompts of 3 tokens, of which one goes on in two sequences, and a spare
+    column; 2 key heads with 2 query heads each, of 4 features; the last layer's way and the others'."""
+    keys, groups, dim, features = 2, 2, 4, 5
     generator = torch.Generator().manual_seed(2)
 
     def random(*size: int) -> torch.Tensor:
         return torch.randn(size, generator=generator, dtype=torch.float64).requires_grad_()
 
-    cos, sin = random(dim, tokens).detach(), random(dim, tokens).detach()
-    assert torch.autograd.gradcheck(lambda x: lean_functions.norm(x, 1e-2), random(6, tokens))
-    assert torch.autograd.gradcheck(lean_functions.gate, random(6, tokens))
-    x, weight = random(heads * dim, tokens), random(heads * dim)
-    assert torch.autograd.gradcheck(lambda x, weight: lean_functions.turn(x, weight, cos, sin, 1e-2), (x, weight))
+    parts = lean_blocks.Part(2, 3, 1), lean_blocks.Part(3, 2, 2, 3, torch.tensor([1, 0, 1]))
+    cos, sin = random(dim, 13).detach(), random(dim, 13).detach()
+    x, turn = random(features, 13), random(keys * (groups + 1) * dim)
+    weights = random(keys * (groups + 2) * dim, features), turn, random(features, keys * groups * dim)
+    for last, width in ((False, 13), (True, 9)):
+        heads = lean_blocks.Heads(keys, groups, dim, 1e-2, 0.7, cos, sin, parts, last=last, width=width)
+
+        def attention(*tensors: torch.Tensor, heads: lean_blocks.Heads = heads) -> torch.Tensor:
+            return lean_blocks.attention(*tensors, heads)[0]  # type: ignore[arg-type]
+
+        assert torch.autograd.gradcheck(attention, (x, *weights))
+    assert torch.autograd.gradcheck(lambda x: lean_blocks.norm(x, 1e-2), x)
+    assert torch.autograd.gradcheck(lambda *t: lean_blocks.logits(*t, 1e-2), (x, random(3, features)))
+    assert torch.autograd.gradcheck(lambda *t: lean_blocks.mlp(*t, 1e-2), (x, random(6, features), random(features, 3)))

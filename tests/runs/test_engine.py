@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import time
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +12,7 @@ import torch
 from sapo_viz.core.objective import CATALOG, Objective
 from sapo_viz.errors import ModelError, RunError
 from sapo_viz.models.rollout import completion_logprobs
+from sapo_viz.models.tasks import TASKS
 from sapo_viz.runs import engine
 from sapo_viz.runs.config import RunConfig
 from sapo_viz.runs.engine import train
@@ -166,19 +166,20 @@ def test_a_stop_is_heard_in_the_midst_of_a_rollout_or_an_update(after: int) -> N
     assert events[-1].step == sum(event.type == "step" for event in events)
 
 
-def test_the_longest_time_between_two_looks_for_a_stop_is_a_third_of_a_second() -> None:
-    """On the default rollout; the first look waits for the first forward pass."""
-    looks: list[float] = []
+def test_a_stop_is_looked_for_between_sampled_tokens_and_between_updates() -> None:
+    """Before each token of the longest completion and before each of 4 updates: the stop waits for one of them."""
+    looks, steps = 0, []
 
     def should_stop() -> bool:
-        looks.append(time.perf_counter())
+        nonlocal looks
+        looks += 1
         return False
 
-    for event in train(RunConfig(steps=3, device="cpu", snapshot_every=0), should_stop=should_stop):
+    for event in train(small(steps=3, minibatches=4), should_stop=should_stop):
         if event.type == "step":
-            looks.append(time.perf_counter())
-    waits = sorted(later - earlier for earlier, later in zip(looks, looks[1:], strict=False))
-    assert waits[-3] < 0.3  # the two longest may be the machine's doing
+            steps.append(looks)
+            looks = 0
+    assert steps == [TASKS["addition"].completion_length + 4] * 3
 
 
 def test_a_run_that_explodes_fails_with_a_plain_sentence() -> None:

@@ -2,8 +2,9 @@
 
 import streamlit as st
 
-from sapo_viz.ui.experiments import at_a_glance, background, choose_preset, controls, result, runs_of
+from sapo_viz.ui.experiments import choose_preset, controls, result, runs_of
 from sapo_viz.ui.experiments_pair import side_by_side
+from sapo_viz.ui.experiments_told import at_a_glance, background
 from sapo_viz.ui.words import _
 
 st.title(_("Does it hold here? Ask, and count the seeds"))

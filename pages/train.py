@@ -3,7 +3,7 @@
 import streamlit as st
 
 from sapo_viz.runs.presets import PRESETS
-from sapo_viz.ui.experiments import shipped_answer
+from sapo_viz.ui.experiments_told import shipped_answer
 from sapo_viz.ui.text import plain
 from sapo_viz.ui.train_form import choose_objectives, choose_settings, settings_button
 from sapo_viz.ui.train_live import list_runs, live_runs, metric_table, start

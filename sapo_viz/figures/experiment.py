@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from sapo_viz.figures.palette import COLORS, DASHES, style_of
+from sapo_viz.figures.live_looks import looks
 from sapo_viz.runs.experiment import ArmResult, Result
 
 
@@ -60,17 +59,8 @@ def result_figure(result: Result, words: Callable[[str], str] = str) -> ResultPi
 
 
 def styles(arms: tuple[ArmResult, ...]) -> list[tuple[str, str]]:
-    """(colour, dash) of each arm: its objective's; for a second arm of one, a colour of none of the main three."""
-    seen: Counter[str] = Counter()
-    taken = {style_of(arm.objective).color for arm in arms}
-    free = [color for color in COLORS[3:] if color not in taken]
-    chosen = []
-    for arm in arms:
-        style, again = style_of(arm.objective), seen[arm.objective]
-        seen[arm.objective] += 1
-        chosen.append((free[(again - 1) % len(free)], DASHES[again % len(DASHES)]) if again else
-                      (style.color, style.dash))  # fmt: skip
-    return chosen
+    """(colour, dash) of each arm, as the live figure has them."""
+    return [(look.color, look.dash) for look in looks([arm.objective for arm in arms])]
 
 
 def _faint(color: str, opacity: float) -> str:

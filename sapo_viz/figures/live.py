@@ -13,6 +13,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from sapo_viz.core.objective import CATALOG
+from sapo_viz.figures.live_looks import FURTHER
 from sapo_viz.figures.palette import ABOVE_ONE, WEIGHT_SCALE, WEIGHT_SCALE_DARK, style_of
 from sapo_viz.figures.strip import follows_the_hand
 from sapo_viz.figures.vendor import PLOTLY_VERSION
@@ -175,6 +176,7 @@ def live_data(runs: Sequence[Mapping[str, Any]], shown: Sequence[str], labels: M
             for name, row in _settings().items()
         },
         collapse=dict(rule=asdict(RULE), finite=FINITE, told=dict(TOLD), sentence=words(RULE.sentence)),
+        further=[asdict(look) for look in FURTHER],
         told={m.name: words(m.label) for m in RUN_METRICS.values()},
         weights=dict(light=WEIGHT_SCALE, dark=WEIGHT_SCALE_DARK, above=ABOVE_ONE),
         metrics=list(RUN_METRICS),

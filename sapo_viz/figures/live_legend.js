@@ -40,19 +40,27 @@ class LiveLegend {
     chip.bar.style.visibility = live ? "visible" : "hidden"; // its place stays: nothing jumps when a run ends
     chip.bar.max = group.runs.reduce((sum, run) => sum + run.about.total, 0);
     chip.bar.value = group.runs.reduce((sum, run) => sum + lab.step(run), 0);
-    paintSwatch(chip.line, group.color, group.about.dash);
+    paintSwatch(chip.line, group);
     chip.button.setAttribute("aria-pressed", String(!group.hidden));
   }
 }
 
-// The line of a run: its colour and, as far as CSS has them, its dashes.
-function swatch({ color, dash }) {
-  const line = el("span", { class: "live-swatch", "aria-hidden": "true" });
-  paintSwatch(line, color, dash);
-  return line;
+// The line of a run as it is drawn: its colour and its dashes, which Plotly makes as long as these for its names.
+const SWATCH = { width: 36, height: 10, line: 2.5 };
+const DASHED = { solid: [], dot: [1, 1], dash: [3, 3], dashdot: [3, 1, 1, 1], longdash: [5, 5], longdashdot: [5, 2, 2, 2] };
+
+function swatch(look) {
+  const { width, height, line } = SWATCH;
+  const picture = svg("svg", { class: "live-swatch", "aria-hidden": "true", width, height, viewBox: `0 0 ${width} ${height}` },
+    svg("line", { x1: 0, x2: width, y1: height / 2, y2: height / 2, "stroke-width": line }));
+  paintSwatch(picture, look);
+  return picture;
 }
 
-function paintSwatch(line, color, dash) {
-  const look = `3px ${dash === "solid" ? "solid" : dash === "dot" ? "dotted" : "dashed"} ${color}`;
-  if (line.look !== look) { line.look = look; line.style.borderTop = look; }
+function paintSwatch(picture, { color, dash }) {
+  const key = `${color} ${dash}`;
+  if (picture.look === key) return;
+  picture.look = key;
+  const lengths = DASHED[dash]?.map((part) => part * SWATCH.line) ?? dash.split(",").map(parseFloat);
+  put(picture.firstChild, { stroke: color, "stroke-dasharray": lengths.length ? lengths.join(" ") : "none" });
 }

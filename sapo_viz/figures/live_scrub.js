@@ -40,7 +40,7 @@ class LiveScrub {
     this.note.textContent = ready.length > CARDS ? words.scrub.more.replace("{n}", ready.length - CARDS) : "";
     this.slider.setAttribute("aria-label", words.scrub.slider);
     if (!this.playing) this.play.textContent = words.scrub.play;
-    this.colors = new Map(groups.flatMap((group) => group.runs.map((run) => [run.id, group.color])));
+    this.looks = new Map(groups.flatMap((group) => group.runs.map((run) => [run.id, { color: group.color, dash: group.dash }])));
     const ids = this.runs.map((run) => run.id).join();
     if (ids !== this.ids) {
       this.ids = ids;
@@ -48,7 +48,7 @@ class LiveScrub {
       this.place.replaceChildren(...[...this.cards.values()].map((card) => card.node));
     }
     if (this.seen) this.load();
-    const key = JSON.stringify([this.runs.map((run) => [run.id, run.about.title, run.gates?.length, this.colors.get(run.id)]), this.lab.theme(), this.place.clientWidth]);
+    const key = JSON.stringify([this.runs.map((run) => [run.id, run.about.title, run.gates?.length, this.looks.get(run.id)]), this.lab.theme(), this.place.clientWidth]);
     if (key !== this.drawnKey) { this.drawnKey = key; this.draw(); } // a step more changes nothing here
   }
 
@@ -144,7 +144,7 @@ class LiveScrub {
     const row = run.gates.find((gate) => gate.step === nearestOf(run.gates.map((gate) => gate.step), step));
     const { words } = this.lab, metrics = run.steps.find((event) => event.step === row.step)?.metrics ?? {};
     const link = el("a", { class: "live-button", href: tokensAddress(run.id, row.step), "data-testid": "scrub-open" }, words.tokens);
-    card.head.replaceChildren(swatch({ color: this.colors.get(run.id), dash: run.about.dash }), el("strong", {}, run.about.title), `${words.step} ${row.step}`, link);
+    card.head.replaceChildren(swatch(this.looks.get(run.id)), el("strong", {}, run.about.title), `${words.step} ${row.step}`, link);
     this.drawHeat(run, card.heat, row.step);
     const kept = this.drawGate(run, card.gate, row);
     const facts = ["reward", "gate_mean", "ratio_max"].filter((name) => Number.isFinite(metrics[name])).map((name) => `${this.lab.data.told[name] ?? name} ${show(metrics[name])}`);
@@ -173,7 +173,7 @@ class LiveScrub {
       }
     });
     paper.globalAlpha = 1;
-    paper.strokeStyle = paper.fillStyle = this.colors.get(run.id);
+    paper.strokeStyle = paper.fillStyle = this.looks.get(run.id).color;
     paper.lineWidth = 1.5;
     for (const sign of [1, -1]) {
       paper.setLineDash(sign > 0 ? [] : [3, 3]);
@@ -241,7 +241,7 @@ class LiveScrub {
         if (w === undefined) break;
         points.push(`${x(bin).toFixed(1)},${(middle - sign * tall * Math.min(1.04, w)).toFixed(1)}`);
       }
-      parts.push(svg("polyline", { points: points.join(" "), fill: "none", stroke: this.colors.get(run.id), "stroke-width": 2 }));
+      parts.push(svg("polyline", { points: points.join(" "), fill: "none", stroke: this.looks.get(run.id).color, "stroke-width": 2 }));
       parts.push(label(0, middle - sign * (tall / 2) + 4, `A ${sign > 0 ? ">" : "<"} 0`, { fill: theme.text, "font-size": 11 }));
     }
     parts.push(svg("line", { x1: LEFT, x2: wide - RIGHT, y1: middle, y2: middle, stroke: theme.text, "stroke-opacity": 0.5 }));

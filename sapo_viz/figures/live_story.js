@@ -53,7 +53,7 @@ class LiveStory {
     const about = (text) => (text === words.compare_broken ? { title: lab.data.collapse.sentence } : {});
     const cell = (tag, text, i) => el(tag, { scope: tag === "th" ? "col" : undefined, "data-number": i > names.length || undefined, ...about(text) }, text);
     this.compare.replaceChildren(el("table", {}, el("caption", {}, words.compare), el("thead", {}, el("tr", {}, ...head.map((text, i) => cell("th", text, i)))),
-      el("tbody", {}, ...rows.map((row, i) => el("tr", {}, el("th", { scope: "row" }, swatch({ color: groups[i].color, dash: groups[i].about.dash }), row[0]), ...row.slice(1).map((text, j) => cell("td", text, j + 1)))))));
+      el("tbody", {}, ...rows.map((row, i) => el("tr", {}, el("th", { scope: "row" }, swatch(groups[i]), row[0]), ...row.slice(1).map((text, j) => cell("td", text, j + 1)))))));
   }
 
   value(name, value) { return name === "objective" ? this.lab.data.settings.objective.names[value] ?? value : settingText(value); }

@@ -102,7 +102,7 @@ class RunTable {
   fillTitle(run, line) {
     const { lab } = this, { words } = lab, pinned = lab.view.pin.includes(run.id);
     const group = this.drawn?.get(run.about.group);
-    paintSwatch(line.line, group?.color ?? run.about.color, run.about.dash);
+    paintSwatch(line.line, group ?? run.about);
     const key = JSON.stringify([run.about.title, pinned, run.renaming]);
     if (key === line.titleKey) return;
     line.titleKey = key;

@@ -23,16 +23,16 @@ function tracesOf(panel, groups, view, words) {
 }
 
 function lineTraces(line, { group, series, of, view, width }, run) {
-  const { color, about } = group, name = plainText((group.runs.length > 1 ? run.about.title : group.name) + of);
+  const { color, dash } = group, name = plainText((group.runs.length > 1 ? run.about.title : group.name) + of);
   const base = { type: "scatter", x: line.x, hovertemplate: `%{y:.3g} ${name}<extra></extra>`, name, meta: run.id };
   if (series.dots) return [{ ...base, y: line.y, mode: "markers", marker: { color, size: 3.5 }, opacity: 0.8 }];
-  const drawn = { ...base, y: smoothed(line.y, view.smooth), mode: "lines", line: { color, dash: about.dash, width } };
+  const drawn = { ...base, y: smoothed(line.y, view.smooth), mode: "lines", line: { color, dash, width } };
   return view.smooth ? [rawTrace(line.x, line.y, color), drawn] : [drawn];
 }
 
 // The mean is drawn boldly where all seeds that have begun are there, thinly where some are not (yet, or any more).
 function bandTraces(lines, { group, series, of, logy, first, view, words, width }) {
-  const { color, about } = group, name = plainText(group.name + of);
+  const { color, dash } = group, name = plainText(group.name + of);
   const raw = acrossRuns(lines);
   if (series.dots) {
     return [{ type: "scatter", mode: "markers", x: raw.map((p) => p.x), y: raw.map((p) => p.high), marker: { color, size: 3.5 }, opacity: 0.8, name, hovertemplate: `%{y:.3g} ${name}<extra></extra>` }];
@@ -51,8 +51,8 @@ function bandTraces(lines, { group, series, of, logy, first, view, words, width 
   const beside = (i) => [i - 1, i, i + 1].some((j) => points[j] && some(points[j])); // so that the two parts meet
   const common = { type: "scatter", mode: "lines", x: points.map((p) => p.x), customdata: points.map((p) => p.n) };
   const hovertemplate = `%{y:.3g} ${name} (${words.mean} %{customdata})<extra></extra>`;
-  traces.push({ ...common, y: points.map((p) => (all(p) ? p.mean : null)), name: `${name} × ${whole} (${words.view.bands[view.band]})`, hovertemplate, line: { color, dash: about.dash, width }, meta: "mean" });
-  if (points.some(some)) traces.push({ ...common, y: points.map((p, i) => (beside(i) ? p.mean : null)), name, hovertemplate, showlegend: false, line: { color, dash: about.dash, width: Math.max(0.75, width / 2) }, opacity: 0.75, meta: "part" });
+  traces.push({ ...common, y: points.map((p) => (all(p) ? p.mean : null)), name: `${name} × ${whole} (${words.view.bands[view.band]})`, hovertemplate, line: { color, dash, width }, meta: "mean" });
+  if (points.some(some)) traces.push({ ...common, y: points.map((p, i) => (beside(i) ? p.mean : null)), name, hovertemplate, showlegend: false, line: { color, dash, width: Math.max(0.75, width / 2) }, opacity: 0.75, meta: "part" });
   return points.length ? traces : [];
 }
 

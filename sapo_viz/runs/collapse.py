@@ -43,11 +43,11 @@ class CollapseRule:
     def sentence(self) -> str:
         """The rule for the reward, to be shown where collapses are counted."""
         return (
-            f"Collapsed: the mean reward of {self.window} steps fell below {100 * self.share:g} % of the best before (such a "
-            f"mean, or the starting policy's own reward), by at least {self.errors:g} standard errors of a batch of "
-            f"{self.completions} completions, and stayed there for {self.stays} such means in a row or until the run "
-            "ended, its last step included. A number that is not finite, or an entropy of nearly 0 with the reward "
-            "down, counts too."
+            f"Collapsed: the mean reward of {self.window} steps fell below {100 * self.share:g} % of the best before "
+            "(such a mean, or the starting policy's own reward), by at least "
+            f"{self.errors:g} standard errors of a batch of {self.completions} completions, and stayed there for "
+            f"{self.stays} such means in a row or until the run ended, its last step included. A number that is not "
+            "finite, or an entropy of nearly 0 with the reward down, counts too."
         )
 
 

@@ -12,13 +12,14 @@ from sapo_viz.figures.experiment import result_figure
 from sapo_viz.runs import experiment_runs
 from sapo_viz.runs.collapse import RULE
 from sapo_viz.runs.conclusion import conclusion
-from sapo_viz.runs.experiment import Result, analyse, keys_of
+from sapo_viz.runs.experiment import FEWEST, Result, analyse, keys_of
 from sapo_viz.runs.experiment_design import Preset
 from sapo_viz.runs.experiment_text import arm_rows, change_rows, difference_rows, markdown_table
-from sapo_viz.runs.measured import Measured, measured, seeds_of
-from sapo_viz.runs.presets import PAPER, PRESETS
+from sapo_viz.runs.measured import Measured, measured
+from sapo_viz.runs.presets import PRESETS
 from sapo_viz.runs.records import Key, Record
 from sapo_viz.runs.store import RunStore
+from sapo_viz.ui.experiments_told import shipped_result
 from sapo_viz.ui.state import url_choice
 from sapo_viz.ui.text import plain
 from sapo_viz.ui.train_live import live_runs
@@ -145,15 +146,16 @@ def _follow(plan: Plan, was_live: bool) -> None:
     before = shipped_result(plan.preset, shipped, plan.switches)
     if own.live:
         _progress(plan, records)
-    if own.n or (own.done and not before):  # a result with a setting missing says less than the shipped one
+    if own.n >= FEWEST or (own.done and not before):  # with fewer seeds it says less than the shipped one
         _verdict(own, _("Measured here, {date}").format(date=_date(records)))
         if shipped and before:
             st.caption(plain(_before(before, shipped)))
         _numbers(own)
     elif shipped and before:
         source = _("Measured {date} with {machine}").format(date=shipped.date, machine=shipped.machine)
-        if own.live:
-            source += _(". This machine's own result takes its place once every setting has a run.")
+        if own.live or own.done:
+            text = _(". This machine's own result takes its place once every setting has {n} seeds.")
+            source += text.format(n=FEWEST)
         _verdict(before, source)
         _numbers(before)
     elif own.live:
@@ -161,12 +163,6 @@ def _follow(plan: Plan, was_live: bool) -> None:
     else:
         text = _("Not measured yet with these switches. Run it, and the curves and the answer appear here.")
         st.info(text, icon=":material/science:")
-
-
-def shipped_result(preset: Preset, shipped: Measured | None, switches: tuple[str, ...] = ()) -> Result | None:
-    """With as many seeds as there are of every arm; None if none are."""
-    seeds = seeds_of(preset, shipped, switches) if shipped else 0
-    return analyse(preset, seeds, shipped.records, switches) if shipped and seeds else None
 
 
 def _own(plan: Plan) -> tuple[Result, dict[Key, Record]]:
@@ -212,12 +208,12 @@ def _numbers(shown: Result) -> None:
             _("Changed"),
             _("Reward, last 10 steps"),
             _("Collapsed"),
-            _("Against the same without the change (95 %)"),
+            _("Change, seed by seed (95 %)"),
         ]
         st.markdown(table(head, changes))
     arms, differences = st.columns(2, gap="medium")
     head = [_("Setting"), _("Reward, last 10 steps"), _("Each seed"), _("Collapsed")]
-    arms.markdown(table(head, arm_rows(shown)))
+    arms.markdown(table(head, [[name, mean, _paired(seeds), fell] for name, mean, seeds, fell in arm_rows(shown)]))
     arms.caption(
         _("Mean ± standard deviation over seeds. Band in the figure: from the lowest to the highest seed."),
         help=_(RULE.sentence),
@@ -230,6 +226,12 @@ def _numbers(shown: Result) -> None:
     )  # fmt: skip
 
 
+def _paired(seeds: str) -> str:
+    """Two seeds a line at least: on a phone one a line makes a table of one screen a row."""
+    each = seeds.split(" ")
+    return " ".join("\u00a0".join(each[at : at + 2]) for at in range(0, len(each), 2))
+
+
 def table(head: list[str], rows: list[list[str]]) -> str:
     return markdown_table(head, [[plain(cell) for cell in row] for row in rows])
 
@@ -237,23 +239,6 @@ def table(head: list[str], rows: list[list[str]]) -> str:
 def _date(records: dict[Key, Record]) -> str:
     ended = max(record.ended for record in records.values() if record.counts)
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(ended))
-
-
-def background(preset: Preset) -> None:
-    """What is said elsewhere about the question, each with its source."""
-    cards: list[tuple[str, str]] = [
-        (_("The paper"), f"{plain(_(preset.paper))} *([arXiv {PAPER}](https://arxiv.org/abs/{PAPER}))*"),
-        (_("Why, as far as known"), plain(_(preset.reason))),
-        (
-            _("Measured when this app was designed"),
-            plain(_(preset.designed)) + " " + _("*(an earlier policy; not read by the sentence above)*")
-            + (f"\n\n{plain(_(preset.built))}" if preset.built else ""),
-        ),
-    ]  # fmt: skip
-    for column, (title, text) in zip(st.columns(len(cards)), cards, strict=True):
-        with column.container(border=True, height="stretch"):
-            st.markdown(f"**{title}**")
-            st.markdown(text)
 
 
 def runs_of(plan: Plan) -> None:
@@ -267,28 +252,3 @@ def runs_of(plan: Plan) -> None:
         st.query_params["runs"] = ",".join(sorted(ids))
     st.subheader(_("The runs"))
     live_runs([summary for summary in store.list() if summary.id in ids])
-
-
-def at_a_glance() -> None:
-    """Every question with the answer that is shipped."""
-    st.subheader(_("All questions at a glance"))
-    for preset in PRESETS.values():
-        with st.container(border=True, gap=None):
-            # Not a page link: one to the page itself changes the page, and leaves the address as it was.
-            st.button(f"**{plain(_(preset.title))}**", type="tertiary", key=f"open-{preset.name}", on_click=_open,
-                      args=(preset.name,))  # fmt: skip
-            st.markdown(f"{plain(_(preset.question))}  \n{shipped_answer(preset)}")
-
-
-def shipped_answer(preset: Preset) -> str:
-    """The sentence that is shipped for a preset, with its source, as Markdown."""
-    shipped = measured(preset.name)
-    shown = shipped_result(preset, shipped)
-    if not shipped or not shown:
-        return _("Not measured yet.")
-    text = _("{answer} *(measured {date}, n = {n})*")
-    return text.format(answer=plain(conclusion(shown, _)), date=shipped.date, n=shown.n)
-
-
-def _open(name: str) -> None:
-    st.query_params.from_dict({"preset": name})

@@ -11,7 +11,8 @@ from sapo_viz.runs.experiment_design import Preset, SideBySide
 from sapo_viz.runs.experiment_text import difference_rows
 from sapo_viz.runs.measured import measured
 from sapo_viz.runs.presets import PRESETS, SAME_CLIP
-from sapo_viz.ui.experiments import shipped_result, table
+from sapo_viz.ui.experiments import table
+from sapo_viz.ui.experiments_told import shipped_result
 from sapo_viz.ui.text import plain
 from sapo_viz.ui.words import _
 

@@ -170,7 +170,7 @@ def _labels() -> dict[str, Any]:
         rename=_("Rename"),
         nan=_("not a number"),
         fell=dict(
-            reward=_("collapsed at step {step}: the reward fell below half of its best and did not come back."),
+            reward=_("collapsed at step {step}: the reward fell below half of its best and stayed there."),
             entropy=_("collapsed at step {step}: the entropy went to 0 with the reward down."),
             nan=_("broke at step {step}: a number is not finite."),
             failed=_("failed at step {step}."),

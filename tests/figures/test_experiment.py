@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sapo_viz.figures.experiment import result_figure, styles
+from sapo_viz.figures.live_looks import FURTHER, looks
 from sapo_viz.figures.palette import style_of
 from sapo_viz.runs.experiment import analyse, keys_of
 from sapo_viz.runs.presets import PRESETS
@@ -33,7 +34,7 @@ def test_the_line_is_the_mean_and_the_band_reaches_from_the_lowest_to_the_highes
 def test_no_two_arms_look_alike_and_the_first_of_an_objective_has_its_colour(name: str) -> None:
     arms = made_up(name).arms
     chosen = styles(arms)
-    assert len(set(chosen)) == len(arms) and len({color for color, _ in chosen}) == len(arms)
+    assert len({color for color, _ in chosen}) == len({dash for _, dash in chosen}) == len(arms)
     assert chosen[0][0] == style_of(arms[0].objective).color
 
 
@@ -43,3 +44,10 @@ def test_the_alt_text_says_where_each_arm_ends() -> None:
 
 def test_an_arm_without_a_run_is_left_out() -> None:
     assert len(result_figure(analyse(PRESETS["calm"], 3, {})).figure.data) == 0
+
+
+def test_further_settings_of_an_objective_look_like_nothing_else_that_is_drawn() -> None:
+    assert len(set(FURTHER)) == len(FURTHER) == 25
+    drawn = looks(["sapo", "sapo", "grpo", "sapo", "grpo", "dapo"])
+    assert [drawn[i] for i in (0, 2, 5)] == [style_of(name) for name in ("sapo", "grpo", "dapo")]
+    assert len({look.color for look in drawn}) == len({look.dash for look in drawn}) == 6

@@ -38,7 +38,7 @@ chosen = st.pills(
 names = [name for name in CATALOG if name in chosen]
 waiting = False  # findings on a large file come last, when what was asked for is shown
 if source is None:
-    st.info(_("Choose where the tokens come from; they appear here."), icon=":material/touch_app:")
+    st.info(_("Nothing to show yet: the tokens appear here."), icon=":material/touch_app:")
 elif not names:
     st.info(_("Choose at least one objective above; the tokens take its colours."), icon=":material/touch_app:")
 else:
@@ -60,6 +60,7 @@ else:
             list(looks),
             format_func=looks.__getitem__,
             required=True,
+            wrap=True,
             key=LOOK,
             label_visibility="collapsed",
         )

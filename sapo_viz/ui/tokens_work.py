@@ -19,7 +19,7 @@ from sapo_viz.rollouts.steps import Steps
 T = TypeVar("T")
 
 _WORK = "tokens: work"  # session: key -> _Work; one a key, and none of another file than the shown one
-_SOON = 0.4  # seconds after which a bar is shown
+_SOON = 0.3  # seconds after which a bar is shown, and between two changes of it: a browser's time is needed as well
 
 
 @dataclass
@@ -77,11 +77,12 @@ def _works() -> dict[str, _Work]:
 def _go_on(work: _Work, message: str) -> None:
     place = st.empty()
     with place.container(), st.spinner(message, show_time=True):
-        bar, began = st.empty(), time.monotonic()
+        bar, shown = st.empty(), time.monotonic()
         while work.steps is not None:
             share = _step(work)
-            if share is not None and time.monotonic() - began > _SOON:
+            if share is not None and time.monotonic() - shown > _SOON:
                 bar.progress(share)
+                shown = time.monotonic()
     place.empty()
 
 

@@ -123,7 +123,7 @@ def serving(folder: Path, script: str = "app.py") -> Iterator[Server]:
         server.stop()
 
 
-def settle(page: Page, timeout_ms: int = 60_000) -> None:
+def settle(page: Page, timeout_ms: int = 120_000) -> None:
     """Wait until the script has run to its end and every figure on the page is drawn."""
     app = page.locator('[data-testid="stApp"][data-test-script-state="notRunning"]')
     app.wait_for(state="visible", timeout=timeout_ms)

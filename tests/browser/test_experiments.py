@@ -20,26 +20,26 @@ def test_a_press_queues_every_run_once_and_one_question_stops_them_all(visit: Vi
     expect(page.get_by_role("heading", name=MISMATCH.question)).to_be_visible()
     expect(page.get_by_text(re.compile(r"^Measured \d{4}-\d\d-\d\d with"))).to_be_visible()
     page.get_by_role("button", name=re.compile(r"Run it .*9 runs")).click()
-    expect(page.get_by_text(re.compile(r"^0 of 9 runs done, about"))).to_be_visible(timeout=20_000)
-    expect(page.locator("tr[data-run]")).to_have_count(9, timeout=20_000)
+    expect(page.get_by_text(re.compile(r"^0 of 9 runs done, about"))).to_be_visible()
+    expect(page.locator("tr[data-run]")).to_have_count(9)
     expect(page.get_by_role("button", name="Running …")).to_be_disabled()
 
     page.reload()
     settle(page)
-    expect(page.locator("tr[data-run]")).to_have_count(9, timeout=20_000)
+    expect(page.locator("tr[data-run]")).to_have_count(9)
     page.get_by_test_id("stPopover").get_by_role("button", name="Stop all").click()
     page.get_by_role("button", name=re.compile(r"Stop \d runs")).click()
-    expect(page.get_by_role("button", name=re.compile(r"Run it|Run the other 9"))).to_be_enabled(timeout=30_000)
+    expect(page.get_by_role("button", name=re.compile(r"Run it|Run the other 9"))).to_be_enabled()
     expect(page.locator("tr[data-run]")).to_have_count(9)
-    expect(page.locator('tr[data-run][data-status="stopped"]')).to_have_count(9, timeout=20_000)
+    expect(page.locator('tr[data-run][data-status="stopped"]')).to_have_count(9)
 
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_each_experiment_has_a_link_of_its_own_and_fits_on_a_phone(visit: Visit, name: str) -> None:
     page = visit(f"/experiments?preset={name}", width=390)
     expect(page.get_by_role("heading", name=PRESETS[name].question)).to_be_visible()
-    expect(page.locator(".js-plotly-plot").first).to_be_visible(timeout=20_000)
-    assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= 390
+    expect(page.locator(".js-plotly-plot").first).to_be_visible()
+    page.wait_for_function("document.querySelector('[data-testid=stMain]').scrollWidth <= 390")
 
 
 def test_the_overview_leads_from_one_experiment_to_another(visit: Visit) -> None:

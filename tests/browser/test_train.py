@@ -5,23 +5,26 @@ from __future__ import annotations
 import csv
 import json
 import re
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from scripts.browser import settle
+from tests.browser.conftest import eventually, hold, listen
+
 Visit = Callable[..., Page]
-FIRST_POINT = 90_000  # ms: a busy machine needs long to import PyTorch
-READY = 30_000  # ms: and to read plotly.js
+FIRST_POINT = 120_000  # ms: a busy machine needs long to import PyTorch
+STEPS = 400  # more than any of these tests waits for
+LONGEST = "Math.max(0, ...document.querySelector('.live-plot').data.map((t) => t.x.length))"
 
 
 @pytest.fixture
 def training(visit: Visit) -> Page:
-    """The page with one objective and more steps than any of these tests waits for."""
-    page = visit("/train?objectives=sapo&steps=400&runs=&prompts=4&completions=8")
-    expect(page.locator(".live[data-ready]")).to_be_visible(timeout=READY)
+    """The page with one objective."""
+    page = visit(f"/train?objectives=sapo&steps={STEPS}&runs=&prompts=4&completions=8")
+    expect(page.locator(".live[data-ready]")).to_be_visible()
     return page
 
 
@@ -29,42 +32,40 @@ def start(page: Page) -> Locator:
     """Press the button; the row of the new run, once it has a first point."""
     before = page.locator("tr[data-run]").count()
     page.get_by_role("button", name="Start training").click()
-    expect(page.locator("tr[data-run]")).to_have_count(before + 1, timeout=15_000)
+    expect(page.locator("tr[data-run]")).to_have_count(before + 1)
     run_id = page.locator("tr[data-run]").first.get_attribute("data-run")
     row = page.locator(f'tr[data-run="{run_id}"]')
     expect(row).to_have_attribute("data-status", "running", timeout=FIRST_POINT)
     page.wait_for_function(
-        "() => document.querySelector('.live-plot')?.data?.some((t) => t.x.length > 2)", timeout=30_000
+        "() => document.querySelector('.live-plot')?.data?.some((t) => t.x.length > 2)", timeout=FIRST_POINT
     )
     return row
 
 
 def points(page: Page) -> int:
-    return int(page.evaluate("Math.max(0, ...document.querySelector('.live-plot').data.map((t) => t.x.length))"))
+    return int(page.evaluate(LONGEST))
 
 
-def stop(row: Locator) -> float:
-    """Seconds from the click until the page shows that the run has stopped."""
-    began = time.monotonic()
+def stop(row: Locator) -> None:
+    """The page shows the last points together with the word that the run has stopped."""
     row.get_by_test_id("stop").click()
-    expect(row).to_have_attribute("data-status", "stopped", timeout=10_000)
-    return time.monotonic() - began
+    expect(row).to_have_attribute("data-status", "stopped")
 
 
-def test_a_run_streams_stops_within_a_second_or_so_and_survives_a_reload(training: Page) -> None:
+def test_a_run_streams_stops_when_asked_and_survives_a_reload(training: Page) -> None:
     page = training
     row = start(page)
     seen = points(page)
     page.wait_for_function("n => document.querySelector('.live-plot').data[0].x.length > n + 3", arg=seen)
     expect(page.get_by_test_id("live-note")).to_contain_text("1 running")
     expect(row).to_contain_text("left")
-    assert stop(row) < 3, "effective within a second; this machine may be busy and the page asks twice a second"
+    stop(row)
     last = points(page)
-    address = page.url
-    assert f"runs={row.get_attribute('data-run')}" in address
+    assert last < STEPS
+    expect(page).to_have_url(re.compile(f"runs={row.get_attribute('data-run')}"))
 
     page.reload()
-    expect(page.locator(".live[data-ready]")).to_be_visible(timeout=READY)
+    expect(page.locator(".live[data-ready]")).to_be_visible()
     page.wait_for_function("n => document.querySelector('.live-plot').data[0]?.x.length === n", arg=last)
     expect(row).to_have_attribute("data-status", "stopped")
 
@@ -72,16 +73,15 @@ def test_a_run_streams_stops_within_a_second_or_so_and_survives_a_reload(trainin
 def test_the_zoom_survives_new_points_and_reaches_every_panel(training: Page) -> None:
     page = training
     row = start(page)
-    box = page.locator(".live-plot").first.bounding_box()
-    assert box
-    page.mouse.move(box["x"] + 0.3 * box["width"], box["y"] + 0.3 * box["height"])
+    x, y, width, height = hold(page, page.locator(".live-plot").first)
+    page.mouse.move(x + 0.3 * width, y + 0.3 * height)
     page.mouse.down()
-    page.mouse.move(box["x"] + 0.6 * box["width"], box["y"] + 0.7 * box["height"], steps=5)
+    page.mouse.move(x + 0.6 * width, y + 0.7 * height, steps=5)
     page.mouse.up()
     range_of = "(p) => p._fullLayout.xaxis.range.map((v) => v.toFixed(3)).join()"
     ranges = f"[...document.querySelectorAll('.live-panel:not([hidden]) .live-plot')].map({range_of})"
-    zoomed = page.evaluate(ranges)
-    assert len(set(zoomed)) == 1 and not zoomed[0].startswith("0.000"), zoomed
+    in_all = lambda shown: len(set(shown)) == 1 and not shown[0].startswith("0.000")  # noqa: E731
+    zoomed = eventually(page, lambda: page.evaluate(ranges), in_all)
     page.wait_for_function("n => document.querySelector('.live-plot').data[0].x.length > n + 2", arg=points(page))
     assert page.evaluate(ranges) == zoomed
     stop(row)
@@ -113,7 +113,7 @@ def test_delete_asks_first(training: Page) -> None:
     row.get_by_test_id("delete").click()
     row.get_by_test_id("delete-yes").click()
     expect(row).to_have_count(0)
-    assert "runs=2" not in page.url
+    expect(page).not_to_have_url(re.compile("runs=2"))
 
 
 def test_two_runs_overlay_and_a_tick_and_the_legend_take_one_away(training: Page) -> None:
@@ -121,15 +121,16 @@ def test_two_runs_overlay_and_a_tick_and_the_legend_take_one_away(training: Page
     stop(start(page))
     page.get_by_label(re.compile(r"^τ₋")).fill("2")
     page.get_by_label(re.compile(r"^τ₋")).press("Enter")
+    expect(page).to_have_url(re.compile(r"sapo\.tau_neg=2"))
+    settle(page)
     stop(start(page))
     lines = "document.querySelector('.live-plot').data.filter((t) => t.mode === 'lines').length"
-    assert page.evaluate(lines) == 2
+    eventually(page, lambda: page.evaluate(lines), 2)
     chips = page.get_by_test_id("legend").get_by_role("button")
     expect(chips).to_have_count(2)
-    chips.first.click()
-    assert page.evaluate(lines) == 1
-    chips.first.click()
-    assert page.evaluate(lines) == 2
+    for left in (1, 2):
+        chips.first.click()
+        eventually(page, lambda left=left: page.evaluate(lines), left)
     page.locator("tr[data-run] input").first.uncheck()
     expect(chips).to_have_count(1)
     expect(page).not_to_have_url(re.compile(r"%2C|,"))
@@ -167,10 +168,8 @@ def test_what_is_shown_can_be_downloaded(training: Page, tmp_path: Path) -> None
 def test_nothing_is_asked_of_the_server_when_nothing_runs(training: Page) -> None:
     page = training
     stop(start(page))
-    page.wait_for_timeout(1000)
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
-    page.wait_for_timeout(2500)
+    asked = listen(page)
+    page.wait_for_timeout(2500)  # it would ask twice a second
     assert [url for url in asked if "/api/" in url] == []
 
 
@@ -185,9 +184,7 @@ def test_the_figures_explain_themselves_without_a_mouse(training: Page) -> None:
 
 def test_a_phone_has_one_column_and_nothing_sticks_out(visit: Visit) -> None:
     page = visit("/train", width=390)
-    expect(page.locator(".live[data-ready]")).to_be_visible(timeout=READY)
-    lefts = page.evaluate(
-        "[...document.querySelectorAll('.live-panel:not([hidden])')].map((p) => p.getBoundingClientRect().left)"
-    )
-    assert len(set(lefts)) == 1
-    assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= 390
+    expect(page.locator(".live[data-ready]")).to_be_visible()
+    lefts = "[...document.querySelectorAll('.live-panel:not([hidden])')].map((p) => p.getBoundingClientRect().left)"
+    eventually(page, lambda: page.evaluate(lefts), lambda found: len(set(found)) == 1)
+    page.wait_for_function("document.querySelector('[data-testid=stMain]').scrollWidth <= 390")

@@ -57,6 +57,8 @@ def run(args: argparse.Namespace) -> int:
     if not args.policy and not args.adapter:
         raise ModelError("--policy is missing; name π_θ, or an --adapter whose base it is.")
     new, old = locate(args.policy or "", args.adapter), locate(args.old_policy)
+    if texts.chat and not args.chat_template:
+        print("The prompts are messages of a chat; --chat-template puts them into the models' own.", file=sys.stderr)
     with contextlib.closing(
         score_texts(
             new,

@@ -85,8 +85,9 @@ def score_dump(texts: TextDump) -> Found:
         ),
         icon=":material/calculate:",
     )
-    if texts.notes:
-        st.caption(" ".join(plain(note) for note in texts.notes))
+    said = [_("The prompts are messages of a chat, so they go into the models' chat templates.")] if texts.chat else []
+    if said := [*said, *texts.notes]:
+        st.caption(" ".join(map(plain, said)))
     with st.form("tokens: score dump", border=False):
         models = _choose_models(chat=texts.chat)
         columns = st.columns([2, 3], vertical_alignment="bottom")

@@ -11,6 +11,7 @@ from sapo_viz.cli import main
 from sapo_viz.models.policy import load_policy
 from sapo_viz.models.scoring import score_text
 from sapo_viz.rollouts.read import read_rollouts
+from tests.rollouts.formats.samples import chat_trl
 
 MODELS = ["--old-policy", "addition-start", "--policy", "addition-rl"]
 
@@ -68,3 +69,13 @@ def test_a_file_with_log_probs_is_not_scored_again(
     assert len(read_rollouts(out)) == 2, "one whole group"
     assert main(["score", out, *MODELS]) == 2
     assert "inspect" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_log_of_chat_messages_is_scored_and_asks_for_the_template(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    asked, answer = [{"role": "user", "content": "^1+1="}], [{"role": "assistant", "content": "2;$"}]
+    (tmp_path / "c.parquet").write_bytes(chat_trl(prompt=[asked, asked], completion=[answer, answer]))
+    assert main(["score", str(tmp_path / "c.parquet"), *MODELS]) == 0
+    said = capfd.readouterr()
+    assert len(said.out.splitlines()) == 2 and "--chat-template" in said.err

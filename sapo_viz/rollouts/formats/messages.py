@@ -15,7 +15,7 @@ from typing import Any
 from sapo_viz.rollouts.formats.base import Notes, Row
 from sapo_viz.rollouts.record import shown
 
-CHAT = "The prompts are messages of a chat, so score them with the models' chat templates."
+CHAT = "Prompts are messages of a chat."  # becomes `TextDump.chat`
 SEVERAL = "Prompts of several messages, written out as “role: text” since a template is put around one message only"
 FIRST = "Completions of several messages, as with tools, of which the first answer is taken"
 NO_TEXT = "Completions whose first answer has no text, as a tool call has none, left out"

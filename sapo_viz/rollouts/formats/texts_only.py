@@ -55,8 +55,9 @@ def _dump(file: str, title: str, names: Names, items: Iterable[Item], notes: Not
     if not rows:
         raise RolloutError(f"{file}: there is no completion with a text in it; give at least one.")
     prompts, completions, rewards, labels, steps, advantages = zip(*rows, strict=True)
-    said = notes.sentences()
-    return TextDump(file, title, prompts, completions, rewards, labels, steps, advantages, said, chat=CHAT in said)
+    said = tuple(note for note in notes.sentences() if note != CHAT)
+    chat = len(said) < len(notes.sentences())
+    return TextDump(file, title, prompts, completions, rewards, labels, steps, advantages, said, chat)
 
 
 def _rows(file: str, names: Names, items: Iterable[Item]) -> Iterator[Row]:

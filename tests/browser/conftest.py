@@ -59,7 +59,10 @@ def server(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest.fixture
 def fresh_server(browser: Browser, tmp_path: Path) -> Iterator[Server]:
-    """A server that nobody has visited: what a first visitor to a deep link meets."""
+    """A server that nobody has visited: what a first visitor to a deep link meets.
+
+    Ask for it before `visit`: then the pages are closed before their server is.
+    """
     with serving(tmp_path / "fresh") as server:
         yield server
         assert "Traceback" not in server.log(), server.log()

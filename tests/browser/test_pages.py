@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from scripts.browser import EXHIBITS, PAGES, Server, settle
+from tests.browser.conftest import eventually
 
 Visit = Callable[..., Page]
 MENU = ["Home", "Curves", "Tokens", "Training", "Experiments", "Reference"]
@@ -17,8 +18,8 @@ MENU = ["Home", "Curves", "Tokens", "Training", "Experiments", "Reference"]
 def assert_nothing_sticks_out(page: Page) -> None:
     """What sticks out to the right of the window can be reached by scrolling sideways only."""
     for element in ("document.documentElement", "document.querySelector('[data-testid=stMain]')"):
-        wide, seen = page.evaluate(f"(() => {{ const e = {element}; return [e.scrollWidth, e.clientWidth]; }})()")
-        assert wide <= seen, f"{element} is {wide} px wide in a window of {seen}"
+        widths = f"(() => {{ const e = {element}; return [e.scrollWidth, e.clientWidth]; }})()"
+        eventually(page, lambda widths=widths: page.evaluate(widths), lambda pixels: pixels[0] <= pixels[1])
 
 
 def wait_for_background(page: Page, scheme: str) -> None:
@@ -53,11 +54,11 @@ def test_a_page_opens_by_day_and_by_night_and_nothing_sticks_out(
 
 @pytest.mark.parametrize(("path", "name"), [("/train", "Training"), ("/curves", "Curves")])
 def test_a_first_visit_to_a_deep_link_on_a_fresh_server_opens_that_page(
-    visit: Visit, fresh_server: Server, path: str, name: str
+    fresh_server: Server, visit: Visit, path: str, name: str
 ) -> None:
     """With the script beside pages/ the raw file names are the menu and app.py is bypassed: see STYLE, traps."""
     page = visit(path, server=fresh_server)
-    assert page.url.split("?")[0].endswith(path)
+    expect(page).to_have_url(re.compile(rf"{path}(\?|$)"))
     expect(page.locator('[data-testid="stTopNavLink"] p')).to_have_text(MENU)
     expect(page.locator('[data-testid="stTopNavLink"][aria-current="page"] p')).to_have_text(name)
     expect(page.get_by_role("heading", level=1)).not_to_have_text("The dimmer and the switch")  # that is home

@@ -16,15 +16,10 @@ from sapo_viz.runs.config import RunConfig
 from sapo_viz.runs.events import RunEvent
 from sapo_viz.runs.log import append_event
 from sapo_viz.runs.store import RunStore
-from scripts.browser import Server
+from scripts.browser import Server, settle
+from tests.browser.conftest import eventually, listen
 
 Visit = Callable[..., Page]
-READY = 30_000
-SETTLED = """() => {
-  const lines = document.querySelector('.live-plot')?.data?.length ?? 0, now = performance.now();
-  if (window.sapoLines !== lines) { window.sapoLines = lines; window.sapoSince = now; }
-  return lines > 0 && now - window.sapoSince > 700;
-}"""
 FIRST = "document.querySelector('.live-plot')?"  # the reward's
 
 
@@ -77,9 +72,8 @@ def shown(store: RunStore, request: pytest.FixtureRequest) -> str:
 
 def open_page(visit: Visit, query: str, **how: Any) -> Page:
     page = visit(f"/train?{query}", **how)
-    expect(page.locator(".live[data-ready]")).to_be_visible(timeout=READY)
-    page.wait_for_function(f"{FIRST}.data?.some((t) => t.meta === 'mean' || t.mode === 'lines')", timeout=READY)
-    page.wait_for_function(SETTLED, timeout=READY)  # a run's rows come in more than one answer
+    expect(page.locator(".live[data-ready]")).to_be_visible()
+    page.wait_for_function(f"{FIRST}.data?.some((t) => t.meta === 'mean' || t.mode === 'lines')")
     return page
 
 
@@ -94,41 +88,45 @@ def traces(page: Page, meta: str) -> list[dict[str, Any]]:
 
 def test_seeds_are_one_mean_line_with_a_band_and_a_seed_that_ended_early_is_said(visit: Visit, shown: str) -> None:
     page = open_page(visit, f"runs={shown}")
-    [band], [mean], [part] = traces(page, "band"), traces(page, "mean"), traces(page, "part")
-    # seeds 0, 1, 2 at step 1: 0, 0.1, 0.2; from step 13 on seed 2 is not there
-    assert mean["y"][0] == pytest.approx(0.1) and mean["y"][12] is None and part["y"][12] == pytest.approx(0.29)
-    assert part["y"][11] == mean["y"][11], "the two parts meet"
-    assert (min(band["y"][:40]), max(band["y"])) == (pytest.approx(0.0), pytest.approx(0.48))
+
+    def a_line_in_two_parts_and_a_band() -> None:
+        [band], [mean], [part] = traces(page, "band"), traces(page, "mean"), traces(page, "part")
+        # seeds 0, 1, 2 at step 1: 0, 0.1, 0.2; from step 13 on seed 2 is not there
+        assert mean["y"][0] == pytest.approx(0.1) and mean["y"][12] is None and part["y"][12] == pytest.approx(0.29)
+        assert part["y"][11] == mean["y"][11], "the two parts meet"
+        assert (min(band["y"][:40]), max(band["y"])) == (pytest.approx(0.0), pytest.approx(0.48))
+
+    def a_band_of_one_standard_deviation() -> None:
+        [band] = traces(page, "band")
+        assert band["y"][0] == pytest.approx(0.2) and band["y"][-1] == pytest.approx(0.0)  # 0.1 ± 0.1
+
+    eventually(page, a_line_in_two_parts_and_a_band)
     page.get_by_test_id("view-band").select_option("sd")
-    [band] = traces(page, "band")
-    assert band["y"][0] == pytest.approx(0.2) and band["y"][-1] == pytest.approx(0.0)  # 0.1 ± 0.1
+    eventually(page, a_band_of_one_standard_deviation)
     page.get_by_test_id("view-band").select_option("lines")
-    assert not traces(page, "band") and not traces(page, "mean")
-    assert page.evaluate(f"{FIRST}.data.filter((t) => t.mode === 'lines').length") == 4
-    assert "band=lines" in page.url
+    eventually(page, lambda: (traces(page, "band"), traces(page, "mean")), ([], []))
+    eventually(page, lambda: page.evaluate(f"{FIRST}.data.filter((t) => t.mode === 'lines').length"), 4)
+    expect(page).to_have_url(re.compile("band=lines"))
 
 
 def test_smoothing_keeps_the_raw_line_behind_and_asks_the_server_nothing(visit: Visit, shown: str) -> None:
     page = open_page(visit, f"runs={shown.split(',')[3]}")
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
-    sockets: list[str] = []
-    page.on("websocket", lambda socket: sockets.append(socket.url))
+    asked = listen(page)
     slider = page.get_by_test_id("smooth")
     slider.focus()
     slider.press("End")
-    page.wait_for_function(f"{FIRST}.data.some((t) => t.meta === 'raw')")
-    [raw] = traces(page, "raw")
-    assert raw["opacity"] == 0.3 and raw["y"] == [0.5] * 20
+    eventually(page, lambda: [(raw["opacity"], raw["y"]) for raw in traces(page, "raw")], [(0.3, [0.5] * 20)])
     expect(page).to_have_url(re.compile(r"smooth=0\.99"))
     for axis, first, last in (("tokens", 100, 2000), ("time", 2, 40), ("step", 1, 20)):
         page.get_by_test_id("view-x").select_option(axis)
-        assert [traces(page, "raw")[0]["x"][i] for i in (0, -1)] == [first, last]
-    assert [url for url in asked if "/api/" in url] == [] and sockets == []
+        ends = [first, last]
+        eventually(page, lambda: [traces(page, "raw")[0]["x"][i] for i in (0, -1)], ends)
+    assert asked == []
 
 
 def test_the_address_restores_the_whole_view(visit: Visit, shown: str) -> None:
     page = open_page(visit, f"runs={shown}")
+    listen(page)  # all has come
     page.get_by_test_id("view-x").select_option("tokens")
     page.get_by_test_id("panel-kl_old").get_by_role("button", name=re.compile("^Logarithmic")).click()
     page.get_by_test_id("legend").get_by_role("button", name=re.compile("GRPO")).click()
@@ -137,15 +135,15 @@ def test_the_address_restores_the_whole_view(visit: Visit, shown: str) -> None:
     expect(page).to_have_url(re.compile("smooth=0.5"))
     state = """() => [...document.querySelectorAll('.live-panel:not([hidden]) .live-plot')].map((p) =>
         [p.data.length, p._fullLayout.yaxis.type, p._fullLayout.xaxis.range, p.data.map((t) => t.y.at(-1) ?? null)])"""
+    page.wait_for_function(f"{FIRST}.data.some((t) => t.meta === 'raw')")
     before = page.evaluate(state)
     again = open_page(visit, page.url.split("?")[1])
-    assert again.evaluate(state) == before
+    eventually(again, lambda: again.evaluate(state), before)
     expect(again.get_by_test_id("view-x")).to_have_value("tokens")
     expect(again.get_by_test_id("smooth")).to_have_value("0.5")
     expect(again.get_by_test_id("legend").get_by_role("button", pressed=False)).to_have_count(1)
-    assert (
-        again.evaluate("document.querySelector('[data-testid=panel-kl_old] .live-plot')._fullLayout.yaxis.type")
-        == "log"
+    again.wait_for_function(
+        "document.querySelector('[data-testid=panel-kl_old] .live-plot')._fullLayout.yaxis.type === 'log'"
     )
     first = again.locator("tr[data-run]").first
     expect(first.get_by_test_id("pin")).to_have_attribute("aria-pressed", "true")
@@ -156,14 +154,14 @@ def test_the_view_survives_a_rerun_of_the_page(visit: Visit, shown: str) -> None
     page = open_page(visit, f"runs={shown}")
     page.get_by_test_id("view-x").select_option("time")
     page.get_by_test_id("smooth").fill("0.5")
-    seeds = page.get_by_label(re.compile("^Seeds")).first
-    page.locator("tr[data-run] input").first.uncheck()  # the choice of runs goes through Python
-    page.wait_for_timeout(1500)
-    assert seeds is not None
+    run_id = shown.split(",")[0]
+    page.locator(f'tr[data-run="{run_id}"] input').first.uncheck()  # the choice of runs goes through Python
+    expect(page).not_to_have_url(re.compile(re.escape(run_id)))
+    settle(page)
     expect(page.get_by_test_id("view-x")).to_have_value("time")
     expect(page).to_have_url(re.compile("x=time"))
     expect(page).to_have_url(re.compile("smooth=0.5"))
-    assert traces(page, "raw")
+    eventually(page, lambda: traces(page, "raw"), bool)
 
 
 def test_a_run_gets_a_name_that_stays_and_escape_leaves_it(visit: Visit, shown: str, store: RunStore) -> None:
@@ -179,27 +177,20 @@ def test_a_run_gets_a_name_that_stays_and_escape_leaves_it(visit: Visit, shown: 
     row.get_by_test_id("name").press("Enter")
     expect(page.get_by_test_id("legend")).to_contain_text("clip <b>off</b> & on")
     label = store.folder(run_id) / "label"
-    page.wait_for_function("() => true")
-    for _ in range(100):
-        if label.exists():
-            break
-        page.wait_for_timeout(50)
+    eventually(page, label.exists, True)
     assert label.read_text(encoding="utf-8") == "clip <b>off</b> & on\n"
     page.reload()
-    expect(page.locator(f'tr[data-run="{run_id}"]')).to_contain_text("clip <b>off</b> & on", timeout=READY)
+    expect(page.locator(f'tr[data-run="{run_id}"]')).to_contain_text("clip <b>off</b> & on")
 
 
 def test_only_the_settings_that_differ_are_compared(visit: Visit, shown: str) -> None:
     page = open_page(visit, f"runs={shown}")
     table = page.get_by_test_id("compare")
-    assert table.locator("thead th").all_inner_texts() == [
-        "Setting", "Objective", "Learning rate", "Seeds", "Reward, last 10", "Collapsed",
-    ]  # fmt: skip
-    rows = [row.locator("th, td").all_inner_texts() for row in table.locator("tbody tr").all()]
-    assert [row[1:] for row in rows] == [
-        ["SAPO", "0.0002", "3", "0.337 ± 0.050", "0 / 3"],
-        ["GRPO", "0.001", "1", "0.500", "0 / 1"],
-    ]
+    head = ["Setting", "Objective", "Learning rate", "Seeds", "Reward, last 10", "Collapsed"]
+    expect(table.locator("thead th")).to_have_text(head)
+    rows = [["SAPO", "0.0002", "3", "0.337 ± 0.050", "0 / 3"], ["GRPO", "0.001", "1", "0.500", "0 / 1"]]
+    cells = "rows => rows.map((row) => [...row.querySelectorAll('td')].map((cell) => cell.textContent))"
+    eventually(page, lambda: table.locator("tbody tr").evaluate_all(cells), rows)
     page.get_by_test_id("legend").get_by_role("button", name=re.compile("GRPO")).click()
     expect(table).to_be_visible()  # hidden lines stay in the comparison
 
@@ -209,17 +200,17 @@ def test_colours_stay_when_another_setting_joins_or_leaves(visit: Visit, store: 
     other = write(store, f"{first}-other", RunConfig("sapo", lr=1e-3, steps=20), [0.5] * 20)
     page = open_page(visit, f"runs={first}")
     colour = "(id) => document.querySelector('.live-plot')?.data?.find((t) => t.meta === id)?.line.color"
-    assert page.evaluate(colour, first) == "#0072B2"
+    eventually(page, lambda: page.evaluate(colour, first), "#0072B2")
     page.locator(f'tr[data-run="{other}"] input').first.check()
-    page.wait_for_function(f"(id) => ({colour})(id)", arg=other)
-    shade = page.evaluate(colour, other)
-    assert page.evaluate(colour, first) == "#0072B2" and shade not in (None, "#0072B2")
+    shade = eventually(page, lambda: page.evaluate(colour, other), lambda now: now not in (None, "#0072B2"))
+    assert page.evaluate(colour, first) == "#0072B2"
     page.locator(f'tr[data-run="{first}"] input').first.uncheck()
     page.wait_for_function("document.querySelector('.live-plot')?.data?.length === 1")
     assert page.evaluate(colour, other) == shade
-    page.wait_for_timeout(600)
+    expect(page).to_have_url(re.compile(rf"runs={re.escape(other)}(&|$)"))
+    settle(page)
     page.reload()
-    page.wait_for_function(f"(id) => ({colour})(id)", arg=other, timeout=READY)
+    page.wait_for_function(f"(id) => ({colour})(id)", arg=other)
     assert page.evaluate(colour, other) == shade, "the address has it"
 
 
@@ -228,37 +219,37 @@ def test_a_collapse_and_a_failure_are_marked_with_what_happened(visit: Visit, st
     fallen = write(store, "marks-fallen", RunConfig("grpo", steps=20), fall)
     failed = write(store, "marks-failed", RunConfig("sapo", steps=20), [0.5] * 10, last="failed")
     page = open_page(visit, f"runs={fallen},{failed}")
-    marks = page.evaluate(
-        f"{FIRST}.data.filter((t) => t.meta === 'mark').map((t) => [t.x[0], t.marker.symbol, t.hovertemplate])"
-    )
-    assert sorted((x, symbol) for x, symbol, _ in marks) == [(10, "x-thin"), (11, "triangle-down")]
+    marks = f"{FIRST}.data.filter((t) => t.meta === 'mark').map((t) => [t.x[0], t.marker.symbol])"
+    eventually(page, lambda: sorted(page.evaluate(marks)), [[10, "x-thin"], [11, "triangle-down"]])
     everywhere = """[...document.querySelectorAll('.live-panel:not([hidden]) .live-plot')]
         .every((p) => p.data.filter((t) => t.meta === 'mark').length === 2)"""
-    assert page.evaluate(everywhere)
+    page.wait_for_function(everywhere)
     story = page.get_by_test_id("story").locator("li")
     expect(story).to_have_count(2)
-    text = " ".join(story.all_inner_texts())
-    assert "collapsed at step 11" in text and "Reward 0.8 → 0" in text and "Ratio, max 7.5 → 12.5" in text
-    assert "failed at step 10" in text and "the disk is full" in text
+    told = "collapsed at step 11", "Reward 0.8 → 0", "Ratio, max 7.5 → 12.5", "failed at step 10", "the disk is full"
+    for words in told:
+        expect(page.get_by_test_id("story")).to_contain_text(words)
     expect(story.get_by_role("link").first).to_have_attribute("href", re.compile(r"tokens\?run=marks-.*&step=10"))
     expect(page.get_by_test_id("compare")).to_contain_text("1 / 1")
 
 
 def test_every_metric_that_is_logged_can_be_drawn_with_its_formula(visit: Visit, shown: str) -> None:
     page = open_page(visit, f"runs={shown}")
+    listen(page)  # all has come
     before = page.locator(".live-plot:visible").count()
     page.get_by_test_id("view-more").check()
     page.wait_for_function("document.querySelector('[data-testid=panel-tokens] .live-plot').data?.length")
-    assert page.locator(".live-plot:visible").count() == before + 2, "tokens and seconds; the others were not logged"
+    expect(page.locator(".live-plot:visible")).to_have_count(before + 2)  # tokens, seconds; no other was logged
     panel = page.get_by_test_id("panel-tokens")
     panel.get_by_role("button", name=re.compile("^About")).focus()
     expect(panel.get_by_role("tooltip")).to_contain_text("sampled tokens since the start")
-    assert page.get_by_test_id("panel-lr").is_hidden()
+    expect(page.get_by_test_id("panel-lr")).to_be_hidden()
     expect(page).to_have_url(re.compile("more=1"))
 
 
 def test_the_cursor_goes_through_all_panels_by_keyboard_and_offers_the_nearest_tokens(visit: Visit, shown: str) -> None:
     page = open_page(visit, f"runs={shown}")
+    listen(page)  # all has come
     plot = page.locator(".live-plot").first
     plot.focus()
     plot.press("Home")
@@ -269,7 +260,7 @@ def test_the_cursor_goes_through_all_panels_by_keyboard_and_offers_the_nearest_t
     hovered = (
         "[...document.querySelectorAll('.live-plot')].filter((p) => p.querySelector('.hoverlayer .hovertext')).length"
     )
-    assert page.evaluate(hovered) == page.locator(".live-plot:visible").count()
+    eventually(page, lambda: page.evaluate(hovered) - page.locator(".live-plot:visible").count(), 0)
     link = pick.get_by_test_id("pick-tokens").first
     expect(link).to_have_attribute("href", re.compile(r"tokens\?run=.*&step=10$"))
     expect(page.get_by_test_id("legend")).to_contain_text("0.50")  # GRPO's reward at that step
@@ -284,16 +275,17 @@ def test_scrubbing_shows_gates_closing_without_asking_the_server_again(visit: Vi
     gate = scrub.get_by_test_id("scrub-gate")
     expect(gate).to_have_count(2)
     page.wait_for_function("document.querySelectorAll('[data-testid=scrub-tokens] span[data-w]').length === 10")
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
+    asked = listen(page)
     slider = scrub.get_by_test_id("scrub-slider")
     slider.focus()
     slider.press("Home")
+    expect(gate.first).to_have_attribute("aria-label", re.compile("step 1:"))
     weight = """() => Object.fromEntries([...document.querySelectorAll('.scrub-card')].map((card) => [
         card.querySelector('strong').textContent,
         [...card.querySelectorAll('span[data-w]')].map((s) => Number(s.dataset.w))]))"""
     first = page.evaluate(weight)
     slider.press("End")
+    expect(gate.first).to_have_attribute("aria-label", re.compile("step (20|12):"))
     last = page.evaluate(weight)
     grpo = next(name for name in first if "GRPO" in name)
     sapo = next(name for name in first if "SAPO" in name)
@@ -313,10 +305,13 @@ def test_a_run_that_is_deleted_while_it_is_shown_leaves_the_others_right(
     page = open_page(visit, f"runs={shown}")
     store.delete(shown.split(",")[2])
     page.reload()
-    expect(page.get_by_text("Not here, or deleted since")).to_be_visible(timeout=READY)
-    page.wait_for_function(f"{FIRST}.data?.some((t) => t.meta === 'mean')", timeout=READY)
-    assert not traces(page, "part"), "two seeds, both whole"
-    assert traces(page, "mean")[0]["y"][0] == pytest.approx(0.05)
+    expect(page.get_by_text("Not here, or deleted since")).to_be_visible()
+
+    def two_seeds_both_whole() -> None:
+        [mean] = traces(page, "mean")
+        assert mean["y"][0] == pytest.approx(0.05) and not traces(page, "part")
+
+    eventually(page, two_seeds_both_whole)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -324,9 +319,9 @@ def test_a_phone_shows_controls_story_and_gates_within_its_width(visit: Visit, s
     page = open_page(visit, f"runs={shown}", width=390, scheme=scheme)
     page.get_by_test_id("scrub").scroll_into_view_if_needed()
     page.wait_for_function("document.querySelectorAll('.scrub-gate rect').length > 4")
-    wide = page.evaluate(
+    wide = (
         "[...document.querySelectorAll('.live-controls, .live-legend, .live-panels, .live-after, .live-scrub')]"
         ".map((n) => n.getBoundingClientRect()).filter((b) => b.width && b.right > 391).length"
     )
-    assert wide == 0
-    assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= 390
+    eventually(page, lambda: page.evaluate(wide), 0)
+    page.wait_for_function("document.querySelector('[data-testid=stMain]').scrollWidth <= 390")

@@ -7,5 +7,6 @@ page scheme stays off and a first visit to a deep link on a fresh server opens r
 from streamlit import App
 
 from sapo_viz.ui.routes import routes
+from sapo_viz.ui.warm import warm
 
-app = App("sapo_viz/ui/shell.py", routes=routes())
+app = App("sapo_viz/ui/shell.py", routes=routes(), lifespan=warm)

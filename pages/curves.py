@@ -5,7 +5,7 @@ import streamlit as st
 from sapo_viz.core.objective import CATALOG
 from sapo_viz.figures.curves import QUANTITIES, RatioAxis
 from sapo_viz.ui.curves import curves
-from sapo_viz.ui.distribution import distribution_choice
+from sapo_viz.ui.distribution import distribution, distribution_choice
 from sapo_viz.ui.exhibits import exhibit_links
 from sapo_viz.ui.first import figure_first
 from sapo_viz.ui.formulas import formula_cards
@@ -44,9 +44,7 @@ with second:
 with third:
     url_choice("axis", ["linear", "log"], "linear")
     kind = st.segmented_control(_("Ratio axis"), ["linear", "log"], required=True, key="axis")
-
-with fourth:
-    distribution = distribution_choice()
+ratios = fourth.container(key="ratios-place")
 
 names = [name for name in CATALOG if name in names]
 rows = [row for row in QUANTITIES if row in rows] or ["weight"]
@@ -61,9 +59,11 @@ values = curves(
     signs=[1, -1],
     axis=RatioAxis.of(kind),
     alt=_("Curves against the ratio, for positive and negative advantage, of"),
-    distribution=distribution,
+    distribution=distribution(),
 )
 figure_first("curves")
+with ratios:
+    distribution_choice()
 
 st.subheader(_("What to notice"))
 st.markdown(

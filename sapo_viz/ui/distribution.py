@@ -26,28 +26,17 @@ _RUNS = 8  # the newest; older ones are opened on the Tokens page
 _POINTS = 2000  # quantiles are enough for a picture and a mean; a file may have millions of tokens
 
 
-def distribution_choice() -> dict[str, Any]:
-    """A choice on the page, kept in the address as `ratios`; what curves_data takes as `distribution`.
+def distribution() -> dict[str, Any]:
+    """What curves_data takes as `distribution`: what is chosen in `distribution_choice`, or stands in the address.
 
     The last step of a run and the bundled samples are there by name; a file is uploaded for the visit only.
     """
-    files = _files()
-    open_file = st.session_state.get(OPEN_FILE)
-    options = [_GAUSSIAN, *([_OPEN] if open_file else []), *files, _OWN]
-    names = {_GAUSSIAN: _("a Gaussian in log r"), _OWN: _("a file of mine")}
-    if open_file:
-        names[_OPEN] = _("{name}, open on Tokens").format(name=open_file.rollouts.name)
-    url_choice("ratios", options, _GAUSSIAN)
-    chosen = st.selectbox(
-        _("Ratios of the tokens"),
-        options,
-        format_func=lambda name: names.get(name, name),
-        key="ratios",
-        help=_("Drawn in grey under the curves; the share kept and the match of τ and ε are taken over it."),
-    )
+    files, open_file = _files(), st.session_state.get(OPEN_FILE)
+    url_choice("ratios", _options(files), _GAUSSIAN)
+    chosen = st.session_state["ratios"]
     try:
         if chosen == _OWN:
-            upload = st.file_uploader(_("A rollout file: JSON, JSONL, CSV or Parquet"), key="ratios-file")
+            upload = st.session_state.get("ratios-file")
             if upload is not None:
                 return _described(*_of_upload(upload), upload.name)
         elif chosen == _OPEN:
@@ -60,6 +49,27 @@ def distribution_choice() -> dict[str, Any]:
     except OSError:
         st.error(plain(_("{name} is not there any more; choose another.").format(name=chosen)), icon=":material/error:")
     return dict(label=_GAUSSIAN)
+
+
+def distribution_choice() -> None:
+    """The choice itself. It comes after `distribution`, so that the figure need not wait for its control."""
+    open_file = st.session_state.get(OPEN_FILE)
+    names = {_GAUSSIAN: _("a Gaussian in log r"), _OWN: _("a file of mine")}
+    if open_file:
+        names[_OPEN] = _("{name}, open on Tokens").format(name=open_file.rollouts.name)
+    chosen = st.selectbox(
+        _("Ratios of the tokens"),
+        _options(_files()),
+        format_func=lambda name: names.get(name, name),
+        key="ratios",
+        help=_("Drawn in grey under the curves; the share kept and the match of τ and ε are taken over it."),
+    )
+    if chosen == _OWN:
+        st.file_uploader(_("A rollout file: JSON, JSONL, CSV or Parquet"), key="ratios-file")
+
+
+def _options(files: dict[str, Path]) -> list[str]:
+    return [_GAUSSIAN, *([_OPEN] if st.session_state.get(OPEN_FILE) else []), *files, _OWN]
 
 
 def _files() -> dict[str, Path]:

@@ -33,7 +33,6 @@ exhibits = [
         page_file("asymmetry"), title=_("Asymmetric temperatures"), icon=":material/balance:", url_path="asymmetry"
     ),
 ]
-st.html(Path(__file__).with_name("page.css"))
 page = st.navigation({"": main, _("Exhibits"): exhibits}, position="top")  # the nameless section has no menu
 try:
     page.run()
@@ -45,3 +44,5 @@ except Exception:  # a fault of ours: the log gets the traceback, the reader a s
         _("Something went wrong on our side; the details are in the server's log. Reload the page to go on."),
         icon=":material/error:",
     )
+finally:  # also where a page stops early; after it, because the first figure need not wait for it
+    st.html(Path(__file__).with_name("page.css"))

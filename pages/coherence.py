@@ -10,7 +10,7 @@ st.title(_("Do token gates act like one gate on the sequence?"))
 st.caption(
     _(
         "SAPO dims tokens one by one, yet the paper calls it coherent with the sequence: the mean of the token gates "
-        "is close to one gate at s. D_i is how far the two differ. Drag τ, or the spread of the ratios."
+        "is close to one gate at s. D is how far the two differ. Drag τ, or the spread of the ratios."
     )
 )
 

@@ -336,7 +336,9 @@ class CurveLab {
 
   plot(layout) {
     this.figure.querySelector(".first-paint")?.remove();
-    const bar = this.data.compact ? false : "hover";
+    // A finger on the figure scrolls the page; a mouse zooms.
+    const touch = matchMedia("(pointer: coarse)").matches, bar = this.data.compact || touch ? false : "hover";
+    if (touch) for (const key of Object.keys(layout)) if (/^[xy]axis/.test(key)) layout[key].fixedrange = true;
     this.Plotly.react(this.figure, this.traces, layout, { displaylogo: false, responsive: false, displayModeBar: bar, modeBarButtonsToRemove: ["select2d", "lasso2d", "toImage"] });
     if (!this.listening) { this.listen(); this.listening = true; }
   }

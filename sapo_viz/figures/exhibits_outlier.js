@@ -121,7 +121,7 @@ class OutlierExhibit extends Exhibit {
   // Where the switches stand: a sequence's band with s, and the edges of a token's band.
   drawBands(y, left, right, s) {
     const bands = [], lines = [svg("line", { class: "exh-one", x1: left, x2: right, y1: y(1), y2: y(1) })];
-    let marked = false;
+    let marked = false, named = false;
     for (const o of this.data.objectives) {
       const knobs = this.values.knobs[o.name], { eps_low, eps_high } = knobs, { token } = FORMULAS[o.name];
       const clips = eps_low !== undefined && eps_high !== undefined && !o.reads_logprobs;
@@ -136,6 +136,9 @@ class OutlierExhibit extends Exhibit {
         marked = true;
       } else if (clips) {
         for (const edge of [low, high]) if (edge < TOP + PLOT && edge > TOP) bands.push(svg("line", { x1: left, x2: right, y1: edge, y2: edge, stroke: o.color, "stroke-width": 1.3, "stroke-dasharray": "6 4", opacity: 0.75 }));
+        // The first one's name says what such lines are; s, on the same side, comes first.
+        if (!named && low < TOP + PLOT - 4 && Math.abs(low - y(s)) > 15) lines.push(label(right + 6, low + 4, sentence(this.words.band, { label: o.label }), { class: "exh-name" }));
+        named = true;
       }
     }
     this.layers.bands.replaceChildren(...bands);

@@ -32,8 +32,14 @@ function sliderRow({ symbol, name, label, help, test, spec, words, get, set, mov
   });
   box.addEventListener("change", () => { box.setCustomValidity(""); box.value = String(neat(get())); released(); });
   sync();
-  const node = el("label", { class: "lab-row", title: help }, el("span", { class: "lab-name" }, el("b", {}, symbol), el("small", {}, name)), range, box);
+  const node = el("label", { class: "lab-row", title: help }, el("span", { class: "lab-name" }, el("b", {}, ...lettered(symbol)), el("small", {}, name)), range, box);
   return { node, sync };
+}
+
+// ε_low as a letter with its index.
+function lettered(symbol) {
+  const [letter, index] = symbol.split("_");
+  return index ? [letter, el("sub", {}, index)] : [letter];
 }
 
 // CSS has fewer line styles than Plotly.

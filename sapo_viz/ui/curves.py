@@ -49,7 +49,7 @@ def _labels() -> dict[str, str]:
         corrective=_("corrective moves"),
         neither=_("nothing"),
         unbounded=_("grows with r"),
-        tokens_here=_("where tokens are"),
+        tokens_here=_("Where tokens are"),
         spread=_("spread of log r"),
         spread_help=_("Standard deviation of log r over the tokens, drawn in grey."),
         p_old=_("old probability"),

@@ -97,9 +97,9 @@ def _labels() -> dict[str, Any]:
         axes=_("Axes"),
         gate_z=_("Gate in log r, as in the paper's bound"),
         gate_r=_("Gate in r, the one that is trained"),
-        variance=_("spread inside the sequence, Var_i"),
-        distance=_("distance D_i"),
-        bound=_("(τ²/4)·Var_i"),
+        variance=_("spread inside the sequence, Var"),
+        distance=_("distance D"),
+        bound=_("(τ²/4)·Var"),
         verdict=_("{above} of {n} above the line; the furthest at {factor} × the bound"),
         verdict_short=_("{above} of {n} above the line, up to {factor} ×"),
         histogram_r=_("Where the tokens are"),
@@ -107,7 +107,7 @@ def _labels() -> dict[str, Any]:
         histogram_v=_("How much sequences spread inside"),
         ratio=_("ratio r of a token"),
         table=_(
-            "{n} sequences, {tokens} tokens. A1: 95 % of |log r| are below {most}. A2: the median Var_i is {middle}."
+            "{n} sequences, {tokens} tokens. A1: 95 % of |log r| are below {most}. A2: the median Var is {middle}."
         ),
         columns=[_("Gate"), _("above the line"), _("furthest")],
         row_z=_("in log r"),
@@ -127,7 +127,7 @@ def _cases() -> dict[str, tuple[str, str]]:
         "gentle": (
             _("The argument"),
             _(
-                "Ratios near 1, little spread: D_i is at most about 0.02 under both gates, so SAPO's token gates act "
+                "Ratios near 1, little spread: D is at most about 0.02 under both gates, so SAPO's token gates act "
                 "like one smooth gate on the sequence, as the paper says. The gate in r still crosses the line, often."
             ),
         ),

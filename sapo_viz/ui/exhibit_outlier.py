@@ -90,6 +90,7 @@ def _labels() -> dict[str, Any]:
         weight=_("weight w"),
         coefficient=_("r·w"),
         handle=_("ratio of token {n}"),
+        band=_("{label}'s band"),
         more=_("+ {n} at r = 1"),
         kept=_("gradient kept"),
         tally=_("{alive} of {total} tokens"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -20,9 +21,11 @@ from typing import Any
 import numpy as np
 
 from benchmarks.report import ROOT, Row, Section
+from scripts.browser import chromium, serving, settle
 
 LENGTH = 500  # tokens a sequence
 VOCABULARY = 30_000
+_PATIENCE = 300_000  # ms; the machine may be busy
 
 # The page's summary and batch view under three objectives; seconds by part, as the last line of output.
 OURS = """
@@ -69,15 +72,57 @@ def measure() -> Section:
                 rows.append(Row(f"{name}: {what}", "s", [seconds for seconds, _, _ in found], digits=2))
                 rows.append(Row(f"{name}: {what}, peak memory", "MB", [peak for _, peak, _ in found]))
             notes.append(f"{name} ({path.stat().st_size / 1e6:,.0f} MB): " + _parts(samples["summary and batch view"]))
+            if millions == 10:
+                rows += [Row(f"{name}, on the page: {what}", "s", [spent], digits=1) for what, spent in on_page(path)]
             path.unlink()
     return Section(
         "Rollout files",
         f"Files made here (seeded; sequences of {LENGTH} tokens, {VOCABULARY:,} distinct ones, reward and group), read "
         "and looked at under three objectives: shares by sign, sequence table, three histograms. Every sample is a "
-        "fresh process, from its start to its end, imports included. pandas only reads the file into a frame.",
+        "fresh process, from its start to its end, imports included. pandas only reads the file into a frame. On the "
+        "page: opened from the data folder, in Chromium on the same machine, by a server that has shown a sample.",
         rows,
         notes,
     )
+
+
+def on_page(path: Path) -> list[tuple[str, float]]:
+    """Seconds that a visitor waits, for one thing after the other."""
+    found: list[tuple[str, float]] = []
+    os.environ["SAPO_VIZ_DATA_DIR"] = str(path.parent)
+    try:
+        with tempfile.TemporaryDirectory() as folder, serving(Path(folder)) as server, chromium() as browser:
+            page = browser.new_page(viewport={"width": 1440, "height": 900})
+            page.goto(f"{server.url}/tokens")
+            settle(page)
+            began = time.perf_counter()
+            page.goto(f"{server.url}/tokens?source=folder&file={path.name}")
+            page.locator(".tok[data-ready=true]").wait_for(timeout=_PATIENCE)
+            found.append(("open → its tokens", time.perf_counter() - began))
+            page.get_by_text(re.compile(r"Findings \(\d+\)")).wait_for(timeout=_PATIENCE)
+            settle(page, _PATIENCE)
+            found.append(("open → all of the view, findings too", time.perf_counter() - began))
+            for what, label, shown in (
+                ("whole file", "Whole file", "Where do they disagree most?"),
+                ("back to the sequence", "One sequence", "What to notice"),
+                ("which τ, which ε", "Which τ, which ε", "Equal shares are not equal training"),
+                ("back to the sequence again", "One sequence", "What to notice"),
+            ):
+                began = time.perf_counter()
+                page.get_by_text(label, exact=True).click()
+                page.get_by_text(shown).first.wait_for(timeout=_PATIENCE)
+                settle(page, _PATIENCE)
+                found.append((what, time.perf_counter() - began))
+            knob = page.get_by_label("SAPO tau_pos, as a number")
+            began = time.perf_counter()
+            knob.fill("2")
+            knob.press("Enter")
+            page.wait_for_url("**sapo.tau_pos=2**", timeout=_PATIENCE)
+            settle(page, _PATIENCE)
+            found.append(("a knob let go → all of the view", time.perf_counter() - began))
+    finally:
+        del os.environ["SAPO_VIZ_DATA_DIR"]
+    return found
 
 
 def _commands(path: Path) -> dict[str, list[str]]:

@@ -44,7 +44,7 @@ with second:
 with third:
     url_choice("axis", ["linear", "log"], "linear")
     kind = st.segmented_control(_("Ratio axis"), ["linear", "log"], required=True, key="axis")
-ratios = fourth.container(key="ratios-place")
+ratios = fourth.container()  # filled when the figure is on its way
 
 names = [name for name in CATALOG if name in names]
 rows = [row for row in QUANTITIES if row in rows] or ["weight"]

@@ -61,7 +61,7 @@ PANELS: tuple[Panel, ...] = (
         (Series("ratio_p50", 2.0), Series("ratio_p01", 1.0), Series("ratio_p99", 1.0), Series("ratio_max", dots=True)),
         log=True,
         range=(0.45, 6.0),
-        legend="median, 1 % to 99 %, dots: max",
+        legend="1, 50, 99 %; dots: max",
     ),
     Panel("grad_norm", (Series("grad_norm"),), range=(0.0, 2.5)),
 )

@@ -13,9 +13,10 @@ class LiveCursor {
   listen(panel) {
     const { plot } = panel;
     plot.tabIndex = 0;
-    plot.on("plotly_hover", (event) => { if (!this.following && !this.held) this.move(this.stepAt(event.points[0].x), panel); });
+    const at = (event, then) => { const [point] = event.points ?? []; if (point) then(this.stepAt(point.x)); }; // none: the hover is older than the lines
+    plot.on("plotly_hover", (event) => { if (!this.following && !this.held) at(event, (step) => this.move(step, panel)); });
     plot.on("plotly_unhover", () => { if (!this.following && !this.held) this.clear(); });
-    plot.on("plotly_click", (event) => this.hold(this.stepAt(event.points[0].x)));
+    plot.on("plotly_click", (event) => at(event, (step) => this.hold(step)));
     plot.addEventListener("keydown", (event) => this.key(event));
   }
 

@@ -1,7 +1,8 @@
 // The panels of the live figure: one small plot a metric, kept alive by Plotly.react. A zoom and the cursor go to
 // all panels (live_cursor.js); what is drawn in them: live_traces.js.
 
-const CONFIG = { displaylogo: false, responsive: false, displayModeBar: false, scrollZoom: false };
+// A double click is ours: Plotly's own goes back to the axis of the first drawing, which other runs may have had.
+const CONFIG = { displaylogo: false, responsive: false, displayModeBar: false, scrollZoom: false, doubleClick: false };
 const DECADES = [1e-8, 1e-6, 1e-4, 0.01, 0.1, 1, 10, 100, 1e3, 1e4, 1e6, 1e8];
 const AXES = { step: {}, tokens: { tickformat: "~s" }, time: { ticksuffix: " s" } };
 
@@ -28,7 +29,7 @@ class LivePanels {
       const head = el("div", { class: "live-head" }, el("h3", {}, spec.label), about, el("small", { title: spec.legend }, spec.legend), log);
       const plot = el("div", { class: "live-plot", role: "img" });
       const host = el("div", { class: "live-panel", "data-span": spec.span, "data-testid": `panel-${spec.name}` }, head, plot);
-      return { spec, plot, host, log, traces: [] };
+      return { spec, plot, host, log, traces: [], turns: 0 };
     });
     this.host.replaceChildren(...this.list.map((panel) => panel.host), this.message);
   }
@@ -47,7 +48,7 @@ class LivePanels {
       Object.assign(panel.layout, { width: panel.plot.clientWidth, height: panel.plot.clientHeight, uirevision: "kept" });
       panel.layout.dragmode = matchMedia("(pointer: coarse)").matches ? false : "zoom"; // a finger scrolls the page
       Object.assign(panel.layout.xaxis, AXES[view.x], { range: view.zoom ?? [0, last], uirevision: String(view.zoom) + view.x, spikecolor: theme.text });
-      Object.assign(panel.layout.yaxis, { type: panel.logy ? "log" : "linear", uirevision: String(panel.logy) });
+      Object.assign(panel.layout.yaxis, { type: panel.logy ? "log" : "linear", uirevision: `${panel.logy} ${panel.turns}` });
       const range = this.yRange(panel);
       if (range) panel.layout.yaxis.range = range;
       if (!panel.logy) delete panel.layout.yaxis.tickvals;
@@ -95,7 +96,7 @@ class LivePanels {
       else return;
       this.draw();
     });
-    panel.plot.on("plotly_doubleclick", unzoom);
+    panel.plot.on("plotly_doubleclick", () => { panel.turns++; unzoom(); }); // its y axis too
     this.lab.cursor.listen(panel);
   }
 

@@ -1,0 +1,74 @@
+"""Lines that are told apart, and an axis that comes back: what was wrong once on the live figure."""
+
+from __future__ import annotations
+
+import re
+
+from playwright.sync_api import Page, expect
+
+from sapo_viz.runs.config import RunConfig
+from sapo_viz.runs.store import RunStore
+from tests.browser.conftest import eventually
+from tests.browser.test_train_view import Visit, open_page, store, write  # noqa: F401  # a fixture
+
+DRAWN = "document.querySelector('.live-plot').data.filter((t) => t.mode === 'lines')"
+LINES = f"{DRAWN}.map((t) => [t.line.color, t.line.dash])"
+RANGE = "document.querySelector('.live-plot')?.layout?.xaxis.range"
+
+
+def test_settings_of_one_objective_differ_in_colour_and_line_style_in_figure_and_legend(
+    visit: Visit,
+    store: RunStore,  # noqa: F811
+) -> None:
+    taus = (1.05, 1.0, 0.95, 1 / 3, 3.0)
+    ids = [
+        write(store, f"looks-{i}", RunConfig("sapo", {"tau_neg": tau}, steps=10), [0.1 * i] * 10)
+        for i, tau in enumerate(taus)
+    ]
+    ids.append(write(store, "looks-grpo", RunConfig("grpo", steps=10), [0.9] * 10))
+    page = open_page(visit, f"runs={','.join(ids)}")
+    eventually(page, lambda: len(page.evaluate(LINES)), 6)
+    drawn = page.evaluate(LINES)
+    assert len({color for color, _ in drawn}) == len({dash for _, dash in drawn}) == 6
+    assert ["#0072B2", "solid"] in drawn and ["#D55E00", "dash"] in drawn
+    chips = page.get_by_test_id("legend").locator("line")
+    assert len({chip.get_attribute("stroke-dasharray") for chip in chips.all()}) == 6
+    names = page.get_by_test_id("legend").locator(".live-name").all_inner_texts()
+    assert sorted(names) == ["GRPO", "SAPO, τ₋ 0.333", "SAPO, τ₋ 0.95", "SAPO, τ₋ 1", "SAPO, τ₋ 1.05", "SAPO, τ₋ 3"]
+
+
+def test_a_double_click_goes_back_to_the_whole_of_the_runs_that_are_drawn_now(
+    visit: Visit,
+    store: RunStore,  # noqa: F811
+) -> None:
+    """Not to the axis of the first drawing: a longer run has come since."""
+    short = write(store, "whole-short", RunConfig("sapo", steps=20), [0.5] * 20)
+    long = write(store, "whole-long", RunConfig("grpo", steps=90), [0.5] * 90)
+    page = open_page(visit, f"runs={short}")
+    eventually(page, lambda: page.evaluate(RANGE), [0, 20])
+    page.locator(f'tr[data-run="{long}"] input').first.check()
+    eventually(page, lambda: page.evaluate(RANGE), [0, 90])
+    drag(page)
+    expect(page).to_have_url(re.compile("zoom="))
+    box = plot_box(page)
+    page.mouse.dblclick(box["x"] + 200, box["y"] + 60)
+    eventually(page, lambda: page.evaluate(RANGE), [0, 90])
+    expect(page).not_to_have_url(re.compile("zoom="))
+    height = "document.querySelector('.live-plot').layout.yaxis.range"
+    assert page.evaluate(height) == [0, 1.02], "the y axis of that panel too"
+
+
+def plot_box(page: Page) -> dict[str, float]:
+    plot = page.locator(".live-plot").first
+    plot.scroll_into_view_if_needed()
+    box = plot.bounding_box()
+    assert box is not None
+    return dict(box)
+
+
+def drag(page: Page) -> None:
+    box = plot_box(page)
+    page.mouse.move(box["x"] + 80, box["y"] + 20)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 220, box["y"] + 90, steps=8)
+    page.mouse.up()

@@ -34,6 +34,7 @@ exhibits = [
     ),
 ]
 page = st.navigation({"": main, _("Exhibits"): exhibits}, position="top")  # the nameless section has no menu
+st.html(Path(__file__).with_name("page.css"))
 try:
     page.run()
 except SapoVizError as error:
@@ -44,5 +45,3 @@ except Exception:  # a fault of ours: the log gets the traceback, the reader a s
         _("Something went wrong on our side; the details are in the server's log. Reload the page to go on."),
         icon=":material/error:",
     )
-finally:  # also where a page stops early; after it, because the first figure need not wait for it
-    st.html(Path(__file__).with_name("page.css"))

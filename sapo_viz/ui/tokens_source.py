@@ -14,7 +14,7 @@ import streamlit as st
 
 from sapo_viz.errors import SapoVizError
 from sapo_viz.figures.assets import ASSETS
-from sapo_viz.rollouts.folder import data_dir, inside, list_files, opening
+from sapo_viz.rollouts.folder import VARIABLE, data_dir, inside, list_files, opening
 from sapo_viz.rollouts.formats import FORMATS, OnlyOnePolicy, read_pair
 from sapo_viz.rollouts.read import parsing, read_rollouts
 from sapo_viz.rollouts.schema import Rollouts
@@ -138,8 +138,9 @@ def _file() -> Found:
         st.caption(
             _(
                 "JSON, JSONL, CSV or Parquet, or a file of {frameworks} as it was written. It stays on this server for "
-                "the visit only. What it holds: at the end of the page."
-            ).format(frameworks=frameworks)
+                "the visit only. What it holds: at the end of the page. A larger file opens from a folder that the "
+                "server's owner names in {variable}."
+            ).format(frameworks=frameworks, variable=VARIABLE)
         )
         return None
     return ("file", upload.file_id), lambda: parsing(upload.getvalue(), upload.name)

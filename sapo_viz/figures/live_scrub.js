@@ -48,8 +48,8 @@ class LiveScrub {
       this.place.replaceChildren(...[...this.cards.values()].map((card) => card.node));
     }
     if (this.seen) this.load();
-    const key = JSON.stringify([this.runs.map((run) => [run.id, run.about.title, run.gates?.length, this.looks.get(run.id)]), this.lab.theme(), this.place.clientWidth]);
-    if (key !== this.drawnKey) { this.drawnKey = key; this.draw(); } // a step more changes nothing here
+    const key = JSON.stringify([this.runs.map((run) => [run.id, run.about.title, run.gates?.length, run.events.filter((event) => event.type === "sample").length, this.looks.get(run.id)]), this.lab.theme(), this.place.clientWidth]);
+    if (key !== this.drawnKey) { this.drawnKey = key; this.draw(); } // a step without a snapshot changes nothing here
   }
 
   card(run) {
@@ -60,7 +60,8 @@ class LiveScrub {
     });
     const gate = svg("svg", { class: "scrub-gate", role: "img", "data-testid": "scrub-gate" });
     const head = el("div", { class: "scrub-head" }), facts = el("div", { class: "scrub-facts" }), tokens = el("div", { class: "scrub-tokens", dir: "auto", "data-testid": "scrub-tokens" });
-    return { node: el("div", { class: "scrub-card", "data-run": run.id }, head, heat, gate, facts, tokens), head, heat, gate, facts, tokens };
+    const probes = el("div", { class: "scrub-tokens", dir: "auto", "data-testid": "scrub-probes" });
+    return { node: el("div", { class: "scrub-card", "data-run": run.id }, head, heat, gate, facts, tokens, probes), head, heat, gate, facts, tokens, probes };
   }
 
   // Only what is new, and only while it is in sight.
@@ -151,6 +152,7 @@ class LiveScrub {
     card.facts.textContent = [kept, ...facts].filter(Boolean).join(" · ");
     card.gate.setAttribute("aria-label", `${run.about.title}, ${words.step} ${row.step}: ${words.scrub.alt}. ${card.facts.textContent}`);
     this.drawTokens(run, card.tokens, row);
+    drawProbes(card.probes, probesAt(run, row.step), this.look, words.scrub);
   }
 
   drawHeat(run, canvas, step) {

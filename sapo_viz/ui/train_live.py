@@ -24,8 +24,8 @@ from sapo_viz.ui.words import _
 _KEY = "live"
 SCRIPTS = (
     "plot.js", "svg.js", "strip_scales.js", "live_math.js", "live_view.js", "live_groups.js", "live_traces.js",
-    "live_panels.js", "live_cursor.js", "live_controls.js", "live_legend.js", "live_story.js", "live_scrub.js",
-    "live_table.js", "live.js",
+    "live_panels.js", "live_cursor.js", "live_controls.js", "live_legend.js", "live_story.js", "live_probe.js",
+    "live_scrub.js", "live_table.js", "live.js",
 )  # fmt: skip
 _NOTE = "train-note"  # what an action could not do, to be said on the next run of the page
 
@@ -196,6 +196,10 @@ def _labels() -> dict[str, Any]:
             none=_("No sequence of this snapshot carries a gradient."),
             sequence=_("Sequence"),
             reward=_("reward"),
+            probe=_(
+                "The same answers over training, of the starting policy: the deeper a token, the likelier it is now."
+            ),
+            at_start=_("at the start"),
         ),
         stop_all=_("Stop all"),
         stop=_("Stop"),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 from playwright.sync_api import Page, expect
 
 from sapo_viz.runs.config import RunConfig
+from sapo_viz.runs.events import RunEvent
+from sapo_viz.runs.log import append_event
 from sapo_viz.runs.store import RunStore
 from tests.browser.conftest import eventually
 from tests.browser.test_train_view import Visit, open_page, store, write  # noqa: F401  # a fixture
@@ -56,6 +59,22 @@ def test_a_double_click_goes_back_to_the_whole_of_the_runs_that_are_drawn_now(
     expect(page).not_to_have_url(re.compile("zoom="))
     height = "document.querySelector('.live-plot').layout.yaxis.range"
     assert page.evaluate(height) == [0, 1.02], "the y axis of that panel too"
+
+
+def test_the_same_answers_are_followed_over_the_snapshots(visit: Visit, store: RunStore) -> None:  # noqa: F811
+    """A token is told with its likelihood at the snapshot that is scrubbed to, and the whole answer with both."""
+    run_id = write(store, "probes", RunConfig("sapo", steps=10), [0.5] * 10)
+    answer = {"prompt": "^1+1=", "reward": 1.0, "tokens": ["2", "$"], "start_logprobs": [math.log(0.5), 0.0]}
+    for step, now in ((1, 0.5), (10, 0.9)):
+        told = [answer | {"logprobs": [math.log(now), 0.0]}]
+        append_event(store.folder(run_id), RunEvent("sample", step, {"file": f"step-{step}", "probes": told}))
+    page = open_page(visit, f"runs={run_id}")
+    page.get_by_test_id("scrub").scroll_into_view_if_needed()  # its snapshots are read when it is in sight
+    probes = page.get_by_test_id("scrub-probes")
+    expect(probes).to_contain_text("reward 1, π 0.5 → 0.9")
+    page.get_by_test_id("scrub-slider").press("Home")
+    expect(probes.locator("[data-p]").first).to_have_attribute("data-p", "0.5000")
+    expect(probes).to_contain_text("π 0.5 → 0.5")
 
 
 def plot_box(page: Page) -> dict[str, float]:

@@ -33,6 +33,7 @@ from sapo_viz.models.tasks import TASKS, Task
 from sapo_viz.runs.config import RunConfig
 from sapo_viz.runs.events import RunEvent
 from sapo_viz.runs.past import PastPolicy
+from sapo_viz.runs.snapshot_probes import Probe, probe_rows, take_probe
 from sapo_viz.runs.snapshots import KEPT, token_rows
 from sapo_viz.runs.update import Batch, Diverged, make_optimizer, trainer_logprobs, update
 
@@ -76,6 +77,7 @@ def train(
     optimizer = make_optimizer(config, policy)
     updates_per_step = config.minibatches * config.epochs
     past = PastPolicy(policy, config.staleness, updates_per_step)
+    probe = take_probe(start, task, config.seed, config.temperature)
     done, tokens, seconds = 0, 0, 0.0
     if resume is not None:
         try:
@@ -137,7 +139,7 @@ def train(
         }
         yield RunEvent("step", step, {"metrics": metrics})
         if _due(step, config.snapshot_every, config) or step == 1:
-            yield _sample_event(config, policy, rolled, step)
+            yield _sample_event(config, policy, probe, rolled, step)
         if _due(step, config.checkpoint_every, config) and config.checkpoint_every:
             state = {"model": policy.model.state_dict(), "optimizer": optimizer.state_dict(), "past": past.state()}
             progress = {"step": step, "tokens": tokens, "seconds": seconds}
@@ -234,7 +236,7 @@ def _against_start(config: RunConfig, start: Policy, rolled: _Rolled) -> tuple[f
     return float(kl.k3(log_ratio.clamp(max=LOG_RATIO_LIMIT)).mean()), logprobs if config.kl_coef else None
 
 
-def _sample_event(config: RunConfig, policy: Policy, rolled: _Rolled, step: int) -> RunEvent:
+def _sample_event(config: RunConfig, policy: Policy, probe: Probe | None, rolled: _Rolled, step: int) -> RunEvent:
     """The step's tokens with their log-probs after the update: what the Tokens page opens."""
     keep = torch.arange(min(KEPT, len(rolled.texts)), device=rolled.advantages.device)
     part = rolled.rollout.rows(keep)
@@ -248,7 +250,8 @@ def _sample_event(config: RunConfig, policy: Policy, rolled: _Rolled, step: int)
         "completion": rolled.texts[best],
         "reward": float(rewards[best]),
     }
-    return RunEvent("sample", step, {"sequences": len(rows), **example}, payload=rows)
+    probes = probe_rows(probe, policy) if probe else []
+    return RunEvent("sample", step, {"sequences": len(rows), **example, "probes": probes}, payload=rows)
 
 
 def _due(step: int, every: int, config: RunConfig) -> bool:

@@ -3,7 +3,7 @@
 type        step                      further fields
 start       last step that is done    config, device, parameters, resumed (true when it goes on from a checkpoint)
 step        1, 2, …                   metrics: name -> number, explained in runs.metrics
-sample      the step it belongs to    file, sequences, prompt, completion, reward
+sample      the step it belongs to    file, sequences, prompt, completion, reward, probes
 checkpoint  the step it stands after  file
 failed      last step that is done    message: one sentence
 stopped     last step that is done    –

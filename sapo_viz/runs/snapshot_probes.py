@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-
+from sapo_viz.core.lazy import torch
 from sapo_viz.models.policy import Policy
 from sapo_viz.models.rollout import Rollout, completion_logprobs, decode, sample
 from sapo_viz.models.tasks import Task
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 LONGEST = 64  # tokens of an answer that are told; the events stay small
 _PROMPTS, _EACH = 4, 8  # where the two are looked for
@@ -72,5 +74,5 @@ def probe_rows(probe: Probe, policy: Policy) -> list[dict[str, Any]]:
     return rows
 
 
-def _numbers(logprobs: torch.Tensor) -> list[float]:
+def _numbers(logprobs: Tensor) -> list[float]:
     return [min(round(value, 4), 0.0) for value in logprobs.tolist()]

@@ -31,7 +31,7 @@ def test_a_log_becomes_a_rollout_file(log: str, tmp_path: Path) -> None:
     first = rollouts[0]
     for got, model in ((first.logprobs, "addition-rl"), (first.old_logprobs, "addition-start")):
         alone = score_text(load_policy(model), "^1+1=", "0;$").logprobs
-        assert got.tolist() == pytest.approx(alone, abs=1e-6)  # a batch of four rounds in another order
+        assert got.tolist() == pytest.approx(alone, abs=1e-5)  # a batch of four rounds in another order
     assert first.advantages[0] < 0 < rollouts[1].advantages[0]
     assert not list(tmp_path.glob("*.part"))
 

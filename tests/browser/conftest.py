@@ -11,6 +11,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -138,21 +139,39 @@ def hold(page: Page, thing: Locator) -> tuple[float, float, float, float]:
 Visit = Callable[..., "Page"]
 
 
-@pytest.fixture
-def visit(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Visit]:
-    """visit(path, width=1440, scheme="light", server=…) -> a page that has settled."""
-    contexts: list[BrowserContext] = []
-    watch = Watch()
+@pytest.fixture(scope="session")
+def context_of(browser: Browser) -> Iterator[Callable[[int, str, int], BrowserContext]]:
+    """context_of(width, scheme, place): what it has fetched and compiled once (the app's scripts, plotly.js) it keeps.
 
-    def visit(path: str = "/", *, width: int = 1440, scheme: str = "light", server: Server | None = None) -> Page:
-        server = server or request.getfixturevalue("server")
+    `place` counts the pages that a test opens: a context has one at a time, so that each is in the foreground.
+    """
+
+    @cache
+    def context_of(width: int, scheme: str, place: int) -> BrowserContext:
         context = browser.new_context(
             viewport={"width": width, "height": WIDTHS[width]},
             color_scheme=scheme,  # type: ignore[arg-type]
             accept_downloads=True,
         )
-        contexts.append(context)
         context.set_default_timeout(PATIENCE * 1000)
+        contexts.append(context)
+        return context
+
+    contexts: list[BrowserContext] = []
+    yield context_of
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def visit(context_of: Callable[[int, str, int], BrowserContext], request: pytest.FixtureRequest) -> Iterator[Visit]:
+    """visit(path, width=1440, scheme="light", server=…) -> a page that has settled, of a visitor nobody knows."""
+    watch = Watch()
+
+    def visit(path: str = "/", *, width: int = 1440, scheme: str = "light", server: Server | None = None) -> Page:
+        server = server or request.getfixturevalue("server")
+        context = context_of(width, scheme, len(watch.pages))
+        context.clear_cookies()
         page = context.new_page()
         watch.follow(page)
         page.goto(server.url + path)
@@ -163,5 +182,5 @@ def visit(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Visit]:
     try:
         watch.check()
     finally:
-        for context in contexts:
-            context.close()
+        for page in watch.pages:
+            page.close()

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
+from tests.browser.conftest import eventually
+
 
 @pytest.mark.parametrize(
     ("path", "knob"),
@@ -17,9 +19,12 @@ def test_a_slider_is_in_sight_together_with_the_figure_it_moves(visit: Any, path
     figure = page.locator(".lab-figure, .exh-figure").first
     figure.evaluate("figure => figure.scrollIntoView({ block: 'start' })")
     expect(page.get_by_test_id(knob)).to_be_in_viewport(ratio=1)
-    slider, drawn = page.get_by_test_id(knob).bounding_box(), figure.bounding_box()
-    assert slider is not None and drawn is not None
-    assert slider["y"] - drawn["y"] > 150, "most of the panel above is seen"
+
+    def seen() -> float:
+        """Pixels of the figure above the slider."""
+        return float(page.get_by_test_id(knob).bounding_box()["y"] - figure.bounding_box()["y"])
+
+    eventually(page, seen, lambda pixels: pixels > 150)  # most of the panel above
 
 
 def test_a_finger_on_the_curves_scrolls_the_page(browser: Any, server: Any) -> None:
@@ -27,7 +32,6 @@ def test_a_finger_on_the_curves_scrolls_the_page(browser: Any, server: Any) -> N
     page = context.new_page()
     page.goto(f"{server.url}/curves")
     page.locator(".lab[data-ready=true]").wait_for()
-    fixed = page.evaluate("document.querySelector('.lab-figure')._fullLayout.xaxis.fixedrange")
-    assert fixed is True
+    page.wait_for_function("document.querySelector('.lab-figure')._fullLayout.xaxis.fixedrange === true")
     expect(page.locator(".lab .modebar-btn")).to_have_count(0)  # it would lie on the legend
     context.close()

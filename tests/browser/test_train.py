@@ -80,8 +80,11 @@ def test_the_zoom_survives_new_points_and_reaches_every_panel(training: Page) ->
     page.mouse.up()
     range_of = "(p) => p._fullLayout.xaxis.range.map((v) => v.toFixed(3)).join()"
     ranges = f"[...document.querySelectorAll('.live-panel:not([hidden]) .live-plot')].map({range_of})"
-    in_all = lambda shown: len(set(shown)) == 1 and not shown[0].startswith("0.000")  # noqa: E731
-    zoomed = eventually(page, lambda: page.evaluate(ranges), in_all)
+
+    def one_in_all(shown: list[str]) -> bool:
+        return len(set(shown)) == 1 and not shown[0].startswith("0.000")
+
+    zoomed = eventually(page, lambda: page.evaluate(ranges), one_in_all)
     page.wait_for_function("n => document.querySelector('.live-plot').data[0].x.length > n + 2", arg=points(page))
     assert page.evaluate(ranges) == zoomed
     stop(row)

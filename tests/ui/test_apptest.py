@@ -15,7 +15,7 @@ from scripts.browser import OUR_FAULT
 ROOT = Path(__file__).parents[2]
 SHELL = ROOT / "sapo_viz" / "ui" / "shell.py"
 NAMES = sorted(page.stem for page in (ROOT / "pages").glob("*.py"))
-SECONDS = 60  # the first page that needs torch imports it
+SECONDS = 120  # the first page that needs torch imports it
 
 
 @pytest.fixture(autouse=True)

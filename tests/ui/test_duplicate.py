@@ -33,7 +33,7 @@ def test_the_link_of_a_run_starts_it_again(config: RunConfig, tmp_path: Path, mo
     original = RunStore().create(config)
     path, _, query = form_link(config, original).partition("?")
     assert path == "train"
-    app = AppTest.from_file(str(SHELL), default_timeout=30).run()
+    app = AppTest.from_file(str(SHELL), default_timeout=120).run()
     for key, value in parse_qsl(query):
         app.query_params[key] = value
     app.switch_page("../../pages/train.py").run()

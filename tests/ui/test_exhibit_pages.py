@@ -19,7 +19,7 @@ NAMES = ["outlier", "coherence", "asymmetry"]
 
 
 def open_page(name: str, **query: str) -> AppTest:
-    app = AppTest.from_file(str(SHELL), default_timeout=60).run()
+    app = AppTest.from_file(str(SHELL), default_timeout=120).run()
     for key, value in query.items():
         app.query_params[key] = value
     return app.switch_page(f"../../pages/{name}.py").run()
@@ -78,7 +78,7 @@ def test_every_case_has_its_words_and_every_word_its_case(words: dict, cases: li
 def test_an_exhibit_imports_neither_torch_nor_pandas(name: str) -> None:
     code = (
         "import sys; from streamlit.testing.v1 import AppTest\n"
-        f"app = AppTest.from_file({str(SHELL)!r}, default_timeout=60).run()\n"
+        f"app = AppTest.from_file({str(SHELL)!r}, default_timeout=120).run()\n"
         f"app.switch_page('../../pages/{name}.py').run()\n"
         "print(*sorted({'torch', 'transformers', 'pandas', 'pyarrow'} & set(sys.modules)))"
     )

@@ -25,7 +25,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunStore:
 
 
 def open_tokens(**query: str) -> AppTest:
-    app = AppTest.from_file(str(SHELL), default_timeout=60).run()
+    app = AppTest.from_file(str(SHELL), default_timeout=120).run()
     for key, value in query.items():
         app.query_params[key] = value
     app.switch_page("../../pages/tokens.py")
@@ -99,7 +99,7 @@ def test_names_and_prompts_are_not_taken_for_markdown() -> None:
 
 def scored(app: AppTest) -> AppTest:
     """Scoring is done by another process; a browser looks twice a second, this as often as it takes."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while any(button.label == "Cancel" for button in app.button) and time.monotonic() < deadline:
         time.sleep(0.2)
         app.run()

@@ -39,7 +39,7 @@ def launched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[RunConfig]
 
 
 def open_page(**query: str) -> AppTest:
-    app = AppTest.from_file(str(SHELL), default_timeout=30).run()
+    app = AppTest.from_file(str(SHELL), default_timeout=120).run()
     for key, value in query.items():
         app.query_params[key] = value
     return app.switch_page("../../pages/train.py").run()
@@ -176,7 +176,7 @@ def test_the_page_does_not_import_torch() -> None:
     """The worker trains; the server needs no second or third of a gigabyte for showing it."""
     code = (
         "import sys; from streamlit.testing.v1 import AppTest\n"
-        f"app = AppTest.from_file({str(SHELL)!r}, default_timeout=30).run()\n"
+        f"app = AppTest.from_file({str(SHELL)!r}, default_timeout=120).run()\n"
         "app.switch_page('../../pages/train.py').run()\n"
         "assert app.title[0].value.startswith('Which'), app.title\n"
         "print(*sorted({'torch', 'transformers'} & set(sys.modules)))"

@@ -126,4 +126,5 @@ def _rounded(number: float) -> str:
 
 def _joined(clauses: list[str]) -> str:
     text = "; ".join(clauses)
-    return text[0].upper() + text[1:] + "."
+    first = text[0].upper() if text[0].isascii() else text[0]  # τ₋ is a symbol, not a word
+    return first + text[1:] + "."

@@ -2,8 +2,8 @@
 
 torch hands float32 products to MKL, which takes its AVX-512 kernels on Intel's processors only; on others oneDNN,
 which torch brings as well, is twice as fast on products of this size (default run, AMD EPYC, one thread, 2026-11-25:
-2,595 completions a second in place of 2,191, medians of 3 seeds in turns). The choice follows from the processor: on one
-machine a seed gives the same run again. None of these has a gradient.
+2,595 completions a second in place of 2,191, medians of 3 seeds in turns). The choice follows from the processor: on
+one machine a seed gives the same run again. None of these has a gradient.
 """
 
 from __future__ import annotations

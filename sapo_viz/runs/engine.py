@@ -40,7 +40,7 @@ from sapo_viz.runs.update import Batch, Diverged, make_optimizer, trainer_logpro
 if TYPE_CHECKING:
     from torch import Tensor
 
-_KL_SAMPLES = 16  # sequences, at most, on which KL to the start is measured: all of them would cost a fifth of the step
+_KL_SAMPLES = 32  # sequences, at most, on which KL to the start is measured: all of them would cost a fifth of the step
 
 Never: Callable[[], bool] = lambda: False  # noqa: E731
 

@@ -21,7 +21,7 @@ RUN_METRICS: dict[str, Metric] = {
         METRICS["kl_old"],
         Metric(
             "kl_start", "KL to start",
-            "mean(r − 1 − log r), r = π_start/π_old, from up to 16 sequences, or all with a KL penalty",
+            "mean(r − 1 − log r), r = π_start/π_old, from up to 32 sequences, or all with a KL penalty",
             "rises slowly; below 1 nat per token", {"TRL": "`kl`, where β > 0", "ms-swift": "`kl`, where β > 0"},
         ),
         Metric(

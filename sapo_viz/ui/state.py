@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from sapo_viz.core.knobs import Knob
 from sapo_viz.core.objective import CATALOG
@@ -31,22 +32,35 @@ def url_choice(key: str, options: Iterable[str], usual: str | list[str]) -> None
     """Tie the choice widget `key` to the address; call it just before the widget, and give that no default.
 
     A list as `usual` means that several may be chosen. Names in the address that are not options are left
-    out. The address wins when it has changed (a link, the back button), the widget otherwise.
+    out. The address wins when it has changed (a link, the back button), the widget otherwise. What was chosen
+    in a widget of this key on another page is taken over, as far as it is an option here.
     """
     known = list(options)
     many = isinstance(usual, list)
     text = st.query_params.get(key)
-    seen = f"{key}@url"
+    seen, page = f"{key}@url", f"{key}@page"
+    here = _page()
     if key not in st.session_state or text != st.session_state.get(seen):
         named = [name for name in (text or "").split(",") if name in known]
         st.session_state[key] = usual if text is None else (named if many else (named or [usual])[0])
     else:
         chosen = st.session_state[key]
+        if st.session_state.get(page) != here:  # to Streamlit this page's widget is another one, and empty
+            fitting = [name for name in (chosen if many else [chosen]) if name in known]
+            chosen = (fitting or usual) if many else (fitting or [usual])[0]
+            st.session_state[key] = chosen
         if chosen == usual:
             st.query_params.pop(key, None)
         else:
             st.query_params[key] = ",".join(chosen) if many else str(chosen)
     st.session_state[seen] = st.query_params.get(key)
+    st.session_state[page] = here
+
+
+def _page() -> str:
+    """What tells the page that runs from the others."""
+    context = get_script_run_ctx()
+    return context.page_script_hash if context else ""
 
 
 def read_values(names: list[str]) -> dict[str, Any]:

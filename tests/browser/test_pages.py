@@ -73,6 +73,17 @@ def test_the_menu_leads_to_every_page(visit: Visit) -> None:
         settle(page)
 
 
+def test_the_objectives_chosen_on_one_page_are_those_of_the_next(visit: Visit) -> None:
+    """To Streamlit a widget of the same key on another page is another widget, and begins empty."""
+    page = visit("/tokens")
+    page.get_by_role("link", name="Curves", exact=True).first.click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("What does an objective do to a token?")
+    settle(page)
+    expect(page).to_have_url(re.compile("objectives=sapo%2Cgrpo%2Cgspo"))
+    expect(page.get_by_text("Choose at least one objective")).to_have_count(0)
+    expect(page.locator(".lab legend", has_text="GSPO")).to_have_count(1)
+
+
 def test_an_address_that_is_no_page_says_so_and_shows_home(visit: Visit) -> None:
     page = visit("/no-such-page")
     expect(page.get_by_text("Page not found").first).to_be_visible()

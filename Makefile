@@ -18,9 +18,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-# Two tests at a time; those of one file stay together, since they share servers, models and browsers.
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
-
 # The first of these that is Python 3.11 or newer makes the environment; `make PYTHON=…` chooses another.
 PYTHONS := $(or $(PYTHON),python3.11 python3 python3.12 python3.13 python3.14 python)
 
@@ -34,13 +31,13 @@ app: $(VENV)/.app-ready
 	@$(BIN)/python -m streamlit run app.py --server.address $(HOST) --server.port $(PORT)
 
 test: $(VENV)/.dev-ready
-	@$(PYTEST) $(ARGS)
+	@$(BIN)/python -m pytest $(ARGS)
 
 check: $(VENV)/.dev-ready
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(PYTEST) $(ARGS)
+	$(BIN)/python -m pytest $(ARGS)
 
 format: $(VENV)/.dev-ready
 	$(BIN)/ruff format .

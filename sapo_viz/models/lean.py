@@ -63,7 +63,7 @@ class Prepared:
 
 
 def covers(model: Any, tokens: int) -> bool:
-    """Whether `logits` computes this model on so many tokens a sequence, none of them padding."""
+    """Whether `continued` computes this model on so many tokens a sequence, none of them padding."""
     config = model.config
     return (
         type(model).__name__ in ("Qwen3ForCausalLM", "Qwen3MoeForCausalLM")
@@ -91,23 +91,19 @@ def _matrices(model: Any) -> Iterator[Any]:
             yield from (layer.mlp.gate_proj, layer.mlp.up_proj, layer.mlp.down_proj)
 
 
-def logits(model: Any, ids: Tensor, *, keep: int) -> Tensor:
-    """Logits after the last `keep` of `ids`. [B, n] -> [B, keep, V]"""
-    ready, part = prepare(model, ids.shape[1]), Part(len(ids), ids.shape[1], keep)
-    return through(ready, ids.flatten(), (part,))[0].view(len(ids), keep, -1)
-
-
 def continued(model: Any, prompts: Tensor, ids: Tensor) -> Tensor:
     """Logits after each sequence's prompt and after each of its `ids`. [B, P], [B, n] -> [B, n + 1, V]
 
     Equal prompts are computed once. A mixture's routers want to see each sequence whole.
     """
     (batch, n), length = ids.shape, prompts.shape[1]
-    if n == 0 or any(not hasattr(layer.mlp, "gate_proj") for layer in model.model.layers):
-        return logits(model, torch.cat([prompts, ids], 1), keep=n + 1)
+    ready = prepare(model, length + n)
+    if n == 0 or not ready.dense:
+        whole = torch.cat([prompts, ids], 1)
+        return through(ready, whole.flatten(), (Part(batch, length + n, n + 1),))[0].view(batch, n + 1, -1)
     once, which = prompts.unique(dim=0, return_inverse=True)
     parts = Part(len(once), length, 1), Part(batch, n, n, length, which)
-    first, rest = through(prepare(model, length + n), torch.cat([once.flatten(), ids.flatten()]), parts)
+    first, rest = through(ready, torch.cat([once.flatten(), ids.flatten()]), parts)
     return torch.cat([first.index_select(0, which)[:, None], rest.view(batch, n, -1)], 1)
 
 

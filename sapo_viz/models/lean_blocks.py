@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sapo_viz.core.lazy import torch
@@ -56,13 +57,13 @@ class Attended(NamedTuple):
 
 def norm(x: Tensor, eps: float) -> Tensor:
     """n = x·ρ with ρ = 1/√(mean x² + ε), over the features. [C, N] -> [C, N]"""
-    normed: Tensor = _functions()[0].apply(x, eps)
+    normed: Tensor = _functions().norm.apply(x, eps)
     return normed
 
 
 def logits(x: Tensor, head: Tensor, eps: float) -> Tensor:
     """(W·Norm x)ᵀ. [C, N], [V, C] -> [N, V]"""
-    rows: Tensor = _functions()[3].apply(x, head, eps).T
+    rows: Tensor = _functions().logits.apply(x, head, eps).T
     return rows
 
 
@@ -78,13 +79,13 @@ def attention(x: Tensor, qkv: Tensor, turn: Tensor, out: Tensor, heads: Heads) -
     Returns:
         [C, N], or the kept tokens' columns in the last layer; 2 × [H_kv, B, D, S]
     """
-    attended: tuple[Tensor, Tensor, Tensor] = _functions()[1].apply(x, qkv, turn, out, heads)
+    attended: tuple[Tensor, Tensor, Tensor] = _functions().attention.apply(x, qkv, turn, out, heads)
     return attended
 
 
 def mlp(x: Tensor, gate_up: Tensor, down: Tensor, eps: float) -> Tensor:
     """x + W_down·(silu(W_gate·n) ⊙ W_up·n) with n = Norm x. [C, N], [2·M, C] (gate over up), [C, M] -> [C, N]"""
-    added: Tensor = _functions()[2].apply(x, gate_up, down, eps)
+    added: Tensor = _functions().mlp.apply(x, gate_up, down, eps)
     return added
 
 
@@ -167,7 +168,8 @@ def _attend_backward(gradient: Tensor, done: list[Attended], heads: Heads, turne
     at = sum(part.batch * (part.keep if heads.last else part.n) for part in heads.parts)
     begin = sum(part.batch * part.n for part in heads.parts)
     from_next: tuple[Tensor, Tensor] | None = None  # of this part's keys and values, by the one that goes on with it
-    for part, of in zip(reversed(heads.parts), reversed(done), strict=True):
+    for place in reversed(range(len(done))):
+        part, of = heads.parts[place], done[place]
         batch, n, rows = part.batch, part.n, part.keep if heads.last else part.n
         at, begin = at - batch * rows, begin - batch * n
         g = gradient[:, at : at + batch * rows].view(keys, groups, dim, batch, rows)
@@ -183,7 +185,7 @@ def _attend_backward(gradient: Tensor, done: list[Attended], heads: Heads, turne
         from_next = None
         if part.after is not None:
             before = for_k.shape[3] - n
-            parents = heads.parts[heads.parts.index(part) - 1].batch
+            parents = heads.parts[place - 1].batch
             from_next = tuple(  # type: ignore[assignment]
                 each.new_zeros(keys, parents, dim, before).index_add_(1, part.after, each[..., :before])
                 for each in (for_k, for_v)
@@ -197,8 +199,8 @@ def _attend_backward(gradient: Tensor, done: list[Attended], heads: Heads, turne
 
 
 @cache
-def _functions() -> tuple[Any, Any, Any, Any]:
-    """Norm, attention, MLP and logits; made on first use, because torch is imported late."""
+def _functions() -> SimpleNamespace:
+    """Made on first use, because torch is imported late."""
 
     class Norm(torch.autograd.Function):
         @staticmethod
@@ -300,4 +302,4 @@ def _functions() -> tuple[Any, Any, Any, Any]:
             for_x = _norm_backward(product(head.T, gradients[0]), normed, scale)
             return for_x, product(gradients[0], normed.T), None
 
-    return Norm, Attention, Mlp, Logits
+    return SimpleNamespace(norm=Norm, attention=Attention, mlp=Mlp, logits=Logits)

@@ -99,20 +99,13 @@ def _sample(
     generator: torch.Generator | None,
     should_stop: Callable[[], bool],
 ) -> Rollout | None:
-    from transformers import DynamicCache
-
     prompt_ids, prompt_mask = _pad_left(policy, [policy.encode(prompt, start=True) for prompt in prompts])
     ends = torch.tensor(end_ids(policy), device=policy.device)
     longest = prompt_ids.shape[1] + max_length
-    cache: Any = DynamicCache(config=policy.model.config)
-    if prompt_mask is None and lean.covers(policy.model, longest):
-        cache = LeanCache(policy.model, longest)
+    is_lean = prompt_mask is None and lean.covers(policy.model, longest)
+    cache = LeanCache(policy.model, longest) if is_lean else _LibraryCache(policy, prompt_mask)
     with recorded(policy.model) as used:
-        if isinstance(cache, LeanCache):
-            logits = cache.read(prompt_ids, completions)
-        else:
-            logits = _forward(policy, prompt_ids, prompt_mask, cache).repeat_interleave(completions, 0)
-            cache.batch_repeat_interleave(completions)
+        logits = cache.read(prompt_ids, completions)
         routes = [stacked(used, len(prompts))]
         prompt_ids = prompt_ids.repeat_interleave(completions, 0)
         if prompt_mask is not None:
@@ -120,7 +113,6 @@ def _sample(
         if routes[0] is not None:
             routes[0] = routes[0].repeat_interleave(completions, 0)
 
-        seen = prompt_mask
         going = torch.ones(len(prompt_ids), dtype=torch.bool, device=prompt_ids.device)
         ids, masks, logprobs, entropies = [], [], [], []
         for position in range(max_length):
@@ -139,11 +131,8 @@ def _sample(
             going = going & ~torch.isin(token, ends)
             if position + 1 == max_length or not bool(going.any()):
                 break
-            if seen is not None:
-                seen = torch.cat([seen, torch.ones_like(seen[:, :1])], 1)
             used.clear()
-            lean_step = isinstance(cache, LeanCache)
-            logits = cache.step(token) if lean_step else _forward(policy, token[:, None], seen, cache)
+            logits = cache.step(token)
             routes.append(stacked(used, len(token)))
 
     mask = torch.stack(masks, 1)
@@ -217,13 +206,37 @@ def decode(policy: Policy, rollout: Rollout) -> list[str]:
     return policy.tokenizer.batch_decode(sequences, clean_up_tokenization_spaces=False)
 
 
-def _forward(policy: Policy, ids: Tensor, mask: Tensor | None, cache: Any) -> Tensor:
-    """Logits after the last of `ids`, which are added to the cache. [B, n] -> [B, V]"""
-    arguments = {}
-    if mask is not None:
-        arguments = {"attention_mask": mask, "position_ids": _positions(mask)[:, -ids.shape[1] :]}
-    out = policy.model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1, **arguments)
-    return out.logits[:, -1]
+class _LibraryCache:
+    """The library's model and cache, used as a `LeanCache` is: for all that a lean pass does not cover."""
+
+    def __init__(self, policy: Policy, prompt_mask: Tensor | None) -> None:
+        from transformers import DynamicCache
+
+        self.model, self.mask = policy.model, prompt_mask
+        self.cache = DynamicCache(config=policy.model.config)
+
+    def read(self, prompts: Tensor, times: int) -> Tensor:
+        """Logits after each prompt, which from here on stands `times` times, side by side. [U, P] -> [U·times, V]"""
+        logits = self._forward(prompts)
+        self.cache.batch_repeat_interleave(times)
+        if self.mask is not None:
+            self.mask = self.mask.repeat_interleave(times, 0)
+        return logits.repeat_interleave(times, 0)
+
+    def step(self, tokens: Tensor) -> Tensor:
+        """Logits after one more token of each sequence. [B] -> [B, V]"""
+        if self.mask is not None:
+            self.mask = torch.cat([self.mask, torch.ones_like(self.mask[:, :1])], 1)
+        return self._forward(tokens[:, None])
+
+    def _forward(self, ids: Tensor) -> Tensor:
+        """Logits after the last of `ids`, which are added to the cache. [B, n] -> [B, V]"""
+        arguments = {}
+        if self.mask is not None:
+            arguments = {"attention_mask": self.mask, "position_ids": _positions(self.mask)[:, -ids.shape[1] :]}
+        out = self.model(input_ids=ids, past_key_values=self.cache, use_cache=True, logits_to_keep=1, **arguments)
+        logits: Tensor = out.logits[:, -1]
+        return logits
 
 
 def _positions(mask: Tensor) -> Tensor:

@@ -10,7 +10,8 @@ from sapo_viz.models.lean_cache import LeanCache
 from sapo_viz.models.policy import Policy, load_policy, new_policy
 from sapo_viz.models.tasks import CHAIN
 
-IDS = torch.randint(1, 17, (6, 40), generator=torch.Generator().manual_seed(0))
+DISTINCT = torch.randint(1, 17, (6, 40), generator=torch.Generator().manual_seed(0))
+IDS = DISTINCT.clone()
 IDS[[1, 4], :9] = IDS[0, :9]
 
 
@@ -38,15 +39,12 @@ def gradients(policy: Policy, logits: torch.Tensor) -> dict[str, torch.Tensor]:
     return {name: p.grad.clone() for name, p in policy.model.named_parameters() if p.grad is not None}
 
 
-@pytest.mark.parametrize("prompt", ["each read", "shared ones read once"])
-def test_logits_and_gradients_are_the_librarys(policy: Policy, products: None, prompt: str) -> None:
-    """Of 6 sequences of 9 + 31 tokens, of which three have one prompt."""
+@pytest.mark.parametrize("ids", [IDS, DISTINCT], ids=["three of one prompt", "a prompt each"])
+def test_logits_and_gradients_are_the_librarys(policy: Policy, products: None, ids: torch.Tensor) -> None:
+    """Of 6 sequences of 9 + 31 tokens."""
     assert lean.covers(policy.model, 40)
-    theirs = policy.model(IDS, logits_to_keep=32).logits
-    if prompt == "each read":
-        own = lean.logits(policy.model, IDS, keep=32)
-    else:
-        own = lean.continued(policy.model, IDS[:, :9], IDS[:, 9:])
+    theirs = policy.model(ids, logits_to_keep=32).logits
+    own = lean.continued(policy.model, ids[:, :9], ids[:, 9:])
     torch.testing.assert_close(own, theirs, atol=1e-4, rtol=0)
     ours, library = gradients(policy, own), gradients(policy, theirs)
     assert ours.keys() == library.keys()

@@ -24,7 +24,7 @@ function firstPaint(host, layout, traces, theme, width) {
       d += `${pen}${(x(trace.x[i]) - x.from).toFixed(1)},${Math.max(-1e4, Math.min(1e4, y(trace.y[i]) - y.to)).toFixed(1)}`;
       pen = "L";
     }
-    inside.append(svg("path", { d, class: "first-line", fill: trace.fillcolor || "none", stroke: trace.line.color, "stroke-width": trace.line.width, "stroke-dasharray": DASHES[trace.line.dash] }));
+    inside.append(svg("path", { d, class: "first-line", fill: trace.fillcolor || "none", stroke: trace.line.color, "stroke-width": trace.line.width, "stroke-dasharray": svgDash(trace.line.dash) }));
     panel.append(inside);
   });
   for (const note of layout.annotations || []) {
@@ -32,14 +32,12 @@ function firstPaint(host, layout, traces, theme, width) {
   }
   let at = l + 5;
   for (const trace of traces.filter((one) => one.showlegend)) {
-    picture.append(svg("line", { x1: at, x2: at + 40, y1: 15, y2: 15, stroke: trace.line.color, "stroke-width": 2, "stroke-dasharray": DASHES[trace.line.dash] }));
+    picture.append(svg("line", { x1: at, x2: at + 40, y1: 15, y2: 15, stroke: trace.line.color, "stroke-width": 2, "stroke-dasharray": svgDash(trace.line.dash) }));
     picture.append(label(at + 45, 19, trace.name));
     at += 60 + 7 * trace.name.length;
   }
   host.replaceChildren(picture);
 }
-
-const DASHES = { solid: null, dash: "9 9", dashdot: "9 3 3 3", dot: "3 3", longdash: "12 6", longdashdot: "12 4 3 4" };
 
 function emptyPanel(key, x, y, xaxis, theme) {
   const panel = svg("g", { "data-panel": key }), grid = { stroke: theme.grid };

@@ -45,9 +45,8 @@ class LiveLegend {
   }
 }
 
-// The line of a run as it is drawn: its colour and its dashes, which Plotly makes as long as these for its names.
+// The line of a run as it is drawn: its colour and its dashes.
 const SWATCH = { width: 36, height: 10, line: 2.5 };
-const DASHED = { solid: [], dot: [1, 1], dash: [3, 3], dashdot: [3, 1, 1, 1], longdash: [5, 5], longdashdot: [5, 2, 2, 2] };
 
 function swatch(look) {
   const { width, height, line } = SWATCH;
@@ -61,6 +60,5 @@ function paintSwatch(picture, { color, dash }) {
   const key = `${color} ${dash}`;
   if (picture.look === key) return;
   picture.look = key;
-  const lengths = DASHED[dash]?.map((part) => part * SWATCH.line) ?? dash.split(",").map(parseFloat);
-  put(picture.firstChild, { stroke: color, "stroke-dasharray": lengths.length ? lengths.join(" ") : "none" });
+  put(picture.firstChild, { stroke: color, "stroke-dasharray": svgDash(dash) });
 }

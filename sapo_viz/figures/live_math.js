@@ -82,10 +82,3 @@ function collapseOf(steps, last, { rule, finite, told }) {
 function nearestOf(numbers, wanted) {
   return numbers.reduce((best, value) => (best === undefined || Math.abs(value - wanted) < Math.abs(best - wanted) ? value : best), undefined);
 }
-
-// #rrggbb, a share of the way to another colour (any CSS form that names numbers).
-function mixed(from, to, share) {
-  const parse = (text) => (/^#/.test(text) ? [1, 3, 5].map((i) => parseInt(text.slice(i, i + 2), 16)) : (text.match(/[\d.]+/g) ?? [128, 128, 128]).slice(0, 3).map(Number));
-  const [a, b] = [parse(from), parse(to)];
-  return "#" + a.map((v, i) => Math.round(v + (b[i] - v) * share).toString(16).padStart(2, "0")).join("");
-}

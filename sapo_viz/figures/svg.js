@@ -113,10 +113,9 @@ function linePath(points) {
   return d || "M0,0";
 }
 
-function svgDash(dash) {
-  if (dash === "solid") return null;
-  return { dash: "7 4", dot: "2 3", longdash: "12 5", longdashdot: "12 4 2 4" }[dash] ?? "8 3 2 3";
-}
+// As Plotly draws the line styles that have a name, up to 3 px wide; others are lengths already.
+const DASHES = { solid: null, dot: "3 3", dash: "9 9", dashdot: "9 3 3 3", longdash: "15 15", longdashdot: "15 6 3 6" };
+function svgDash(dash) { return dash in DASHES ? DASHES[dash] : dash.replaceAll("px", "").replaceAll(",", " "); }
 
 // Hundreds of points as one path: round ends make dots of empty strokes, short strokes make crosses.
 function dotsPath(points) { return points.map(([x, y]) => `M${x.toFixed(1)},${y.toFixed(1)}h0`).join("") || "M0,0"; }

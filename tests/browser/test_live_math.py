@@ -48,8 +48,7 @@ def test_only_names_with_more_than_one_value_differ(math_page: Page) -> None:
     assert math_page.evaluate("(s) => differingNames(s)", settings) == ["lr"]
 
 
-def test_colours_are_mixed_evenly(math_page: Page) -> None:
-    assert math_page.evaluate("mixed('#000000', 'rgb(255, 255, 255)', 0.4)") == "#666666"
+def test_the_nearest_of_several_numbers_is_found(math_page: Page) -> None:
     assert math_page.evaluate("nearestOf([1, 10, 20], 14)") == 10
 
 

@@ -1,5 +1,5 @@
 // The same answers over training: two of the starting policy's, scored again at every snapshot. A token is as deep as
-// it is likely now; under it, what has become of it since the start.
+// it is likely now; behind the answer stands what has become of it since the start.
 
 function probesAt(run, step) {
   const told = run.events.filter((event) => event.type === "sample" && event.probes);
@@ -7,7 +7,7 @@ function probesAt(run, step) {
   return told.find((event) => event.step === near)?.probes ?? [];
 }
 
-// The share of itself that an answer has kept or gained: exp of the sum of its log-probs.
+// π of a whole answer.
 function likelihood(logprobs) { return Math.exp(logprobs.reduce((sum, value) => sum + value, 0)); }
 
 function drawProbes(place, probes, look, words) {

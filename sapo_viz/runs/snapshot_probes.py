@@ -19,7 +19,6 @@ from sapo_viz.models.tasks import Task
 if TYPE_CHECKING:
     from torch import Tensor
 
-LONGEST = 64  # tokens of an answer that are told; the events stay small
 _PROMPTS, _EACH = 4, 8  # where the two are looked for
 _SEED = "probe"
 
@@ -61,7 +60,7 @@ def probe_rows(probe: Probe, policy: Policy) -> list[dict[str, Any]]:
         now = completion_logprobs(policy, probe.rows, temperature=probe.temperature)
     rows = []
     for index, length in enumerate(probe.rows.mask.sum(1).tolist()):
-        cut = slice(0, min(int(length), LONGEST))
+        cut = slice(0, int(length))
         rows.append(
             {
                 "prompt": probe.prompts[index],

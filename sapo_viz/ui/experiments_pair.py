@@ -19,8 +19,10 @@ from sapo_viz.ui.words import _
 
 def side_by_side(preset: Preset, pair: SideBySide = SAME_CLIP) -> None:
     """Under each of the two presets: both, if both are measured."""
+    if preset.name not in pair.presets:
+        return
     shown = {name: _of(name, pair) for name in pair.presets}
-    if preset.name not in pair.presets or not all(shown.values()):
+    if not all(shown.values()):
         return
     st.subheader(_(pair.title))
     st.markdown(_(pair.text))

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from sapo_viz.errors import RolloutError
-from sapo_viz.rollouts.formats.base import IDS_ONLY, placeholders
+from sapo_viz.rollouts.formats.base import IDS_ONLY, is_placeholder, placeholders
 from sapo_viz.rollouts.schema import Rollouts
 from sapo_viz.rollouts.vocabulary import Tokens
-
-_PLACEHOLDER = re.compile(r"⟨\d+⟩")
 
 
 def shows_ids(rollouts: Rollouts) -> bool:
     """Whether the tokens are shown as ⟨id⟩ for want of texts."""
-    return rollouts.token_ids is not None and all(map(_PLACEHOLDER.fullmatch, rollouts.tokens.vocabulary))
+    return rollouts.token_ids is not None and all(map(is_placeholder, rollouts.tokens.vocabulary))
 
 
 def decoded(rollouts: Rollouts, name: str, root: Path | None = None) -> Rollouts:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from huggingface_hub.utils import filter_repo_objects
 
 from sapo_viz.cli import main
 from sapo_viz.errors import ModelError, RolloutError
@@ -89,7 +90,11 @@ def test_of_a_hub_model_only_the_tokenizer_is_fetched(folder: Path, monkeypatch:
     monkeypatch.setattr("huggingface_hub.snapshot_download", fetch)
     found = tokens_of._here(Located("a/b", "", "hub:a/b@123", 1))
     assert (found.folder, asked["name"], asked["revision"]) == (str(folder), "a/b", "123")
-    assert not any("safetensors" in pattern or pattern == "*" for pattern in asked["allow_patterns"])  # type: ignore
+    ours = ["tokenizer.json", "tokenizer_config.json", "spiece.model", "vocab.txt", "merges.txt", "config.json"]
+    others = ["model.safetensors", "model-00001-of-00002.safetensors", "pytorch_model.bin", "consolidated.00.pth"]
+    others += ["tf_model.h5", "README.md", "modeling_own.py", "onnx/tokenizer.json"]
+    patterns = {name: asked[name] for name in ("allow_patterns", "ignore_patterns")}
+    assert list(filter_repo_objects([*ours, *others], **patterns)) == ours  # type: ignore[arg-type]
 
 
 def test_the_command_decodes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -180,6 +180,11 @@ def placeholders(ids: np.ndarray) -> list[str]:
     return [f"⟨{number}⟩" for number in ids.tolist()]
 
 
+def is_placeholder(token: str) -> bool:
+    """Whether it is one of these."""
+    return token.startswith("⟨") and token.endswith("⟩") and token[1:-1].isdecimal()
+
+
 IDS_ONLY = "The file holds token ids and no texts, so a token is shown as ⟨id⟩."
 BEFORE_UPDATE = (
     "The trainer's log-probs are those before the update, so the ratio is trainer against sampler: "

@@ -10,7 +10,7 @@ import statistics
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from sapo_viz.runs.experiment_design import Preset
+from sapo_viz.runs.experiment_design import Preset, first_seeds
 from sapo_viz.runs.groups import group_key
 from sapo_viz.runs.records import Key, Record
 from sapo_viz.runs.stats import fisher, mean_interval
@@ -82,9 +82,9 @@ class Result:
 
 
 def keys_of(preset: Preset, seeds: int, switches: Collection[str] = ()) -> dict[tuple[str, int], Key]:
-    """(arm, seed) -> the key of its run."""
-    configs = preset.configs(seeds, switches)
-    return {place: (group_key(config), config.seed) for place, config in configs.items()}
+    """(arm, seed) -> the key of its run: the arm's, which no seed changes, with the seed."""
+    arms = {arm: group_key(config) for (arm, _), config in preset.configs(1, switches).items()}
+    return {(arm, seed): (key, seed) for seed in first_seeds(seeds) for arm, key in arms.items()}
 
 
 def analyse(preset: Preset, seeds: int, records: Mapping[Key, Record], switches: Collection[str] = ()) -> Result:
@@ -93,9 +93,9 @@ def analyse(preset: Preset, seeds: int, records: Mapping[Key, Record], switches:
     With switches, an arm that they change is compared with itself as well, if the runs without them are among the
     records.
     """
-    configs = preset.configs(seeds, switches)
-    found = {place: records.get(key) for place, key in keys_of(preset, seeds, switches).items()}
-    plain = keys_of(preset, seeds)
+    configs = preset.configs(1, switches)
+    keys, plain = keys_of(preset, seeds, switches), keys_of(preset, seeds)
+    found = {place: records.get(key) for place, key in keys.items()}
     before = {place: records.get(key) for place, key in plain.items()}
     arms = []
     for arm in preset.arms:
@@ -103,7 +103,7 @@ def analyse(preset: Preset, seeds: int, records: Mapping[Key, Record], switches:
         label = f"{arm.label} ({', '.join(changed)})" if changed else arm.label
         objective = configs[arm.name, 0].objective
         result = _arm(arm.name, label, objective, found)
-        if plain[arm.name, 0] != (group_key(configs[arm.name, 0]), 0):
+        if plain[arm.name, 0] != keys[arm.name, 0]:
             change = _difference(result, _arm(arm.name, arm.label, objective, before))
             result = replace(result, change=change if change.n else None)
         arms.append(result)
@@ -112,7 +112,7 @@ def analyse(preset: Preset, seeds: int, records: Mapping[Key, Record], switches:
     return Result(
         arms=tuple(arms),
         differences=tuple(_difference(by_name[first], by_name[second]) for first, second in preset.pairs),
-        wanted=len(set(keys_of(preset, seeds, switches).values())),
+        wanted=len(set(keys.values())),
         done=sum(record.counts for record in there),
         live=sum(record.state == "live" for record in there),
         failed=tuple(record.message for record in there if record.state == "failed"),

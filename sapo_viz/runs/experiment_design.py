@@ -13,6 +13,17 @@ MOST_SEEDS = 24
 Settings = Mapping[str, Any]  # of RunConfig, `objective` and `knobs` included
 
 
+def first_seeds(seeds: int) -> range:
+    """0, 1, …; an experiment takes these.
+
+    Raises:
+        RunError: none, or too many.
+    """
+    if not 1 <= seeds <= MOST_SEEDS:
+        raise RunError(f"seeds is {seeds}; it takes whole numbers from 1 to {MOST_SEEDS}.")
+    return range(seeds)
+
+
 @dataclass(frozen=True)
 class Arm:
     name: str
@@ -97,9 +108,9 @@ class Preset:
 
     def configs(self, seeds: int, switches: Collection[str] = ()) -> dict[tuple[str, int], RunConfig]:
         """(arm, seed) -> its run, all arms of one seed before the next: whoever stops early has whole seeds."""
-        if not 1 <= seeds <= MOST_SEEDS:
-            raise RunError(f"seeds is {seeds}; it takes whole numbers from 1 to {MOST_SEEDS}.")
-        return {(arm.name, seed): self.config(arm.name, seed, switches) for seed in range(seeds) for arm in self.arms}
+        return {
+            (arm.name, seed): self.config(arm.name, seed, switches) for seed in first_seeds(seeds) for arm in self.arms
+        }
 
     def opened(self, names: Collection[str]) -> Preset:
         """What these switches do to the arms that they name, as a preset: each such arm, and it with the switch."""

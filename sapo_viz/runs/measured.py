@@ -53,10 +53,8 @@ def from_json(text: str) -> Measured:
 
 def seeds_of(preset: Preset, shipped: Measured, switches: Collection[str] = ()) -> int:
     """The first seeds of which every arm is there; 0 if none, or if the switches were not measured."""
-    seeds = 0
-    while seeds < MOST_SEEDS and all(key in shipped.records for key in keys_of(preset, seeds + 1, switches).values()):
-        seeds += 1
-    return seeds
+    missing = [seed for (_, seed), key in keys_of(preset, MOST_SEEDS, switches).items() if key not in shipped.records]
+    return min(missing, default=MOST_SEEDS)
 
 
 @lru_cache

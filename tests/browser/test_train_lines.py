@@ -30,14 +30,14 @@ def test_settings_of_one_objective_differ_in_colour_and_line_style_in_figure_and
     ]
     ids.append(write(store, "looks-grpo", RunConfig("grpo", steps=10), [0.9] * 10))
     page = open_page(visit, f"runs={','.join(ids)}")
-    eventually(page, lambda: len(page.evaluate(LINES)), 6)
-    drawn = page.evaluate(LINES)
-    assert len({color for color, _ in drawn}) == len({dash for _, dash in drawn}) == 6
+    eventually(page, lambda: [len(set(looks)) for looks in zip(*page.evaluate(LINES), strict=True)], [6, 6])
+    drawn = page.evaluate(LINES)  # settled: six lines, each with its own look
     assert ["#0072B2", "solid"] in drawn and ["#D55E00", "dash"] in drawn
-    chips = page.get_by_test_id("legend").locator("line")
-    assert len({chip.get_attribute("stroke-dasharray") for chip in chips.all()}) == 6
-    names = page.get_by_test_id("legend").locator(".live-name").all_inner_texts()
-    assert sorted(names) == ["GRPO", "SAPO, τ₋ 0.333", "SAPO, τ₋ 0.95", "SAPO, τ₋ 1", "SAPO, τ₋ 1.05", "SAPO, τ₋ 3"]
+    legend = page.get_by_test_id("legend")
+    dashes = lambda: {chip.get_attribute("stroke-dasharray") for chip in legend.locator("line").all()}  # noqa: E731
+    eventually(page, lambda: len(dashes()), 6)
+    names = ["GRPO", "SAPO, τ₋ 0.333", "SAPO, τ₋ 0.95", "SAPO, τ₋ 1", "SAPO, τ₋ 1.05", "SAPO, τ₋ 3"]
+    eventually(page, lambda: sorted(legend.locator(".live-name").all_inner_texts()), names)
 
 
 def test_a_double_click_goes_back_to_the_whole_of_the_runs_that_are_drawn_now(
@@ -58,7 +58,7 @@ def test_a_double_click_goes_back_to_the_whole_of_the_runs_that_are_drawn_now(
     eventually(page, lambda: page.evaluate(RANGE), [0, 90])
     expect(page).not_to_have_url(re.compile("zoom="))
     height = "document.querySelector('.live-plot').layout.yaxis.range"
-    assert page.evaluate(height) == [0, 1.02], "the y axis of that panel too"
+    eventually(page, lambda: page.evaluate(height), [0, 1.02])  # the y axis of that panel too
 
 
 def test_the_same_answers_are_followed_over_the_snapshots(visit: Visit, store: RunStore) -> None:  # noqa: F811

@@ -42,8 +42,8 @@ st.markdown(
     _(
         "- **Nothing to gate, nothing to choose.** With the settings above as they stand, updates are small: at least "
         "98 % of the gradient is kept. Reward passes 0.9 between steps 17 and 20; mean of the last 10 of 40 steps: "
-        "SAPO 0.929 ± 0.013, GRPO 0.939 ± 0.010, no difference beyond seed noise. *(measured here: 3 seeds "
-        "each, mean ± standard deviation)*\n"
+        "SAPO 0.923 ± 0.022, GRPO 0.935 ± 0.008, no difference beyond seed noise. *(measured here, 2026-11-25: 3 "
+        "seeds each, mean ± standard deviation)*\n"
         "- **Where ratios run away.** Plain gradient steps without clipping let single tokens reach ratios of 50 and "
         "more. For A < 0 GRPO's coefficient is then r itself, without a bound; SAPO's stays below 1.6 *(computed; see "
         "Curves)*. Experiments asks what that does to a run, at a learning rate of 0.05: {outlier}\n"

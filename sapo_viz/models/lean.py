@@ -1,5 +1,6 @@
-"""A small Qwen3's forward pass on a CPU, written out: the same numbers as the library's in two thirds of the time.
+"""A small Qwen3's forward pass on a CPU, written out: the library's numbers, and in less time.
 
+An update takes 0.6 of the library's time and a rollout 0.8 (default sizes, one thread, medians of 12 in turns).
 For a policy of 75,000 parameters most of a step is not arithmetic: masks made anew for each token, caches
 joined, norms of five kernels, attention kernels meant for long sequences. Here a pass reads as the formula
 

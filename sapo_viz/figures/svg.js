@@ -113,9 +113,9 @@ function linePath(points) {
   return d || "M0,0";
 }
 
-// As Plotly draws the line styles that have a name, up to 3 px wide; others are lengths already.
+// As Plotly draws the line styles that have a name, up to 3 px wide; others are lengths already, none is solid.
 const DASHES = { solid: null, dot: "3 3", dash: "9 9", dashdot: "9 3 3 3", longdash: "15 15", longdashdot: "15 6 3 6" };
-function svgDash(dash) { return dash in DASHES ? DASHES[dash] : dash.replaceAll("px", "").replaceAll(",", " "); }
+function svgDash(dash = "solid") { return dash in DASHES ? DASHES[dash] : dash.replaceAll("px", "").replaceAll(",", " "); }
 
 // Hundreds of points as one path: round ends make dots of empty strokes, short strokes make crosses.
 function dotsPath(points) { return points.map(([x, y]) => `M${x.toFixed(1)},${y.toFixed(1)}h0`).join("") || "M0,0"; }

@@ -37,6 +37,7 @@ class LiveLab {
     parent.appendChild(this.frame);
     this.runs = new Map(); // id -> what is known of a run
     this.shown = new Set();
+    this.asked = []; // what was shown since the server's last word: with any of it the server may still answer
     this.wake = () => { if (!document.hidden) this.poll(); };
     document.addEventListener("visibilitychange", this.wake);
     this.scheme = matchMedia("(prefers-color-scheme: dark)");
@@ -71,11 +72,12 @@ class LiveLab {
       run.about = about;
       this.runs.set(run.id, run);
     }
-    const told = data.shown.join();
-    if (told !== this.told) {
+    const told = data.shown.toSorted().join(), asked = this.asked.lastIndexOf(told);
+    if (asked >= 0) this.asked.splice(0, asked); // the answer to a tick; those after it stay as they were set here
+    else {
       this.shown = new Set(data.shown);
-      if (this.told !== undefined) this.bringIntoView(data.shown);
-      this.told = told;
+      if (this.asked.length) this.bringIntoView(data.shown);
+      this.asked = [told];
     }
     this.shown = new Set([...this.shown].filter((id) => this.runs.has(id)));
     this.view.write();
@@ -168,7 +170,7 @@ class LiveLab {
   setShown(ids, on) {
     for (const id of ids) if (on) this.shown.add(id); else this.shown.delete(id);
     const order = [...this.runs.keys()].filter((id) => this.shown.has(id));
-    this.told = order.join();
+    this.asked.push(order.toSorted().join());
     this.sendShown(order);
     this.draw();
     this.poll();

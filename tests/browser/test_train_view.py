@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlparse
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -212,6 +213,32 @@ def test_colours_stay_when_another_setting_joins_or_leaves(visit: Visit, store: 
     page.reload()
     page.wait_for_function(f"(id) => ({colour})(id)", arg=other)
     assert page.evaluate(colour, other) == shade, "the address has it"
+
+
+def test_a_tick_is_not_undone_by_the_answer_to_an_earlier_one(visit: Visit, shown: str) -> None:
+    first, second = shown.split(",")[:2]
+    page = open_page(visit, f"runs={first},{second}")
+    listen(page)
+    # The ticks of two runs are taken out and put back, the second while the server answers to the first.
+    states = page.evaluate(
+        """async ([first, second]) => {
+          const tick = (id) => document.querySelector(`tr[data-run="${id}"] input`);
+          const states = [];
+          const look = () => { const now = tick(second).checked; if (now !== states.at(-1)) states.push(now); };
+          const observe = setInterval(look, 1), wait = (ms) => new Promise((done) => setTimeout(done, ms));
+          for (const ms of [255, 270, 290, 320]) {
+            tick(first).click();
+            await wait(ms);
+            tick(second).click();
+            await wait(1500);
+          }
+          clearInterval(observe);
+          return states;
+        }""",
+        [first, second],
+    )
+    assert states == [True, False, True, False, True]
+    eventually(page, lambda: set(parse_qs(urlparse(page.url).query)["runs"][0].split(",")), {first, second})
 
 
 def test_a_collapse_and_a_failure_are_marked_with_what_happened(visit: Visit, store: RunStore) -> None:

@@ -32,10 +32,10 @@ st.markdown(
         "0.1 % at r = 1.2, nothing at r = 1. *(computed)*\n"
         "- **What it does not say.** It is one step at one position. Direction differs: good news concentrates, bad "
         "news spreads, and steps add up through shared weights and the optimiser, where thin noise may or may not "
-        "average out. Only runs can tell, and few of them can fool: with plain gradient steps and no clipping, τ₋ = "
-        "0.95 ended 0.18 above 1.05 over the first four seeds (95 % interval 0.10 to 0.26), and over eight there was "
-        "no difference beyond seed noise: 0.53, 0.36 and 0.49 at τ₋ = 0.95, 1 and 1.05. An earlier policy was fooled "
-        "the other way: 1.05 gained 0.26 over seeds 1–4 and lost 0.14 over 9–14. *(measured here, 2026-11-22, n = 8: "
-        "Experiments, τ₋ above or below τ₊; and when this project was designed)*"
+        "average out. Only runs can tell, and few of them can fool: with plain gradient steps and no clipping, the "
+        "first four seeds put τ₋ = 0.95 above 1.05 by 0.18 (95 % interval 0.10 to 0.26); all eight, measured again on "
+        "another processor, put 1.05 above 0.95 by 0.18 (−0.05 to 0.40): no difference beyond seed noise. An earlier "
+        "policy was fooled the other way: 1.05 gained 0.26 over seeds 1–4 and lost 0.14 over 9–14. *(measured here, "
+        "2026-11-22 and 2026-11-25: Experiments, τ₋ above or below τ₊; and when this project was designed)*"
     )
 )

@@ -27,6 +27,17 @@ def test_a_slider_is_in_sight_together_with_the_figure_it_moves(visit: Any, path
     eventually(page, seen, lambda pixels: pixels > 150)  # most of the panel above
 
 
+def test_the_figure_is_in_sight_when_the_page_opens_and_the_row_of_objectives_scrolls(visit: Any) -> None:
+    page = visit("/curves", width=390)
+    figure, slider = page.locator(".lab-figure"), page.locator(".lab-panel")
+    eventually(page, lambda: slider.bounding_box()["y"] - figure.bounding_box()["y"], lambda pixels: pixels > 150)
+    page.get_by_role("button", name="Softsign gate").click()  # the last of the catalogue, out of sight until then
+    eventually(page, lambda: "softsign" in page.url, True)
+    expect(page.get_by_test_id("knob-softsign-tau")).to_be_attached()
+    first = page.get_by_role("radiogroup", name="Ratio axis").bounding_box()["y"]
+    assert figure.bounding_box()["y"] < first  # how it is drawn comes after it
+
+
 def test_a_finger_on_the_curves_scrolls_the_page(browser: Any, server: Any) -> None:
     context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
     page = context.new_page()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from benchmarks import drag, report, rollouts, start, strip, training, watchers
+from benchmarks import drag, report, rollouts, scoring, start, strip, training, watchers
 
 
 def main() -> None:
     where = report.machine()
     sections = []
-    for benchmark in (start, drag, strip, rollouts, training, watchers):
+    for benchmark in (start, drag, strip, rollouts, scoring, training, watchers):
         section = benchmark.measure()
         print(section.markdown(), flush=True)
         sections.append(section)

@@ -11,6 +11,7 @@ from sapo_viz.errors import SapoVizError
 from sapo_viz.figures.assets import ASSETS
 from sapo_viz.ui.nav import page_file
 from sapo_viz.ui.text import plain
+from sapo_viz.ui.views import as_left
 from sapo_viz.ui.words import _
 
 # The icon costs an import of numpy. Set later, it would leave the tab to the page's own icon, fetched from outside.
@@ -36,7 +37,8 @@ exhibits = [
 page = st.navigation({"": main, _("Exhibits"): exhibits}, position="top")  # the nameless section has no menu
 st.html(Path(__file__).with_name("page.css"))
 try:
-    page.run()
+    with as_left(page.url_path):
+        page.run()
 except SapoVizError as error:
     st.error(plain(str(error)), icon=":material/error:")
 except Exception:  # a fault of ours: the log gets the traceback, the reader a sentence

@@ -32,29 +32,37 @@ def url_choice(key: str, options: Iterable[str], usual: str | list[str]) -> None
     """Tie the choice widget `key` to the address; call it just before the widget, and give that no default.
 
     A list as `usual` means that several may be chosen. Names in the address that are not options are left
-    out. The address wins when it has changed (a link, the back button), the widget otherwise. What was chosen
-    in a widget of this key on another page is taken over, as far as it is an option here.
+    out. The address wins when it has changed (a link, the back button), the widget otherwise. Where neither says
+    anything, what was chosen last in a widget of this key, on this page or another, is taken over as far as it
+    is an option here.
     """
     known = list(options)
     many = isinstance(usual, list)
     text = st.query_params.get(key)
-    seen, page = f"{key}@url", f"{key}@page"
-    here = _page()
-    if key not in st.session_state or text != st.session_state.get(seen):
-        named = [name for name in (text or "").split(",") if name in known]
-        st.session_state[key] = usual if text is None else (named if many else (named or [usual])[0])
+    seen, page, last = f"{key}@url", f"{key}@page", f"{key}@last"
+    # Streamlit forgets a widget that is not shown; one on another page is another widget to it, whatever its key.
+    gone = key not in st.session_state or st.session_state.get(page) != _page()
+    changed = text != st.session_state.get(seen)
+    if text is not None and (gone or changed):
+        named = [name for name in text.split(",") if name in known]
+        st.session_state[key] = named if many else (named or [usual])[0]
     else:
-        chosen = st.session_state[key]
-        if st.session_state.get(page) != here:  # to Streamlit this page's widget is another one, and empty
-            fitting = [name for name in (chosen if many else [chosen]) if name in known]
+        chosen = usual if changed else st.session_state.get(key)
+        if gone:
+            before = st.session_state.get(last, usual)
+            fitting = [name for name in (before if many else [before]) if name in known]
             chosen = (fitting or usual) if many else (fitting or [usual])[0]
-            st.session_state[key] = chosen
+        st.session_state[key] = chosen
         if chosen == usual:
             st.query_params.pop(key, None)
         else:
             st.query_params[key] = ",".join(chosen) if many else str(chosen)
     st.session_state[seen] = st.query_params.get(key)
-    st.session_state[page] = here
+    st.session_state[page] = _page()
+    if st.session_state[key] == usual:  # nobody's choice: on another page something else may be usual
+        st.session_state.pop(last, None)
+    else:
+        st.session_state[last] = st.session_state[key]
 
 
 def _page() -> str:

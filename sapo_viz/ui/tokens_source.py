@@ -73,7 +73,7 @@ def choose_source() -> Source | None:
     choose = {"sample": _sample, "file": _file, "folder": _folder, "text": choose_text, "run": _run}[kind]
     with st.container() if kind == "text" else right:  # a form needs the whole width
         found = choose()
-    return _read(*found) if found else st.session_state.get(OPEN_FILE)
+    return _read(*found) if found else _still(st.session_state.get(OPEN_FILE))
 
 
 def _read(origin: tuple[Any, ...], read: Callable[[], Steps[Rollouts]]) -> Source | None:
@@ -110,7 +110,7 @@ def _read(origin: tuple[Any, ...], read: Callable[[], Steps[Rollouts]]) -> Sourc
 
 
 def _still(shown: Source | None) -> Source | None:
-    """What stays on the page while the chosen file cannot be shown yet, and says so."""
+    """What stays on the page while there is nothing else to show yet, and says so."""
     if shown is not None:
         st.caption(_("Still shown: {name}.").format(name=plain(shown.rollouts.name)))
     return shown

@@ -47,12 +47,12 @@ def choose_sequence(source: Source, analysis: Analysis) -> int:
 
     A file opens at the sequence with the largest Var z among those with a gradient: there is most to see.
     """
-    total = len(source.rollouts)
+    total, usual = len(source.rollouts), _liveliest(analysis)
     # Another view was open meanwhile: Streamlit forgets a widget that is not shown, the address does not.
     back = st.session_state.get(SEQUENCE_OF) == source.origin and SEQUENCE not in st.session_state
     if back or st.session_state.get(SEQUENCE_OF) != source.origin:
         asked = st.query_params.get("seq", "") if back or SEQUENCE_OF not in st.session_state else ""
-        _show(int(asked) if asked.isdecimal() and len(asked) < 10 else _liveliest(analysis), total)
+        _show(int(asked) if asked.isdecimal() and len(asked) < 10 else usual, total)
         st.session_state[SEQUENCE_OF] = source.origin
     st.session_state[SEQUENCE] = min(max(1, int(st.session_state.get(SEQUENCE) or 1)), total)
     if total == 1:
@@ -75,7 +75,10 @@ def choose_sequence(source: Source, analysis: Analysis) -> int:
             on_click=lambda: _show(now + 1, total),
         )
     index = int(st.session_state[SEQUENCE]) - 1
-    st.query_params["seq"] = str(index + 1)
+    if index + 1 == usual:  # without it a visit is one entry in the browser's history, not two
+        st.query_params.pop("seq", None)
+    else:
+        st.query_params["seq"] = str(index + 1)
     return index
 
 

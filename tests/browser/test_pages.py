@@ -73,15 +73,40 @@ def test_the_menu_leads_to_every_page(visit: Visit) -> None:
         settle(page)
 
 
+def go(page: Page, name: str) -> None:
+    """Through the menu, until the page named so stands."""
+    page.get_by_role("link", name=name, exact=True).first.click()
+    page.wait_for_url(re.compile("/" + ("train" if name == "Training" else name.lower()) + r"(\?|$)"))
+    settle(page)
+
+
 def test_the_objectives_chosen_on_one_page_are_those_of_the_next(visit: Visit) -> None:
     """To Streamlit a widget of the same key on another page is another widget, and begins empty."""
     page = visit("/tokens")
-    page.get_by_role("link", name="Curves", exact=True).first.click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("What does an objective do to a token?")
+    go(page, "Curves")
+    expect(page.locator(".lab legend", has_text="GRPO")).to_have_count(1)  # nothing was chosen: what is usual here
+    expect(page.locator(".lab legend", has_text="GSPO")).to_have_count(0)
+    page.get_by_role("button", name="DAPO", exact=True).click()
+    expect(page).to_have_url(re.compile("objectives=sapo%2Cgrpo%2Cdapo"))
     settle(page)
-    expect(page).to_have_url(re.compile("objectives=sapo%2Cgrpo%2Cgspo"))
-    expect(page.get_by_text("Choose at least one objective")).to_have_count(0)
-    expect(page.locator(".lab legend", has_text="GSPO")).to_have_count(1)
+    go(page, "Tokens")
+    expect(page).to_have_url(re.compile("objectives=sapo%2Cgrpo%2Cdapo"))
+    go(page, "Reference")  # has no choice of objectives
+    go(page, "Curves")
+    expect(page.locator(".lab legend", has_text="DAPO")).to_have_count(1)
+
+
+def test_a_page_is_found_as_it_was_left_and_one_step_back_is_the_page_before(visit: Visit) -> None:
+    page = visit("/curves?sapo.tau_neg=3&axis=log")
+    go(page, "Tokens")
+    page.go_back()
+    expect(page.get_by_role("heading", level=1)).to_have_text("What does an objective do to a token?")
+    expect(page).to_have_url(re.compile("curves.*tau_neg=3&axis=log"))
+    settle(page)
+    go(page, "Training")
+    go(page, "Curves")
+    expect(page).to_have_url(re.compile("curves.*tau_neg=3&axis=log"))
+    expect(page.get_by_test_id("knob-sapo-tau_neg")).to_have_attribute("aria-valuetext", "tau_neg 3")
 
 
 def test_an_address_that_is_no_page_says_so_and_shows_home(visit: Visit) -> None:

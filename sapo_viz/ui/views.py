@@ -1,0 +1,25 @@
+"""Every page as it was left: coming back through the menu brings no address with it, and should lose no work."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import streamlit as st
+
+_VIEWS = "views: addresses"  # session: page -> its address's parameters
+_PAGE = "views: page"  # session: the page that ran last
+_SHARED = {"objectives"}  # `url_choice` takes over what was chosen last, on whatever page
+
+
+@contextlib.contextmanager
+def as_left(page: str) -> Iterator[None]:
+    """Around the run of `page`: on arrival without parameters, those that it was left with are put back."""
+    views: dict[str, dict[str, list[str]]] = st.session_state.setdefault(_VIEWS, {})
+    if st.session_state.get(_PAGE) != page and not st.query_params and views.get(page):
+        st.query_params.from_dict(views[page])
+    st.session_state[_PAGE] = page
+    try:
+        yield
+    finally:
+        views[page] = {name: st.query_params.get_all(name) for name in st.query_params if name not in _SHARED}

@@ -54,8 +54,14 @@ def test_a_double_click_goes_back_to_the_whole_of_the_runs_that_are_drawn_now(
     drag(page)
     expect(page).to_have_url(re.compile("zoom="))
     box = plot_box(page)
-    page.mouse.dblclick(box["x"] + 200, box["y"] + 60)
-    eventually(page, lambda: page.evaluate(RANGE), [0, 90])
+
+    def double_click() -> list[float]:
+        """Two clicks that a busy machine takes in late are two single ones to Plotly: one clicks again."""
+        page.mouse.dblclick(box["x"] + 200, box["y"] + 60)
+        page.wait_for_timeout(1000)
+        return page.evaluate(RANGE)
+
+    eventually(page, double_click, [0, 90])
     expect(page).not_to_have_url(re.compile("zoom="))
     height = "document.querySelector('.live-plot').layout.yaxis.range"
     eventually(page, lambda: page.evaluate(height), [0, 1.02])  # the y axis of that panel too

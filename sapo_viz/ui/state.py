@@ -36,33 +36,31 @@ def url_choice(key: str, options: Iterable[str], usual: str | list[str]) -> None
     anything, what was chosen last in a widget of this key, on this page or another, is taken over as far as it
     is an option here.
     """
-    known = list(options)
+    known = set(options)
     many = isinstance(usual, list)
     text = st.query_params.get(key)
     seen, page, last = f"{key}@url", f"{key}@page", f"{key}@last"
     # Streamlit forgets a widget that is not shown; one on another page is another widget to it, whatever its key.
     gone = key not in st.session_state or st.session_state.get(page) != _page()
     changed = text != st.session_state.get(seen)
-    if text is not None and (gone or changed):
-        named = [name for name in text.split(",") if name in known]
-        st.session_state[key] = named if many else (named or [usual])[0]
+    linked = text is not None and (gone or changed)
+    if linked:
+        named = [name for name in str(text).split(",") if name in known]
+        chosen = named if many else (named or [usual])[0]
+    elif gone:
+        before = st.session_state.get(last) or usual
+        fitting = [name for name in (before if many else [before]) if name in known]
+        chosen = (fitting or usual) if many else (fitting or [usual])[0]
     else:
-        chosen = usual if changed else st.session_state.get(key)
-        if gone:
-            before = st.session_state.get(last, usual)
-            fitting = [name for name in (before if many else [before]) if name in known]
-            chosen = (fitting or usual) if many else (fitting or [usual])[0]
-        st.session_state[key] = chosen
-        if chosen == usual:
-            st.query_params.pop(key, None)
-        else:
-            st.query_params[key] = ",".join(chosen) if many else str(chosen)
+        chosen = usual if changed else st.session_state[key]
+    st.session_state[key] = chosen
+    if not linked and chosen == usual:
+        st.query_params.pop(key, None)
+    elif not linked:
+        st.query_params[key] = ",".join(chosen) if many else str(chosen)
     st.session_state[seen] = st.query_params.get(key)
     st.session_state[page] = _page()
-    if st.session_state[key] == usual:  # nobody's choice: on another page something else may be usual
-        st.session_state.pop(last, None)
-    else:
-        st.session_state[last] = st.session_state[key]
+    st.session_state[last] = None if chosen == usual else chosen  # on another page something else may be usual
 
 
 def _page() -> str:

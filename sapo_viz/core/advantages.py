@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import sqrt
 from typing import TYPE_CHECKING, Literal
 
 from sapo_viz.core.lazy import torch
@@ -45,15 +46,22 @@ def baseline_advantages(rewards: Tensor, how: Literal["std", "mean", "none"]) ->
 
 
 def advantages_of(rewards: list[float], groups: list[object], *, normalize_std: bool = True) -> list[float]:
-    """The same for groups of any sizes: one reward and one group label a sequence. [N] -> [N]"""
+    """The same for groups of any sizes: one reward and one group label per sequence. [N] -> [N]
+
+    Written out, because a reader of files has no other need of torch, which takes more memory than most files.
+    A reward so large that its group has no finite mean or spread gives NaN or an infinity.
+    """
     members: dict[object, list[int]] = {}
     for index, group in enumerate(groups):
         members.setdefault(group, []).append(index)
     out = [0.0] * len(rewards)
     for indices in members.values():
-        group_rewards = torch.tensor([[rewards[i] for i in indices]], dtype=torch.float64)
-        for i, value in zip(
-            indices, group_advantages(group_rewards, normalize_std=normalize_std)[0].tolist(), strict=True
-        ):
-            out[i] = value
+        own = [float(rewards[i]) for i in indices]
+        if all(reward == own[0] for reward in own):
+            continue
+        mean = sum(own) / len(own)
+        centred = [reward - mean for reward in own]
+        divisor = sqrt(sum(c * c for c in centred) / (len(own) - 1)) + _EPS if normalize_std else 1.0
+        for i, c in zip(indices, centred, strict=True):
+            out[i] = c / divisor
     return out

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sapo_viz.core.lazy import torch
-from sapo_viz.core.losses import evaluate, token_view
+from sapo_viz.core.surrogate import evaluate
+from sapo_viz.core.token_view import token_view
 from sapo_viz.errors import TensorError
 
 if TYPE_CHECKING:
@@ -39,6 +40,6 @@ def curve(objective: Objective, ratio: Tensor, advantage: float, *, old_logprob:
     logprobs = old + log_ratio
     mask = torch.ones_like(log_ratio, dtype=torch.bool)
     advantages = torch.full_like(log_ratio, advantage)
-    _, surrogate = evaluate(objective, logprobs, old, advantages, mask)
-    view = token_view(objective, logprobs, old, advantages, mask)
+    _, surrogate = evaluate(objective, logprobs, old, advantages, mask, alone=True)
+    view = token_view(objective, logprobs, old, advantages, mask, alone=True)
     return Curve(ratio, surrogate[:, 0], view.coefficient[:, 0], view.gate_weight[:, 0])

@@ -8,18 +8,21 @@ functions only.
 from __future__ import annotations
 
 import importlib
+import threading
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch as torch
 else:
+    _one_at_a_time = threading.RLock()
 
     class _Lazy:
         def __init__(self, name: str) -> None:
             self._name = name
 
         def __getattr__(self, attribute: str) -> Any:
-            value = getattr(importlib.import_module(self._name), attribute)
+            with _one_at_a_time:  # torch imports parts of itself when they are asked for, and they import one another
+                value = getattr(importlib.import_module(self._name), attribute)
             setattr(self, attribute, value)  # a sampled token asks for some hundred names
             return value
 

@@ -13,7 +13,7 @@ from sapo_viz.core.objective import LOG_RATIO_LIMIT
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from sapo_viz.core.losses import TokenView
+    from sapo_viz.core.token_view import TokenView
 
 
 @dataclass(frozen=True)
@@ -32,19 +32,30 @@ METRICS: dict[str, Metric] = {
     for metric in (
         Metric(
             "loss", "Loss", "−aggregate(J)", "near 0; its size says little, its jumps do",
-            {"TRL": "loss", "verl": "actor/pg_loss", "ms-swift": "loss"},
+            {
+                "TRL": "loss", "verl": "actor/pg_loss", "ms-swift": "loss", "SkyRL": "policy/final_loss",
+                "slime": "train/loss",
+            },
         ),
         Metric("gate_mean", "Gradient kept", "Σ|A|·w / Σ|A|", "above 0.9 in calm runs; 1 on-policy"),
         Metric(
             "clip_fraction", "Clip fraction", "share of tokens with A ≠ 0 and c = 0", "below 0.2 for token clips",
             {
                 "TRL": "clip_ratio/region_mean", "verl": "actor/pg_clipfrac", "ms-swift": "clip_ratio/region_mean",
+                "OpenRLHF": "ppo_clip_ratio", "SkyRL": "policy/loss_metrics/clip_ratio", "slime": "train/pg_clipfrac",
                 "torchforge": "`loss/clip/low_fraction` + `loss/clip/high_fraction`",
             },
         ),
         Metric(
             "kl_old", "KL to old", "mean(r − 1 − log r), from old's samples", "below 0.01 per update",
-            {"verl": "`actor/ppo_kl`: mean(−log r)", "torchforge": "`loss/kl_policy/mean`: mean(−log r)"},
+        ),
+        Metric(
+            "kl_old_k1", "KL to old, k1", "mean(−log r), from old's samples",
+            "as KL to old in the mean, with more noise: it may fall below 0",
+            {
+                "verl": "actor/ppo_kl", "OpenRLHF": "ppo_kl", "slime": "train/ppo_kl",
+                "torchforge": "loss/kl_policy/mean",
+            },
         ),
         Metric("ratio_p01", "Ratio, 1 %", "1st percentile of r", "0.8 to 1"),
         Metric("ratio_p50", "Ratio, median", "median of r", "1"),
@@ -60,7 +71,7 @@ def batch_metrics(tokens: TokenView, logprobs: Tensor, old_logprobs: Tensor) -> 
     weight = tokens.advantages.abs()[mask]
     if weight.numel() == 0:
         ratios = dict.fromkeys(("ratio_p01", "ratio_p50", "ratio_p99", "ratio_max"), 1.0)
-        return dict(gate_mean=1.0, clip_fraction=0.0, kl_old=0.0) | ratios
+        return dict(gate_mean=1.0, clip_fraction=0.0, kl_old=0.0, kl_old_k1=0.0) | ratios
     log_ratio = (logprobs.detach().to(weight.dtype) - old_logprobs.detach().to(weight.dtype))[mask]
     signal = weight > 0
     total = weight.sum()
@@ -70,6 +81,6 @@ def batch_metrics(tokens: TokenView, logprobs: Tensor, old_logprobs: Tensor) -> 
     ordered = log_ratio.sort().values.clamp(-LOG_RATIO_LIMIT, LOG_RATIO_LIMIT).exp()
     pick = [ordered[round(q * (len(ordered) - 1))] for q in (0.01, 0.5, 0.99, 1.0)]
     kl_old = k3(log_ratio.clamp(max=LOG_RATIO_LIMIT)).mean()  # only exp overflows: a token far down counts in full
-    values = [kept, cut, kl_old, *pick]
-    names = ("gate_mean", "clip_fraction", "kl_old", "ratio_p01", "ratio_p50", "ratio_p99", "ratio_max")
+    values = [kept, cut, kl_old, -log_ratio.mean(), *pick]
+    names = ("gate_mean", "clip_fraction", "kl_old", "kl_old_k1", "ratio_p01", "ratio_p50", "ratio_p99", "ratio_max")
     return dict(zip(names, (float(value) for value in values), strict=True))

@@ -8,7 +8,7 @@ it are all taken from that one function. To add an objective, write one class an
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, get_args
 
 from sapo_viz.core.knobs import Knob, knobs_of
 from sapo_viz.core.lazy import torch
@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 RatioLevel = Literal["token", "sequence", "sequence-product"]
+# What a chooser groups by: how a token is held back.
+Family = Literal["soft gate", "hard clip", "sequence level", "stopped ratio", "whole batch", "no gate", "other"]
 Aggregation = Literal["seq-mean-token-mean", "token-mean", "seq-mean-token-sum", "seq-mean-token-sum-norm"]
+AGGREGATIONS: tuple[Aggregation, ...] = get_args(Aggregation)
 
 # exp(20) = 4.9e8. Beyond it exp overflows in float32 (at 88) and a sigmoid gate's gradient becomes
 # 0·inf = NaN. verl clamps at the same place. A ratio outside is held at the bound and gets no gradient.
@@ -38,13 +41,18 @@ class Objective:
 
     name: ClassVar[str]
     label: ClassVar[str]
+    family: ClassVar[Family] = "other"
     paper: ClassVar[str]  # arXiv id
     formula: ClassVar[str]  # LaTeX of the surrogate J
     idea: ClassVar[str]  # one sentence: what it does to a token
     ratio_level: ClassVar[RatioLevel] = "token"
-    aggregation: ClassVar[Aggregation] = "seq-mean-token-mean"
+    aggregation: ClassVar[Aggregation] = "seq-mean-token-mean"  # the paper's; a batch may be given another
     normalize_advantage_std: ClassVar[bool] = True
     reads_logprobs: ClassVar[bool] = False  # J depends on log π_θ itself, not on the ratio alone
+    pulls_without_advantage: ClassVar[bool] = False  # J moves tokens with A = 0 too
+    reads_batch: ClassVar[bool] = False  # other tokens have a say: `among`, `surrogate_among` instead of `surrogate`
+    within_sequence: ClassVar[bool] = False  # … and only those of its own sequence
+    alone: ClassVar[float] = 0.0  # what `among` is for a token by itself
     frameworks: ClassVar[dict[str, str]] = {}  # framework -> how it is chosen there; not inherited
     notes: ClassVar[tuple[str, ...]] = ()  # where implementations of the same name differ; not inherited
 
@@ -74,6 +82,11 @@ class Objective:
             object.__setattr__(self, name, value)
         return self
 
+    @classmethod
+    def reads_other_sequences(cls) -> bool:
+        """Whether other sequences of the mini-batch have a say. Of a file nobody knows which they were."""
+        return cls.reads_batch and not cls.within_sequence
+
     def token_log_ratio(self, log_ratio: Tensor, advantages: Tensor) -> Tensor:
         """What is done to each token's z before it is averaged (sequence levels). [B, T] -> [B, T]"""
         return log_ratio
@@ -90,6 +103,19 @@ class Objective:
         Returns:
             [B, T]
         """
+        if self.reads_batch:
+            among = torch.zeros_like(log_ratio) + self.alone
+            return self.surrogate_among(log_ratio, advantages, logprobs, old_logprobs, among)
+        raise NotImplementedError
+
+    def among(self, log_ratio: Tensor, advantages: Tensor, logprobs: Tensor, mask: Tensor) -> Tensor:
+        """What the batch decides about each token, a number without gradient; if `reads_batch`. [B, T] -> [B, T]"""
+        raise NotImplementedError
+
+    def surrogate_among(
+        self, log_ratio: Tensor, advantages: Tensor, logprobs: Tensor, old_logprobs: Tensor, among: Tensor
+    ) -> Tensor:
+        """J for each token, given what the batch decided about it; only if `reads_batch`. [B, T] -> [B, T]"""
         raise NotImplementedError
 
 

@@ -4,3 +4,7 @@ from sapo_viz.core.objectives import gates as gates  # isort: skip
 from sapo_viz.core.objectives import clipped as clipped  # isort: skip
 from sapo_viz.core.objectives import detached as detached  # isort: skip
 from sapo_viz.core.objectives import relatives as relatives  # isort: skip
+from sapo_viz.core.objectives import decays as decays  # isort: skip
+from sapo_viz.core.objectives import penalties as penalties  # isort: skip
+from sapo_viz.core.objectives import weights as weights  # isort: skip
+from sapo_viz.core.objectives import batchwise as batchwise  # isort: skip

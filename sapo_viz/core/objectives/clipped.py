@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from sapo_viz.core.knobs import knob
 from sapo_viz.core.lazy import torch
-from sapo_viz.core.objective import Objective, register
+from sapo_viz.core.objective import Family, Objective, register
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 def _eps_low(default: float, **more: Any) -> Any:
     text = "How far below 1 the ratio may fall before tokens with negative advantage get no gradient."
     names = {"TRL": "epsilon", "verl": "clip_ratio_low", "ms-swift": "epsilon", "torchforge": "clip_low"}
+    names |= {"SkyRL": "eps_clip_low", "AReaL": "eps_clip"}
     latex = r"\varepsilon_{\text{low}}"
     more = {"hi": 1.0} | more
     return knob(default, lo=1e-5, symbol="ε_low", latex=latex, help=text, names=names, **more)
@@ -27,6 +28,7 @@ def _eps_low(default: float, **more: Any) -> Any:
 def _eps_high(default: float, **more: Any) -> Any:
     text = "How far above 1 the ratio may rise before tokens with positive advantage get no gradient."
     names = {"TRL": "epsilon_high", "verl": "clip_ratio_high", "ms-swift": "epsilon_high", "torchforge": "clip_high"}
+    names |= {"SkyRL": "eps_clip_high", "AReaL": "eps_clip_higher"}
     latex = r"\varepsilon_{\text{high}}"
     more = {"hi": 5e8} | more
     return knob(default, lo=1e-5, symbol="ε_high", latex=latex, help=text, names=names, **more)
@@ -52,6 +54,7 @@ class Grpo(Objective):
 
     name = "grpo"
     label = "GRPO"
+    family: ClassVar[Family] = "hard clip"
     paper = "2402.03300"
     formula = _clip("r")
     idea = "A switch: full gradient until the ratio leaves the band on the harmful side, then none."
@@ -60,12 +63,15 @@ class Grpo(Objective):
         "verl": "loss_mode=vanilla, loss_agg_mode=seq-mean-token-mean",
         "ms-swift": "--loss_type grpo",
         "torchforge": 'GRPOLoss(agg_type="sequence_mean", beta=0)',
+        "SkyRL": "policy_loss_type=regular, loss_reduction=sequence_mean",
+        "AReaL": "use_decoupled_loss=false",
     }
     notes: ClassVar[tuple[str, ...]] = (
         "verl's vanilla always has a second clip at clip_ratio_c = 3 for A < 0 (here: Dual clip), and takes the "
         "mean over all tokens unless told otherwise.",
         'TRL\'s default is loss_type="dapo", the mean over all tokens.',
         "torchforge's GRPOLoss is Dr. GRPO by default: divided by B·T, ε_high 0.28, and a KL term with β 0.1.",
+        "AReaL takes the mean over all tokens, whatever the objective.",
     )
 
     eps_low: float = _eps_low(0.2, **_TOKEN_BAND)
@@ -84,22 +90,25 @@ class Gspo(Grpo):
 
     name = "gspo"
     label = "GSPO"
+    family = "sequence level"
     paper = "2507.18071"
     formula = _clip("s")
     idea = "One switch for the whole sequence: the mean log-ratio decides for all of its tokens."
     ratio_level = "sequence"
     frameworks = {
         "TRL": 'loss_type="grpo", importance_sampling_level="sequence"',
-        "verl": "loss_mode=gspo",
+        "verl": "loss_mode=gspo, loss_agg_mode=seq-mean-token-mean",
         "ms-swift": "--loss_type grpo --importance_sampling_level sequence",
         "torchforge": "GSPOLoss",
+        "SkyRL": "policy_loss_type=gspo, loss_reduction=sequence_mean",
+        "AReaL": "importance_sampling_level=sequence, use_decoupled_loss=false",
     }
     notes: ClassVar[tuple[str, ...]] = (
         "verl and torchforge give every token sg[s]·π/sg[π], which is s with a gradient of its own (GSPO-token); "
         "the gradient is the same as long as all tokens of a sequence share one advantage.",
         "verl holds log s below 10, and not from below.",
         "torchforge's default band is 0.2 / 0.2, some 500 times the paper's; TRL's is GRPO's 0.2 too.",
-        "verl always takes the mean over sequences of token means here; its loss_agg_mode is not looked at.",
+        "verl takes its loss_agg_mode here too, which is token-mean unless it is set: long sequences then count more.",
     )
 
     eps_low: float = _eps_low(3e-4, **_SEQUENCE_BAND)
@@ -116,6 +125,7 @@ class Dapo(Grpo):
 
     name = "dapo"
     label = "DAPO"
+    family: ClassVar[Family] = "hard clip"
     paper = "2503.14476"
     idea = "GRPO's switch with more room above 1, and every token of the batch weighs the same."
     aggregation = "token-mean"
@@ -124,6 +134,8 @@ class Dapo(Grpo):
         "verl": "loss_mode=vanilla, loss_agg_mode=token-mean, clip_ratio_high=0.28",
         "ms-swift": "--loss_type dapo --epsilon_high 0.28",
         "torchforge": "DAPOLoss",
+        "SkyRL": "policy_loss_type=regular, loss_reduction=token_mean",
+        "AReaL": "use_decoupled_loss=false",
     }
     notes = (
         'In TRL and ms-swift loss_type="dapo" chooses the aggregation only; ε_high has to be set beside it.',
@@ -146,6 +158,7 @@ class DrGrpo(Grpo):
 
     name = "dr_grpo"
     label = "Dr. GRPO"
+    family: ClassVar[Family] = "hard clip"
     paper = "2503.20783"
     idea = "GRPO's switch; long answers are no longer diluted, easy and hard prompts no longer rescaled."
     aggregation = "seq-mean-token-sum-norm"
@@ -155,11 +168,13 @@ class DrGrpo(Grpo):
         "verl": "loss_mode=vanilla, loss_agg_mode=seq-mean-token-sum-norm, norm_adv_by_std_in_grpo=False",
         "ms-swift": "--loss_type dr_grpo",
         "torchforge": "GRPOLoss(beta=0)",
+        "SkyRL": "policy_loss_type=regular, loss_reduction=seq_mean_token_sum_norm, grpo_norm_by_std=false",
     }
     notes = (
         "The divisor T_max differs: max_completion_length in TRL and ms-swift, loss_scale_factor in verl (the padded "
         "width where it is not set), the padded width in torchforge; here max_length, or the padded width.",
         "The loss alone does not switch off the division of advantages by the group's standard deviation.",
+        "SkyRL's divisor is max_seq_len, which has to be set.",
     )
 
 
@@ -173,6 +188,7 @@ class DualClip(Grpo):
 
     name = "dual_clip"
     label = "Dual clip"
+    family: ClassVar[Family] = "hard clip"
     paper = "1912.09729"
     formula = r"\begin{cases}J^{\text{GRPO}}_t&A\ge 0\\ \max\big(J^{\text{GRPO}}_t,\ cA\big)&A<0\end{cases}"
     idea = "GRPO's switch with a second one: a token with negative advantage is cut once r exceeds c."
@@ -181,6 +197,8 @@ class DualClip(Grpo):
         "verl": "loss_mode=vanilla, loss_agg_mode=seq-mean-token-mean",
         "ms-swift": "--loss_type grpo --delta 3.0",
         "torchforge": 'DAPOLoss(agg_type="sequence_mean")',
+        "SkyRL": "policy_loss_type=dual_clip, loss_reduction=sequence_mean",
+        "AReaL": "use_decoupled_loss=false",
     }
     notes = (
         "TRL and ms-swift cap the ratio at delta for both signs (INTELLECT-2, arXiv 2505.07291); that is this "
@@ -196,7 +214,14 @@ class DualClip(Grpo):
         ui=(1.1, 20.0),
         step=0.1,
         help="Ratio above which tokens with negative advantage get no gradient.",
-        names={"TRL": "delta", "verl": "clip_ratio_c", "ms-swift": "delta", "torchforge": "dual_clip_c"},
+        names={
+            "TRL": "delta",
+            "verl": "clip_ratio_c",
+            "ms-swift": "delta",
+            "torchforge": "dual_clip_c",
+            "SkyRL": "clip_ratio_c",
+            "AReaL": "c_clip",
+        },
     )
 
     def surrogate(self, log_ratio: Tensor, advantages: Tensor, logprobs: Tensor, old_logprobs: Tensor) -> Tensor:
@@ -215,6 +240,7 @@ class Luspo(Gspo):
 
     name = "luspo"
     label = "LUSPO"
+    family = "sequence level"
     paper = "2602.05261"
     formula = (
         r"|y|\,\min\!\big(sA,\ \operatorname{clip}(s,1-\varepsilon_{\text{low}},1+\varepsilon_{\text{high}})A\big)"
@@ -236,6 +262,7 @@ class Gmpo(Objective):
 
     name = "gmpo"
     label = "GMPO"
+    family = "sequence level"
     paper = "2507.20673"
     formula = (
         r"A\prod_t \tilde r_t^{1/|y|},\ \ \log\tilde r_t=\begin{cases}\min(\log r_t,\varepsilon_{\text{high}})&A>0\\"
@@ -243,7 +270,7 @@ class Gmpo(Objective):
     )
     idea = "A switch a token, in log space; those left share the sequence's geometric mean as coefficient."
     ratio_level = "sequence"
-    frameworks = {"verl": "loss_mode=geo_mean"}
+    frameworks = {"TRL": "`GMPOConfig` with `GMPOTrainer` (trl.experimental.gmpo)", "verl": "loss_mode=geo_mean"}
     notes = (
         "verl's mean runs over all sequences, those without a response token included, whatever its loss_agg_mode; "
         "log r is not held within ±20 before it is clipped.",

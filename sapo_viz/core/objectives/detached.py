@@ -25,6 +25,7 @@ class Cispo(Objective):
 
     name = "cispo"
     label = "CISPO"
+    family = "stopped ratio"
     paper = "2506.13585"
     formula = (
         r"\operatorname{sg}\!\big[\operatorname{clip}(r,\,1-\varepsilon_{\text{low}},\,"
@@ -36,10 +37,11 @@ class Cispo(Objective):
         "verl": "loss_mode=cispo",
         "ms-swift": "--loss_type cispo --epsilon_high 5.0",
         "torchforge": "CISPOLoss",
+        "SkyRL": "policy_loss_type=cispo, loss_reduction=token_mean",
     }
     notes = (
         "TRL and ms-swift take epsilon_high as the cap itself (5.0 is 1 + ε_high = 5 here) and have no lower one; "
-        "not set, it is epsilon in TRL, and every weight is capped at 0.2. verl and torchforge clip to 1 ± ε.",
+        "not set, it is epsilon in both, and every weight is capped at 0.2. verl and torchforge clip to 1 ± ε.",
         "TRL and ms-swift divide by the tokens of the whole optimiser step over all processes.",
     )
     aggregation = "token-mean"
@@ -52,7 +54,7 @@ class Cispo(Objective):
         symbol="ε_low",
         latex=r"\varepsilon_{\text{low}}",
         help="The ratio is not taken below 1 − ε_low; 1 means no lower cap.",
-        names={"verl": "clip_ratio_low", "torchforge": "clip_low"},
+        names={"verl": "clip_ratio_low", "torchforge": "clip_low", "SkyRL": "cispo_eps_clip_low"},
     )
     eps_high: float = knob(
         4.0,
@@ -67,6 +69,7 @@ class Cispo(Objective):
             "verl": "clip_ratio_high",
             "ms-swift": "epsilon_high = 1 + ε_high",
             "torchforge": "clip_high",
+            "SkyRL": "cispo_eps_clip_high",
         },
     )
 
@@ -83,6 +86,7 @@ class Unclipped(Objective):
 
     name = "unclipped"
     label = "Unclipped"
+    family = "no gate"
     paper = "1707.06347"
     formula = "rA"
     idea = "No gate: every token keeps full weight, however far its ratio has moved."
@@ -92,9 +96,10 @@ class Unclipped(Objective):
 
 
 _DPPO_ELSEWHERE = (
-    "verl gives the thresholds as clip_ratio_low and clip_ratio_high, TRL as epsilon and epsilon_high; neither is a "
-    "band of ratios here. TRL's cap is 10 unless it is set, and its aggregation the mean over all tokens.",
-    "TRL measures from the sampler's log-probs, so that the mismatch between engines counts as movement.",
+    "verl gives the thresholds as clip_ratio_low and clip_ratio_high, which are no band of ratios here. Its cap is "
+    "clip_ratio_c, 3 unless it is set, where the paper asks for a large one; its aggregation is token-mean.",
+    "TRL had a DPPOTrainer for some months of 2026; TRL 1.16 has none.",
+    "SkyRL takes the ratio against the sampler's log-probs where it has them, and has no cap.",
 )
 
 
@@ -107,7 +112,7 @@ def _delta(side: str) -> Any:
         latex=rf"\delta_{{\text{{{side}}}}}",
         ui=(0.01, 1.0),
         help="How far the token's probability may move in the harmful direction before it gets no gradient.",
-        names={"TRL": "epsilon" if side == "low" else "epsilon_high", "verl": "clip_ratio_" + side},
+        names={"verl": "clip_ratio_" + side, "SkyRL": "delta_" + side},
     )
 
 
@@ -133,7 +138,7 @@ class _Dppo(Objective):
         ui=(1.0, 40.0),
         step=0.5,
         help="Upper cap of the ratio.",
-        names={"TRL": "clip_ratio_c", "verl": "clip_ratio_c"},
+        names={"verl": "clip_ratio_c"},
     )
 
     def divergence(self, new: Tensor, old: Tensor) -> Tensor:
@@ -156,12 +161,13 @@ class DppoTv(_Dppo):
 
     name = "dppo_tv"
     label = "DPPO-TV"
+    family = "stopped ratio"
     formula = (
         r"\operatorname{sg}[\min(r,\text{cap})]\,A\log\pi_\theta\cdot"
         r"\mathbf 1\big[|\pi_\theta-\pi_{\text{old}}|\le\delta\ \text{or corrective}\big]"
     )
     idea = "A switch on how far the token's probability moved (total variation), whatever its ratio."
-    frameworks = {"TRL": 'DPPOConfig(divergence_type="binary_tv")', "verl": "loss_mode=dppo_tv"}
+    frameworks = {"verl": "loss_mode=dppo_tv", "SkyRL": "policy_loss_type=dppo, dppo_type=binary_tv"}
     notes = _DPPO_ELSEWHERE
 
     def divergence(self, new: Tensor, old: Tensor) -> Tensor:
@@ -175,12 +181,13 @@ class DppoKl(_Dppo):
 
     name = "dppo_kl"
     label = "DPPO-KL"
+    family = "stopped ratio"
     formula = (
         r"\operatorname{sg}[\min(r,\text{cap})]\,A\log\pi_\theta\cdot"
         r"\mathbf 1\big[\mathrm{KL}_2(\pi_{\text{old}}\|\pi_\theta)\le\delta\ \text{or corrective}\big]"
     )
     idea = "A switch on how far the token's probability moved (binary KL), whatever its ratio."
-    frameworks = {"TRL": 'DPPOConfig(divergence_type="binary_kl")', "verl": "loss_mode=dppo_kl"}
+    frameworks = {"verl": "loss_mode=dppo_kl", "SkyRL": "policy_loss_type=dppo, dppo_type=binary_kl"}
     notes = (*_DPPO_ELSEWHERE, "verl adds 1e-8 to the probabilities of the rest before it takes their logarithm.")
 
     def divergence(self, new: Tensor, old: Tensor) -> Tensor:
@@ -207,6 +214,7 @@ class Vespo(Objective):
 
     name = "vespo"
     label = "VESPO"
+    family = "stopped ratio"
     paper = "2602.10693"
     formula = (
         r"\operatorname{sg}[\varphi(W)]\,A\log\pi_\theta,"

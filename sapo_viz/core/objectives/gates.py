@@ -26,7 +26,11 @@ def tau(
         scale="log",
         ui=(0.1, 20.0),
         help=f"Temperature of the gate for {tokens}: larger closes it sooner.",
-        names={"TRL": f"sapo_temperature_{side}"} | dict.fromkeys(("verl", "ms-swift", "torchforge"), f"tau_{side}")
+        names={
+            **dict.fromkeys(("TRL", "Liger"), f"sapo_temperature_{side}"),
+            **dict.fromkeys(("verl", "ms-swift", "torchforge", "SkyRL"), f"tau_{side}"),
+            "AReaL": f"sapo_tau_{side}",
+        }
         if side
         else None,
     )
@@ -43,6 +47,7 @@ class Sapo(Objective):
 
     name = "sapo"
     label = "SAPO"
+    family = "soft gate"
     paper = "2511.20347"
     formula = r"\tfrac{4}{\tau}\,\sigma\big(\tau(r-1)\big)A,\ \ \tau=\begin{cases}\tau_+&A>0\\ \tau_-&A\le 0\end{cases}"
     idea = "A dimmer: the further a token's ratio is from 1, the fainter its gradient; nothing is cut."
@@ -51,11 +56,15 @@ class Sapo(Objective):
         "verl": "loss_mode=sapo",
         "ms-swift": "--loss_type sapo",
         "torchforge": "SAPOLoss",
+        "SkyRL": "policy_loss_type=sapo, loss_reduction=sequence_mean",
+        "AReaL": "use_sapo_loss=true, use_decoupled_loss=false",
+        "Liger": 'LigerFusedLinearGRPOLoss(loss_type="sapo")',
     }
     notes = (
         "ms-swift 3.11 left out the factor 4/τ, so the gradient on-policy was τ/4; later versions have it.",
         "With importance_sampling_level=sequence TRL and ms-swift put the sequence ratio s into this same gate: "
         "one gate for all tokens of a sequence, which is not SAPO as in the paper.",
+        "AReaL refuses SAPO together with use_decoupled_loss. SkyRL warns where loss_reduction is another.",
         "verl always takes the mean over sequences of token means here; its loss_agg_mode is not looked at.",
     )
 

@@ -25,6 +25,7 @@ class ErfGate(Objective):
 
     name = "erf"
     label = "Erf gate"
+    family = "soft gate"
     paper = "2602.19345"
     formula = r"\tfrac{1}{\tau}\sqrt{\tfrac{\pi}{2}}\,\operatorname{erf}\!\big(\tfrac{\tau(r-1)}{\sqrt2}\big)A"
     idea = "A dimmer with a Gaussian foot: close to 1 like SAPO's, far out it lets almost nothing through."
@@ -43,6 +44,7 @@ class ArctanGate(Objective):
 
     name = "arctan"
     label = "Arctan gate"
+    family = "soft gate"
     paper = "2602.19345"
     formula = r"\tfrac{1}{\tau}\arctan\!\big(\tau(r-1)\big)A"
     idea = "A dimmer with a long foot: outliers are dimmed, never forgotten."
@@ -60,6 +62,7 @@ class SoftsignGate(Objective):
 
     name = "softsign"
     label = "Softsign gate"
+    family = "soft gate"
     paper = "2602.19345"
     formula = r"\frac{r-1}{\sqrt{1+\tau^2(r-1)^2}}\,A"
     idea = "A dimmer whose foot falls as 1/r³: between SAPO's and arctan's."

@@ -12,36 +12,63 @@ from typing import Any
 
 import numpy as np
 
-from sapo_viz.rollouts.columns import Columns, Row
-from sapo_viz.rollouts.record import Record, shown
-from sapo_viz.rollouts.schema import FIELDS, ROUNDING, UPLOAD, Limits, Rollouts
+from sapo_viz.errors import RolloutError
+from sapo_viz.rollouts.columns import NO_ADVANTAGE, Columns, Row
+from sapo_viz.rollouts.record import Record, Skip, shown
+from sapo_viz.rollouts.schema import ALSO, FIELDS, ROUNDING, UPLOAD, Limits, Rollouts
 from sapo_viz.rollouts.steps import Steps, finish
-from sapo_viz.rollouts.vocabulary import whole_text
+from sapo_viz.rollouts.vocabulary import placeholders, whole_text
 
 _NEEDED = ("tokens", "logprobs", "old_logprobs")
 _STEP = 64  # sequences between two looks at how far it is
 
 
-def build(name: str, records: Iterable[Record], limits: Limits = UPLOAD) -> Rollouts:
+def build(name: str, records: Iterable[Record], limits: Limits = UPLOAD, skip: Skip | None = None) -> Rollouts:
     """The validated set of sequences of one file.
 
     Raises:
         RolloutError: the first thing that is wrong, as one sentence with file, place, field and remedy.
     """
-    return finish(building(name, records, limits))
+    return finish(building(name, records, limits, skip=skip))
 
 
 def building(
-    name: str, records: Iterable[Record], limits: Limits = UPLOAD, expected: int | None = None
+    name: str,
+    records: Iterable[Record],
+    limits: Limits = UPLOAD,
+    expected: int | None = None,
+    skip: Skip | None = None,
 ) -> Steps[Rollouts]:
-    """`build` in steps; `expected` is about how many records there are, where that is known."""
+    """`build` in steps; `expected` is about how many records there are, where that is known.
+
+    With `skip` a sequence that is wrong is handed to it and left out, for logs in which single lines fail; where none
+    remains the first one's error is raised.
+    """
     columns = Columns(name, limits)
     checker = _Checker(columns)
+    first: RolloutError | None = None
     for number, record in enumerate(records):
-        columns.add(checker.row(record))
+        try:
+            row = checker.row(record)
+            if skip is not None:
+                _check_advantage(row)
+        except RolloutError as error:
+            if skip is None:
+                raise
+            first = first or error
+            skip(error)
+            continue
+        columns.add(row)
         if number % _STEP == 0:
             yield min(number / expected, 1.0) if expected else None
+    if first is not None and not len(columns):
+        raise first
     return columns.finish()
+
+
+def _check_advantage(row: Row) -> None:
+    if row.advantages is None and (row.reward is None or row.group is None):
+        row.record.fail("reward" if row.reward is None else "group", *NO_ADVANTAGE)
 
 
 class _Checker:
@@ -54,7 +81,13 @@ class _Checker:
 
     def row(self, record: Record) -> Row:
         values = {key: value for key, value in record.values.items() if value is not None}
+        for name, own in ALSO.items():
+            if name in values and own not in values:
+                values[own] = values.pop(name)
         self.note_unused(key for key in values if key not in FIELDS)
+        if "tokens" not in values and "token_ids" in values:
+            values["tokens"] = placeholders(_token_ids(record, values["token_ids"], _size(values["token_ids"])))
+            self.counts.by_id += 1
         for key in _NEEDED:
             if key not in values:
                 has = ", ".join(shown(k, 24).strip("'\"") for k in list(values)[:12]) or "none"
@@ -70,8 +103,12 @@ class _Checker:
             mask=mask,
             advantages=_advantages(record, values, length, mask),
             token_ids=_token_ids(record, values["token_ids"], length) if "token_ids" in values else None,
-            ref_logprobs=(
-                self._logprobs(record, "ref_logprobs", values, length, mask) if "ref_logprobs" in values else None
+            sampler_logprobs=self._optional(record, "sampler_logprobs", values, length, mask),
+            ref_logprobs=self._optional(record, "ref_logprobs", values, length, mask),
+            loss_gradients=(
+                _numbers(record, "loss_gradients", values["loss_gradients"], length, mask)
+                if "loss_gradients" in values
+                else None
             ),
             record=record,
             **self._labels(record, values),
@@ -79,7 +116,7 @@ class _Checker:
 
     def _texts(self, record: Record, value: Any) -> np.ndarray:
         if isinstance(value, str) or not isinstance(value, (list, tuple)):
-            record.fail("tokens", f"is {shown(value)}", "it takes a list of texts, one a token")
+            record.fail("tokens", f"is {shown(value)}", "it takes a list of texts, one per token")
         if set(map(type, value)) - {str}:
             index = next(i for i, token in enumerate(value) if type(token) is not str)
             record.fail("tokens", f"is {shown(value[index])}", "a token is text", index=index)
@@ -104,9 +141,18 @@ class _Checker:
             array = np.where(above, 0.0, array)
         return array
 
+    def _optional(self, record: Record, key: str, values: Any, length: int, mask: np.ndarray) -> np.ndarray | None:
+        value = values.get(key)
+        if key == "sampler_logprobs" and isinstance(value, (list, tuple, np.ndarray)) and len(value) == length:
+            there = np.array([item is not None and item == item for item in value], bool)
+            if not there[mask].all():  # an engine may give none, or none for a token that was put into the answer
+                self.counts.unsampled += bool(there[mask].any())
+                return None
+        return self._logprobs(record, key, values, length, mask) if key in values else None
+
     def _labels(self, record: Record, values: dict[str, Any]) -> dict[str, Any]:
         out: dict[str, Any] = {}
-        for key in ("id", "group"):
+        for key in ("id", "group", "microbatch"):
             value = values.get(key)
             if isinstance(value, float) and value.is_integer():  # pandas writes 3 as 3.0 beside a missing value
                 value = int(value)
@@ -118,6 +164,8 @@ class _Checker:
             record.fail("prompt", f"is {shown(prompt)}", "it takes text")
         out["prompt"] = None if prompt is None else self._whole(prompt)
         out["reward"] = _number(record, "reward", values["reward"]) if "reward" in values else None
+        name = "microbatch_loss"
+        out[name] = _number(record, name, values[name]) if name in values else None
         step = _number(record, "step", values["step"]) if "step" in values else None
         if step is not None and (not step.is_integer() or abs(step) > 2**53):
             record.fail("step", f"is {shown(values['step'])}", "it takes a whole number")
@@ -175,7 +223,7 @@ def _numbers(record: Record, key: str, value: Any, length: int, mask: np.ndarray
 
 def _check_length(record: Record, key: str, value: Any, length: int) -> None:
     if isinstance(value, str) or not isinstance(value, (list, tuple, np.ndarray)):
-        record.fail(key, f"is {shown(value)}", "it takes a list with one entry a token")
+        record.fail(key, f"is {shown(value)}", "it takes a list with one entry per token")
     if len(value) != length:
         record.fail(key, f"has {len(value):,} entries", f"it takes as many as tokens, {length:,}")
 
@@ -195,6 +243,10 @@ def _mask(record: Record, value: Any, length: int) -> np.ndarray:
         index = int(wrong.argmax())
         record.fail("mask", f"is {value[index]:g}", "it takes 0 or 1", index=index)
     return value.astype(bool)
+
+
+def _size(value: Any) -> int:
+    return len(value) if isinstance(value, (list, tuple, np.ndarray)) else 0
 
 
 def _token_ids(record: Record, value: Any, length: int) -> np.ndarray:

@@ -13,12 +13,19 @@ from typing import Any
 
 import numpy as np
 
+from sapo_viz.core.advantages import advantages_of
 from sapo_viz.errors import RolloutError
 from sapo_viz.rollouts.record import Record, shown
-from sapo_viz.rollouts.schema import MAX_LENGTH, MAX_SEQUENCES, ROUNDING, UPLOAD, Limits, Rollouts
-from sapo_viz.rollouts.vocabulary import Tokens, Vocabulary
+from sapo_viz.rollouts.schema import ASIDE, MAX_LENGTH, MAX_SEQUENCES, ROUNDING, UPLOAD, Limits, Rollouts
+from sapo_viz.rollouts.vocabulary import IDS_ONLY, Tokens, Vocabulary
 
-_NO_ID = -1  # token_ids of a sequence without
+# Columns that a file may begin late, each with its type and what stands in a sequence without.
+_OPTIONAL: dict[str, tuple[Any, float]] = {
+    "token_ids": (np.int64, -1),
+    "sampler_logprobs": (np.float64, math.nan),
+    "ref_logprobs": (np.float64, math.nan),
+    "loss_gradients": (np.float64, math.nan),
+}
 
 
 class Growing:
@@ -46,6 +53,10 @@ class Growing:
         return self._room
 
 
+# What is said of a sequence with neither advantage nor reward and group.
+NO_ADVANTAGE = ("is missing and there is no advantage", "give advantage (or advantages), or reward together with group")
+
+
 @dataclass(frozen=True)
 class Row:
     """One checked sequence. Arrays are [T]; None where the file has nothing."""
@@ -56,13 +67,21 @@ class Row:
     mask: np.ndarray
     advantages: np.ndarray | float | None
     token_ids: np.ndarray | None
+    sampler_logprobs: np.ndarray | None
     ref_logprobs: np.ndarray | None
+    loss_gradients: np.ndarray | None
     id: str | None
     prompt: str | None
     reward: float | None
     group: str | None
     step: int | None
+    microbatch: str | None
+    microbatch_loss: float | None
     record: Record  # its place, for a message about its advantage
+
+    @property
+    def labels(self) -> tuple[Any, ...]:
+        return self.id, self.prompt, self.reward, self.group, self.step, self.microbatch, self.microbatch_loss
 
 
 @dataclass(frozen=True)
@@ -77,12 +96,20 @@ class Block:
     advantages: np.ndarray  # what stands in sequences without is not read
     has_advantage: np.ndarray  # [N] bool
     token_ids: np.ndarray | None  # −1 in sequences without
+    sampler_logprobs: np.ndarray | None  # NaN in sequences without
     ref_logprobs: np.ndarray | None  # NaN in sequences without
+    loss_gradients: np.ndarray | None  # NaN in sequences without
     ids: Sequence[str | None]
     prompts: Sequence[str | None]
     rewards: Sequence[float | None]
     groups: Sequence[str | None]
     steps: Sequence[int | None]
+    microbatches: Sequence[str | None]
+    losses: Sequence[float | None]
+
+    @property
+    def labels(self) -> tuple[Sequence[Any], ...]:
+        return self.ids, self.prompts, self.rewards, self.groups, self.steps, self.microbatches, self.losses
 
 
 @dataclass
@@ -92,6 +119,8 @@ class Counts:
     rounded: int = 0
     repaired: int = 0
     empty: int = 0
+    by_id: int = 0  # sequences whose tokens are shown as ⟨id⟩
+    unsampled: int = 0  # sequences in which the sampler gave some of its log-probs and not all
     unused: dict[str, None] = field(default_factory=dict)
 
 
@@ -111,11 +140,13 @@ class Columns:
         self._codes = Growing(np.int32)
         self._new, self._old, self._advantages = (Growing(np.float64) for _ in range(3))
         self._mask = Growing(bool)
-        self._token_ids: Growing | None = None
-        self._ref: Growing | None = None
+        self._begun: dict[str, Growing] = {}  # the optional columns that the file has so far
         self._has_advantage = Growing(bool)
-        self._labels: tuple[list[Any], ...] = ([], [], [], [], [])  # ids, prompts, rewards, groups, steps
+        self._labels: tuple[list[Any], ...] = ([], [], [], [], [], [], [])  # in the order of `Row.labels`
         self._records: list[Record] = []  # without their values
+
+    def __len__(self) -> int:
+        return len(self._lengths)
 
     def add(self, row: Row) -> None:
         length = len(row.codes)
@@ -130,8 +161,8 @@ class Columns:
         self._mask.extend(row.mask)
         self._has_advantage.extend(row.advantages is not None, 1)
         self._advantages.extend(0.0 if row.advantages is None else row.advantages, length)
-        self._optional(row.token_ids, row.ref_logprobs, length)
-        for labels, label in zip(self._labels, (row.id, row.prompt, row.reward, row.group, row.step), strict=True):
+        self._optional(row, length)
+        for labels, label in zip(self._labels, row.labels, strict=True):
             labels.append(label)
         record = row.record
         self._records.append(Record(record.file, record.place, {}, None if record.lines is None else ()))
@@ -148,15 +179,13 @@ class Columns:
         self._mask.extend(True if block.mask is None else block.mask, size)
         self._has_advantage.extend(block.has_advantage)
         self._advantages.extend(block.advantages)
-        self._optional(block.token_ids, block.ref_logprobs, size)
-        for labels, more in zip(
-            self._labels, (block.ids, block.prompts, block.rewards, block.groups, block.steps), strict=True
-        ):
+        self._optional(block, size)
+        for labels, more in zip(self._labels, block.labels, strict=True):
             labels.extend(more)
 
     def note_unused(self, names: Any) -> None:
         for name in names:
-            if len(self.counts.unused) < 9:
+            if name not in ASIDE and len(self.counts.unused) < 9:
                 self.counts.unused[name] = None
 
     def finish(self) -> Rollouts:
@@ -165,13 +194,14 @@ class Columns:
         Raises:
             RolloutError: no sequence, or one without advantage, reward and group.
         """
-        ids, prompts, rewards, groups, steps = self._labels
+        ids, prompts, rewards, groups, steps, microbatches, losses = self._labels
         if not ids:
             raise RolloutError(f"{self.name}: there is no sequence with tokens in it; give at least one.")
         lengths = self._lengths.finish()
         offsets = np.concatenate(([0], np.cumsum(lengths)))
         offsets.setflags(write=False)
         computed = self._advantages_from_rewards(offsets, rewards, groups)
+        optional = {name: column.finish() for name, column in self._begun.items()}
         return Rollouts(
             name=self.name,
             offsets=offsets,
@@ -185,8 +215,12 @@ class Columns:
             rewards=tuple(rewards),
             groups=tuple(groups),
             steps=tuple(steps),
-            token_ids=None if self._token_ids is None else self._token_ids.finish(),
-            ref_logprobs=None if self._ref is None else self._ref.finish(),
+            token_ids=optional.get("token_ids"),
+            sampler_logprobs=optional.get("sampler_logprobs"),
+            ref_logprobs=optional.get("ref_logprobs"),
+            loss_gradients=optional.get("loss_gradients"),
+            microbatches=_any(microbatches),
+            losses=_any(losses),
             notes=tuple(self._notes(computed)),
         )
 
@@ -203,19 +237,15 @@ class Columns:
         if len(self._lengths) + sequences > MAX_SEQUENCES:
             raise RolloutError(f"{self.name}: more than {MAX_SEQUENCES:,} sequences; split the file into smaller ones.")
 
-    def _optional(self, ids: np.ndarray | None, ref: np.ndarray | None, size: int) -> None:
-        """Columns that may begin late: the sequences before get what stands for "none"."""
+    def _optional(self, values: Row | Block, size: int) -> None:
         before = len(self._codes) - size
-        if ids is not None and self._token_ids is None:
-            self._token_ids = Growing(np.int64)
-            self._token_ids.extend(_NO_ID, before)
-        if ref is not None and self._ref is None:
-            self._ref = Growing(np.float64)
-            self._ref.extend(math.nan, before)
-        if self._token_ids is not None:
-            self._token_ids.extend(_NO_ID if ids is None else ids, size)
-        if self._ref is not None:
-            self._ref.extend(math.nan if ref is None else ref, size)
+        for name, (dtype, none) in _OPTIONAL.items():
+            array = getattr(values, name)
+            if array is not None and name not in self._begun:
+                self._begun[name] = Growing(dtype)
+                self._begun[name].extend(none, before)
+            if name in self._begun:
+                self._begun[name].extend(none if array is None else array, size)
 
     def _advantages_from_rewards(
         self, offsets: np.ndarray, rewards: list[float | None], groups: list[str | None]
@@ -228,10 +258,7 @@ class Columns:
         for i in missing:
             for key, there in (("reward", rewards[i]), ("group", groups[i])):
                 if there is None:
-                    remedy = "give advantage (or advantages), or reward together with group"
-                    self._fail(i, key, "is missing and there is no advantage", remedy)
-        from sapo_viz.core.advantages import advantages_of  # torch, only when it is needed
-
+                    self._fail(i, key, *NO_ADVANTAGE)
         wanted = {groups[i] for i in missing}
         members = [i for i, reward in enumerate(rewards) if reward is not None and groups[i] in wanted]
         values = np.zeros(len(has))
@@ -259,9 +286,18 @@ class Columns:
             notes.append(f"Log-probs above 0 by at most {ROUNDING:g}, taken as 0: {counts.rounded:,}.")
         if repaired:
             notes.append(f"Texts that held half a character, shown as �: {repaired:,}.")
+        if counts.by_id:
+            notes.append(IDS_ONLY)
+        if counts.unsampled:
+            notes.append(f"Sequences without the sampler's log-probs, as it gave only some: {counts.unsampled:,}.")
         if counts.empty:
             notes.append(f"Sequences without tokens, left out: {counts.empty:,}.")
         if counts.unused:
             names = ", ".join(shown(name, 30).strip("'\"") for name in list(counts.unused)[:8])
             notes.append(f"Fields not used: {names}{', …' if len(counts.unused) > 8 else ''}.")
         return notes
+
+
+def _any(labels: list[Any]) -> tuple[Any, ...]:
+    """The labels, or nothing where no sequence has one: a million of None are not kept."""
+    return () if all(label is None for label in labels) else tuple(labels)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from sapo_viz.errors import RolloutError
 from sapo_viz.rollouts.schema import FIELDS
 
+Skip = Callable[[RolloutError], None]  # takes what is wrong with a row that is left out
+
 
 @dataclass(frozen=True)
 class Record:
-    """Fields by their schema names. `lines` is for formats with one line a token: the line of each."""
+    """Fields by their schema names. `lines` is for formats with one line per token: the line of each."""
 
     file: str
     place: str  # "line 3", "row 3", "sequence 3"

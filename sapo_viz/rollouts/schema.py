@@ -20,7 +20,7 @@ ROUNDING = 1e-3  # bf16 and top-p renormalisation leave log-probs a hair above 0
 
 @dataclass(frozen=True)
 class Limits:
-    """How much of one file is taken. Memory is some 50 bytes a token, whatever the file's format."""
+    """How much of one file is taken. Memory is some 50 bytes per token, whatever the file's format."""
 
     bytes: int
     tokens: int  # a small compressed Parquet file can unpack to far more than its size
@@ -34,7 +34,7 @@ MAX_DOCUMENT = 512 * 1024**2  # bytes of a JSON document: its text is held whole
 MAX_LINE = 64 * 1024**2  # bytes of one JSONL line; as Python objects it takes up to 12 times as much
 MAX_LENGTH = 2_000_000  # tokens of one sequence: sequence-level objectives see it whole, in some 20 tensors
 
-Kind = Literal["texts", "numbers", "flags", "ids", "text", "number", "integer", "label"]
+FieldKind = Literal["texts", "numbers", "flags", "ids", "text", "number", "integer", "label"]
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Field:
 
     name: str
     column: str | None  # None: CSV has no such column
-    kind: Kind
+    kind: FieldKind
     need: str
     text: str
 
@@ -55,21 +55,43 @@ class Field:
 FIELDS: dict[str, Field] = {
     field.name: field
     for field in (
-        Field("tokens", "token", "texts", "required", "the tokens as text, in order"),
+        Field("tokens", "token", "texts", "required", "the tokens as text, in order, or else `token_ids`"),
         Field("logprobs", "logprob", "numbers", "required", "log π_θ, natural log: the policy being trained, now"),
-        Field("old_logprobs", "old_logprob", "numbers", "required", "log π_old: the policy that sampled the tokens"),
+        Field("old_logprobs", "old_logprob", "numbers", "required", "log π_old: the policy before its update"),
         Field("advantage", None, "number", "one of these three", "one number for the whole sequence"),
-        Field("advantages", "advantage", "numbers", "one of these three", "one number a token"),
+        Field("advantages", "advantage", "numbers", "one of these three", "one number per token"),
         Field("reward", "reward", "number", "one of these three", "with `group`: A = (R − mean) / std in the group"),
         Field("group", "group", "label", "with `reward`", "which prompt's completions belong together"),
         Field("mask", "mask", "flags", "optional", "1 on response tokens, 0 on those that get no gradient"),
         Field("token_ids", "token_id", "ids", "optional", "the tokenizer's numbers"),
+        Field(
+            "sampler_logprobs",
+            "sampler_logprob",
+            "numbers",
+            "optional",
+            "who drew the token, where that is not old_logprobs",
+        ),
         Field("ref_logprobs", "ref_logprob", "numbers", "optional", "log-probs under the start policy"),
+        Field(
+            "loss_gradients",
+            "loss_gradient",
+            "numbers",
+            "optional",
+            "∂loss/∂log π_θ, as the framework's backward had it",
+        ),
+        Field("microbatch", None, "label", "optional", "which sequences the framework had in one loss"),
+        Field("microbatch_loss", None, "number", "optional", "that loss, where all of its sequences are in the file"),
         Field("prompt", None, "text", "optional", "the prompt as text"),
         Field("id", "sequence", "label", "optional (required in CSV)", "a name for the sequence"),
         Field("step", "step", "integer", "optional", "the training step that it comes from"),
     )
 }
+
+
+# Names that frameworks give a field of theirs beside ours; read as ours where ours is not there.
+ALSO = {"rollout_logprobs": "sampler_logprobs", "rollout_log_probs": "sampler_logprobs"}
+# What a recorder of real runs writes beside the fields: not read, and no surprise. Its ids say the same.
+ASIDE = ("minibatch", "rank")
 
 
 @dataclass(frozen=True)
@@ -83,7 +105,11 @@ class Sequence:
     advantages: np.ndarray
     mask: np.ndarray
     token_ids: np.ndarray | None
+    sampler_logprobs: np.ndarray | None
     ref_logprobs: np.ndarray | None
+    loss_gradients: np.ndarray | None
+    microbatch: str | None
+    microbatch_loss: float | None
     prompt: str | None
     reward: float | None
     group: str | None
@@ -110,7 +136,11 @@ class Rollouts:
     groups: tuple[str | None, ...]
     steps: tuple[int | None, ...]
     token_ids: np.ndarray | None = None  # [M] int64; −1 in sequences without
+    sampler_logprobs: np.ndarray | None = None  # [M] float64; NaN in sequences without: their old_logprobs are it
     ref_logprobs: np.ndarray | None = None  # [M] float64; NaN in sequences without
+    loss_gradients: np.ndarray | None = None  # [M] float64; NaN in sequences without
+    microbatches: tuple[str | None, ...] = ()  # [N], or empty: the file has none
+    losses: tuple[float | None, ...] = ()  # [N], or empty
     notes: tuple[str, ...] = ()  # what was taken otherwise than written, one sentence each
     same_weights: bool = False  # both log-probs are known to be of the same weights: sampler and trainer, no update
 
@@ -135,7 +165,11 @@ class Rollouts:
             advantages=self.advantages[part],
             mask=self.mask[part],
             token_ids=None if missing(self.token_ids, -1) else cut(self.token_ids),
+            sampler_logprobs=None if missing(self.sampler_logprobs, np.nan) else cut(self.sampler_logprobs),
             ref_logprobs=None if missing(self.ref_logprobs, np.nan) else cut(self.ref_logprobs),
+            loss_gradients=None if missing(self.loss_gradients, np.nan) else cut(self.loss_gradients),
+            microbatch=self.microbatches[index] if self.microbatches else None,
+            microbatch_loss=self.losses[index] if self.losses else None,
             prompt=self.prompts[index],
             reward=self.rewards[index],
             group=self.groups[index],
@@ -144,7 +178,7 @@ class Rollouts:
 
     @cached_property
     def lengths(self) -> np.ndarray:
-        """[N] tokens a sequence, masked ones included."""
+        """[N] tokens per sequence, masked ones included."""
         return np.diff(self.offsets)
 
     @cached_property
@@ -170,6 +204,10 @@ class Rollouts:
             groups=self.groups[one],
             steps=self.steps[one],
             token_ids=None if self.token_ids is None else self.token_ids[part],
+            sampler_logprobs=None if self.sampler_logprobs is None else self.sampler_logprobs[part],
             ref_logprobs=None if self.ref_logprobs is None else self.ref_logprobs[part],
+            loss_gradients=None if self.loss_gradients is None else self.loss_gradients[part],
+            microbatches=self.microbatches[one],
+            losses=self.losses[one],
             same_weights=self.same_weights,
         )

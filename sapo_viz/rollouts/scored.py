@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from sapo_viz.models.score_cache import ScoredText
+from sapo_viz.models.scoring.cache import ScoredText
 from sapo_viz.rollouts.build import build
 from sapo_viz.rollouts.record import Record
 from sapo_viz.rollouts.schema import Rollouts

@@ -19,7 +19,7 @@ def finish(steps: Steps[T]) -> T:
         try:
             next(steps)
         except StopIteration as stop:
-            return stop.value  # type: ignore[no-any-return]
+            return stop.value
 
 
 def at_once(make: Callable[[], T]) -> Steps[T]:

@@ -1,14 +1,12 @@
 """Prompts and completions without log-probs, as most frameworks log them: what a scorer takes.
 
-Two models have to score such a file before anything can be shown of it. Reading it raises
-`NoLogprobs`, which says so and carries the texts, so that page and command can go on from there.
+Two models have to score such a file before anything can be shown of it; page and command go on from there.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-
-from sapo_viz.errors import RolloutError
 
 
 @dataclass(frozen=True)
@@ -29,13 +27,16 @@ class TextDump:
     def __len__(self) -> int:
         return len(self.completions)
 
-
-class NoLogprobs(RolloutError):
-    """A file that holds texts only. `texts` is what it holds."""
-
-    def __init__(self, texts: TextDump) -> None:
-        self.texts = texts
-        super().__init__(
-            f"{texts.name}: this is {texts.format} with {len(texts):,} completions and no log-probs; "
-            "let two models score them, on the Tokens page or with `python -m sapo_viz score`."
+    @property
+    def lacks(self) -> str:
+        """What is missing before ratios can be shown, in a sentence."""
+        return (
+            f"{self.name}: this is {self.format} with {len(self):,} completions and no log-probs; "
+            f"let two models score them, on the Tokens page or with `python -m sapo_viz score`.{left_out(self.notes)}"
         )
+
+
+def left_out(notes: Sequence[str]) -> str:
+    """What a message about a file adds on what was left out of it: counts, without the reasons."""
+    counts = [note.split("; the first is")[0].removesuffix(".") for note in notes if "left out" in note.lower()]
+    return "".join(f" {count}." for count in counts)

@@ -1,4 +1,4 @@
-"""Token texts, compactly: each distinct text once, and a number a token.
+"""Token texts, compactly: each distinct text once, and a number per token.
 
 A file of ten million tokens has some ten thousand distinct texts. Kept as one Python string a token they
 would cost 80 MB in pointers alone, and be compared, joined and hashed one by one.
@@ -43,7 +43,7 @@ class Tokens(Sequence[str]):
     def __getitem__(self, index: int | slice) -> str | list[str]:
         if isinstance(index, slice):
             return [self.vocabulary[code] for code in self.codes[index].tolist()]
-        return self.vocabulary[self.codes[index]]
+        return str(self.vocabulary[self.codes[index]])
 
     def __iter__(self) -> Iterator[str]:
         return map(self.vocabulary.__getitem__, self.codes.tolist())
@@ -105,3 +105,16 @@ def whole_text(text: str) -> str:
         return text
     except UnicodeEncodeError:
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def placeholders(ids: np.ndarray) -> list[str]:
+    """⟨1234⟩ for each token id, where a file holds no texts."""
+    return [f"⟨{number}⟩" for number in ids.tolist()]
+
+
+def is_placeholder(token: str) -> bool:
+    """Whether it is one of these."""
+    return token.startswith("⟨") and token.endswith("⟩") and token[1:-1].isdecimal()
+
+
+IDS_ONLY = "The file holds token ids and no texts, so a token is shown as ⟨id⟩."

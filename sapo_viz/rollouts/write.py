@@ -34,7 +34,11 @@ def _object(sequence: Sequence) -> dict[str, Any]:
         "group": sequence.group,
         "mask": None if sequence.mask.all() else sequence.mask.astype(int).tolist(),
         "token_ids": None if sequence.token_ids is None else sequence.token_ids.tolist(),
+        "sampler_logprobs": None if sequence.sampler_logprobs is None else _plain(sequence.sampler_logprobs),
         "ref_logprobs": None if sequence.ref_logprobs is None else _plain(sequence.ref_logprobs),
+        "loss_gradients": None if sequence.loss_gradients is None else _plain(sequence.loss_gradients),
+        "microbatch": sequence.microbatch,
+        "microbatch_loss": sequence.microbatch_loss,
         "prompt": sequence.prompt,
         "id": sequence.id,
         "step": sequence.step,
@@ -62,7 +66,7 @@ def _json(rollouts: Rollouts) -> bytes:
 def _csv(rollouts: Rollouts) -> bytes:
     fields = [field for field in FIELDS.values() if field.column]
     fields.sort(key=lambda field: field.name != "id")  # the sequence's name first
-    rows = []
+    rows: list[dict[str | None, Any]] = []
     used = {"sequence"}
     for index in range(len(rollouts)):
         sequence = rollouts[index]
@@ -77,7 +81,7 @@ def _csv(rollouts: Rollouts) -> bytes:
     out = io.StringIO(newline="")
     writer = csv.DictWriter(out, [f.column for f in fields if f.column in used], extrasaction="ignore")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows(rows)  # type: ignore[arg-type]  # every field in it has a column
     return out.getvalue().encode()
 
 

@@ -1,0 +1,172 @@
+"""One cause a fault: what can make ratios large is weighed here, and the rules ask which of it this file shows.
+
+Each cause leaves marks that the others cannot: a shift makes z small again at another lag; only renormalised samples
+make mean r less than 1 for tokens drawn from π_old; a temperature bends z along log π_old whatever A is; an update
+moves tokens with their advantages; what remains is noise between two engines or two sets of weights.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from sapo_viz.core.objective import LOG_RATIO_LIMIT
+from sapo_viz.rollouts.analysis.facts import Facts
+from sapo_viz.rollouts.once import once
+
+Cause = Literal["", "shifted", "truncated_sampling", "temperature", "moved_far", "engine_mismatch"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The cause that the evidence is for ("" where the ratios need none), and the next best with what is against it."""
+
+    cause: Cause
+    second: str = ""  # a sentence: the second-best explanation and why it was not chosen
+
+
+@dataclass(frozen=True)
+class Temperature:
+    """New log-probs look like the old ones at temperature 1/alpha (their logits times alpha)."""
+
+    alpha: float  # between 0.3 and 3
+    slope: float  # of z on log π_old, over all response tokens
+    correlation: float
+
+
+def mean_k3(facts: Facts) -> float:
+    return facts.k3 / max(facts.tokens, 1)
+
+
+@once
+def plain_k3(facts: Facts) -> float:
+    """k3 a token without fillers and ratios beyond the clamp, which have rules of their own."""
+    return float(facts.plain_k3.sum() / max(facts.plain.sum(), 1))
+
+
+@once
+def steady_k3(facts: Facts) -> float:
+    """k3 a token as far as it is spread over the tokens: at most four times what is left without the outermost 1 %.
+
+    A difference of weights, engines or temperature is in all tokens. Of noise that differs with the context the
+    outermost hundredth carries a fifth, of a few outliers nearly all: those are a tail, which has a rule of its own.
+    """
+    z = facts.sample[:, 0]
+    z = np.abs(z[np.abs(z) <= LOG_RATIO_LIMIT])
+    if len(z) < 1000:
+        return plain_k3(facts)
+    inner = z[z <= np.quantile(z, 0.99)]
+    return min(plain_k3(facts), 4 * float((np.expm1(-inner) + inner).sum() / len(z)))
+
+
+def clustered(sums: np.ndarray, counts: np.ndarray) -> tuple[float, float]:
+    """The mean a token, and its standard error with whole sequences as the units: tokens of one are not independent."""
+    total = counts.sum()
+    if not total:
+        return 0.0, np.inf
+    mean = sums.sum() / total
+    used = counts > 0
+    degrees = max(int(used.sum()) - 1, 1)
+    return float(mean), float(np.sqrt(((sums - counts * mean)[used] ** 2).sum() * (degrees + 1) / degrees) / total)
+
+
+@once
+def alignment(facts: Facts) -> float:
+    """Σ A·z over its standard error, sequences as units: how surely the tokens moved with their advantages."""
+    error = np.sqrt((facts.sum_az**2).sum())
+    return float(facts.sum_az.sum() / error) if error > 0 else 0.0
+
+
+@once
+def shifted(facts: Facts) -> np.ndarray:
+    """[N] bool: the sequences of which one side lies some tokens off; none where a single one might be chance."""
+    moved = facts.shift != 0
+    return moved if moved.sum() >= max(2, 0.005 * len(moved)) else np.zeros_like(moved)
+
+
+@once
+def removed_mass(facts: Facts) -> tuple[float, float]:
+    """What renormalised samples would have lost, 1 − mean r, with its standard error; (0, inf) where that is no lack.
+
+    For tokens drawn from π_old, E[π_θ/π_old] is the mass that π_θ gives to what π_old can draw at all: 1, or less
+    where tokens were cut off before sampling. Nothing else makes it less: noise and updates leave it at 1, another
+    temperature than the sampler's makes it more. With a sampler's own log-probs in the file, these are asked.
+    """
+    best = (0.0, np.inf)
+    for sums, counts in ((facts.plain_r, facts.plain), (facts.sampler_r, facts.sampler_counts)):
+        mean, error = clustered(sums, counts)
+        if (counts > 0).sum() >= 16 and -0.5 < mean < -max(0.002, 5 * error) and -mean > best[0]:
+            best = (-mean, error)
+    return best
+
+
+@once
+def temperature(facts: Facts) -> Temperature | None:
+    """A temperature between the two log-probs, or None where they do not look so.
+
+    With π_θ ∝ π_old^α in every context, z = (α − 1)·(log π_old + H) with H ≥ 0 the Rényi entropy of order α of
+    that context, unknown here. So z falls on a line of slope α − 1 only where the context is sure of itself; else
+    H takes off part of it, and a regression finds less. But z / log π_old = (α − 1)(1 − H/|log π_old|) is never
+    beyond α − 1, and nears it for surprising tokens of sure contexts: the 5 % quantile (95 % for α > 1) of that
+    quotient over the 2 % of tokens with the lowest log π_old is what is taken for α − 1. On simulated contexts of
+    mixed entropy this gives α within 0.05 for α from 0.5 to 1.5. Surprising tokens all moving one way is a mark of
+    its own: it is asked for where contexts of mixed entropy blur the line.
+    """
+    both = [facts.sides[sign] for sign in (-1, 0, 1) if facts.sides[sign].n >= 200]
+    if not both:
+        return None
+    slopes = [side.slope for side in both]
+    correlations = [side.correlation for side in both]
+    if not np.isfinite(slopes + correlations).all():
+        return None
+    direction = np.sign(slopes[0])
+    if min(direction * np.array(slopes)) < 0.03 or min(direction * np.array(correlations)) < 0.2:
+        return None
+    # An update moves the two signs of A apart; a temperature does not know A.
+    if max(map(abs, slopes)) > 2 * min(map(abs, slopes)):
+        return None
+    z, old = facts.sample.T
+    low = old < min(np.quantile(old, 0.02), -0.1)
+    if low.sum() < 10:
+        return None
+    quotient = z[low] / old[low]
+    one_way = float(np.mean(direction * quotient > 0))
+    if one_way < (0.75 if min(direction * np.array(correlations)) >= 0.4 else 0.9):
+        return None
+    alpha = 1 + float(np.quantile(quotient, 0.95 if direction > 0 else 0.05))
+    if not 0.3 <= alpha <= 3:
+        return None
+    weight = np.array([side.n for side in both])
+    slope = float(weight @ slopes / weight.sum())
+    return Temperature(alpha, slope, float(weight @ correlations / weight.sum()))
+
+
+@once
+def verdict(facts: Facts) -> Verdict:
+    """Which cause the file shows for ratios that are far from 1, in the order of how little else leaves its marks."""
+    k3 = steady_k3(facts)
+    aligned = alignment(facts)
+    with_advantage = f"Σ A·z is {aligned:+.1f} standard errors from 0"
+    if shifted(facts).any():
+        return Verdict("shifted", "second best, a temperature: it would leave z as large at every lag")
+    if removed_mass(facts)[0]:
+        return Verdict(
+            "truncated_sampling",
+            "second best, a temperature: it would raise the likely tokens and keep mean r at 1 or above",
+        )
+    found = temperature(facts)
+    if found is not None:
+        return Verdict(
+            "temperature", f"second best, an update: it would move A > 0 and A < 0 apart, and {with_advantage}"
+        )
+    if facts.rollouts.same_weights:
+        return Verdict(
+            "engine_mismatch" if k3 > 1e-3 else "", "an update is ruled out: both sides have the same weights"
+        )
+    if k3 > 0.02 and aligned >= 3:
+        return Verdict("moved_far", f"second best, a mismatch: it would not move with A, and {with_advantage}")
+    if k3 > 1e-3 and abs(aligned) <= 3:
+        return Verdict("engine_mismatch", f"second best, an update: it would move with A, but {with_advantage}")
+    return Verdict("")

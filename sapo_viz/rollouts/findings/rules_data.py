@@ -1,0 +1,212 @@
+"""Rules about the data itself: missing log-probs, masks, lengths, copies."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sapo_viz.rollouts.analysis.facts import SENTINEL, SENTINEL_OLD, Facts
+from sapo_viz.rollouts.findings.causes import shifted, verdict
+from sapo_viz.rollouts.findings.rule import Found, Severity, rule
+
+
+def percent(share: float) -> str:
+    """A share in words: 12 %, 0.3 %, and never 0 % or 100 % for what is not."""
+    if share in (0, 1):
+        return f"{100 * share:.0f} %"
+    if share > 0.995:
+        return f"{100 * min(share, 0.9999):.2f} %"
+    return f"{100 * share:.0f} %" if share >= 0.1 else f"{100 * share:.2g} %"
+
+
+@rule(
+    "sentinels",
+    "Log-probs that stand for “none”",
+    threshold=f"a response token has a log π_old of {SENTINEL_OLD:g} or less, a log π_θ of {SENTINEL:g} or less, or "
+    "NaN (problem); or such values stand under the mask only (note).",
+    reason="a token of probability e^−50 = 2e-22 is not sampled in the lifetime of a cluster; −9999 and −1e9 are "
+    "written where there was no log-prob. One of them moves a mean over a million tokens. They are left out of all "
+    "other rules.",
+    remedy="Mask these tokens, or take their log-probs from the trainer: usually they were added after sampling (an "
+    "end token, a tool's answer, a forced prefix).",
+    severities=("problem", "note"),
+)
+def sentinels(facts: Facts) -> Found | None:
+    count = int(facts.sentinels.sum())
+    if count:
+        share = count / max(count + facts.tokens, 1)
+        number = f"{count:,} response tokens ({percent(share)}) in {np.count_nonzero(facts.sentinels):,} sequences"
+        return Found("problem", count, number, facts.worst(facts.sentinels))
+    if facts.hidden:
+        return Found(
+            "note",
+            facts.hidden,
+            f"{facts.hidden:,} tokens, all under the mask",
+            title="“None” values under the mask",
+            remedy="Nothing: they are not read. Only a mask that shifts by one would let them in.",
+        )
+    return None
+
+
+@rule(
+    "zero_fillers",
+    "Log-probs of exactly 0 that look filled in",
+    threshold="at least 0.1 % of the response tokens have one log-prob of exactly 0 while the other is below −0.01. "
+    "Not "
+    "where `truncated_sampling` explains them: of a distribution cut to one token it is 0 as well.",
+    reason="probability 1 in one model and less than 0.99 in the other is no rounding: 0 is what padding, a shifted "
+    "mask or a missing score leaves. Exact zeros in both are usual for tokens that are certain, and are not counted.",
+    remedy="Look where log-probs are gathered: the shift by one between logits and tokens, and the padding side.",
+    severities=("problem",),
+)
+def zero_fillers(facts: Facts) -> Found | None:
+    count = int(facts.one_zero[~shifted(facts)].sum())
+    if count < max(1, 1e-3 * facts.tokens) or verdict(facts).cause == "truncated_sampling":
+        return None
+    number = f"{count:,} of {facts.tokens:,} response tokens ({percent(count / facts.tokens)}), {_place(facts, count)}"
+    return Found("problem", count / facts.tokens, number, facts.worst(facts.one_zero))
+
+
+def _place(facts: Facts, count: int) -> str:
+    for at, name in ((facts.zero_last, "last"), (facts.zero_first, "first")):
+        if at >= 0.9 * count:
+            own = "all" if at == count else percent(at / count) + " of them"
+            return f"{own} the {name} token of a sequence"
+    return f"anywhere in {np.count_nonzero(facts.one_zero):,} sequences"
+
+
+@rule(
+    "constant_logprobs",
+    "Sequences whose old log-probs are all the same",
+    threshold="a sequence of 8 or more response tokens has one and the same log π_old on all of them.",
+    reason="eight tokens in a row with equal log-probs to the last bit are not what a language model gives; a filler "
+    "is, 0 or another.",
+    remedy="Find out where the log-probs of these sequences were lost; as they are, their ratios mean nothing.",
+    severities=("problem",),
+)
+def constant_logprobs(facts: Facts) -> Found | None:
+    count = int(facts.constant.sum())
+    if not count:
+        return None
+    number = f"{count:,} of {len(facts.counts):,} sequences"
+    return Found("problem", count, number, facts.worst(facts.constant * facts.counts))
+
+
+@rule(
+    "masked_out",
+    "Masks that remove everything",
+    threshold="a sequence has no response token (warning; problem if that is half of them or more), or at most 2 of 20 "
+    "or more tokens (note).",
+    reason="such a sequence costs a rollout and teaches nothing; with several objectives it still counts in the "
+    "denominator of another framework's mean. A mask that leaves a token or two is most often shifted or inverted.",
+    remedy="Open one: if the text after the prompt is masked, the mask is inverted or shifted; if the sequence was "
+    "dropped on purpose (over-long, filtered), drop it before the group's advantages are computed.",
+    severities=("problem", "warning", "note"),
+)
+def masked_out(facts: Facts) -> Found | None:
+    lengths = facts.rollouts.lengths
+    seen = facts.counts + facts.sentinels
+    none, few = seen == 0, (seen > 0) & (seen <= 2) & (lengths >= 20)
+    count = int(none.sum())
+    if count:
+        number = f"{count:,} of {len(lengths):,} sequences have no response token"
+        severity: Severity = "problem" if 2 * count >= len(lengths) else "warning"
+        return Found(severity, count / len(lengths), number, facts.worst(none * lengths))
+    if few.any():
+        number = f"{few.sum():,} of {len(lengths):,} sequences keep 1 or 2 of 20 or more tokens"
+        return Found(
+            "note", float(few.mean()), number, facts.worst(few * lengths), title="Masks that leave a token or two"
+        )
+    return None
+
+
+@rule(
+    "length_cap",
+    "Answers cut off at a length limit",
+    threshold="at least 5 % of the sequences, and at least 3, have exactly the largest number of response tokens, "
+    "which is more than ten times what lengths within 10 % below it have on average (warning); or 8 sequences or more "
+    "are "
+    "all equally long (problem where none of their rewards differ, a note where they do: these were read).",
+    reason="lengths that end by themselves are spread; a pile at the largest one is a limit. Cut answers get a reward "
+    "for a missing end and push the policy from long answers whatever they say (DAPO, arXiv 2503.14476, masks them).",
+    remedy="Raise the generation budget, or mask or soften the reward of cut answers.",
+    severities=("problem", "warning", "note"),
+)
+def length_cap(facts: Facts) -> Found | None:
+    lengths = facts.counts + facts.sentinels
+    top = int(lengths.max())
+    at_top = lengths == top
+    count = int(at_top.sum())
+    if top < 8 or count < max(3, 0.05 * len(lengths)):
+        return None
+    if count == len(lengths):
+        return _all_cut(facts, top)
+    low = int(0.9 * top)
+    near = np.count_nonzero((lengths >= low) & (lengths < top)) / max(top - low, 1)
+    if count <= 10 * near:
+        return None
+    number = f"{count:,} of {len(lengths):,} sequences ({percent(count / len(lengths))}) have exactly {top:,} tokens"
+    return Found("warning", count / len(lengths), number, tuple(int(i) for i in np.flatnonzero(at_top)[:8]))
+
+
+def _all_cut(facts: Facts, top: int) -> Found | None:
+    count = len(facts.counts)
+    if count < 8:
+        return None
+    rewards = facts.rewards[np.isfinite(facts.rewards)]
+    alike = len(rewards) > 0 and np.ptp(rewards) == 0
+    severity: Severity = "problem" if alike else "note" if len(rewards) else "warning"
+    said = f", and all have reward {rewards[0]:g}: none was read to its end" if alike else ""
+    number = f"all {count:,} sequences have exactly {top:,} tokens{said}"
+    title = "Every answer is equally long" if severity == "note" else "Every answer is cut off"
+    return Found(severity, 1.0, number, tuple(range(min(8, count))), title)
+
+
+@rule(
+    "copies",
+    "The same sequence more than once",
+    threshold="sequences of 8 or more response tokens share all their old log-probs to the last bit, across "
+    "different groups (warning), or so many within their groups that less than half of the completions are different "
+    "ones (note).",
+    reason="equal log-probs to the last bit are a copy of a row, or the same text sampled again. Across groups it is "
+    "the former: rows written twice count twice. Within a group it shrinks G: copies get the same advantage.",
+    remedy="Across groups: look for a batch that was written twice. Within groups: a higher temperature, or other "
+    "prompts.",
+    severities=("warning", "note"),
+)
+def copies(facts: Facts) -> Found | None:
+    long = np.flatnonzero((facts.counts >= 8) & ~facts.constant)
+    if len(long) < 2:
+        return None
+    _, first, kind = np.unique(facts.codes[long], return_index=True, return_inverse=True)
+    repeated = len(long) - len(first)
+    labels = facts.rollouts.groups
+    group = np.unique([f"{labels[i]}" for i in long], return_inverse=True)[1]
+    elsewhere = group != group[first][kind]
+    if elsewhere.any() and any(labels[i] is not None for i in long):
+        indices = long[elsewhere]
+        number = f"{len(indices):,} of {len(long):,} sequences repeat one of another group"
+        return Found("warning", len(indices) / len(long), number, tuple(int(i) for i in indices[:8]))
+    if 2 * repeated > len(long):
+        extra = np.ones(len(long), bool)
+        extra[first] = False
+        number = f"{len(first):,} different ones among {len(long):,} sequences"
+        where = tuple(int(i) for i in long[extra][:8])
+        return Found("note", repeated / len(long), number, where, title="Most completions are copies of one another")
+    return None
+
+
+@rule(
+    "bf16",
+    "Log-probs stored in 16 bits",
+    threshold="at least 1,000 response tokens have log-probs that are not 0, and 99 % of them are bfloat16 numbers in "
+    "both columns.",
+    reason="bfloat16 has 8 bits: between −1 and −2 its steps are 0.0078, so a ratio moves in steps of 0.8 %. That is "
+    "twenty times GSPO's band, and most of what one update does to a token.",
+    remedy="Take log-softmax and the gather in float32 and store float32; the model may stay in bf16.",
+    severities=("warning",),
+)
+def bf16(facts: Facts) -> Found | None:
+    if facts.nonzero < 1000 or facts.bf16 < 0.99 * facts.nonzero:
+        return None
+    share = facts.bf16 / facts.nonzero
+    return Found("warning", share, f"{percent(share)} of {facts.nonzero:,} tokens")

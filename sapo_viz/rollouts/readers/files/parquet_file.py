@@ -1,0 +1,378 @@
+"""Parquet: one row per sequence; per-token fields are list columns. Read with pyarrow, only the known columns.
+
+Two readings of the same batches: `blocks` hands their arrays on as they are, `records` takes them apart row by
+row, when there is something to explain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from sapo_viz.errors import RolloutError
+from sapo_viz.rollouts.columns import Block, Columns
+from sapo_viz.rollouts.readers.files.whole import (
+    checked_finite,
+    checked_ids,
+    checked_labels,
+    checked_logprobs,
+    checked_mask,
+    checked_numbers,
+    checked_steps,
+    plain,
+)
+from sapo_viz.rollouts.record import Record, shown
+from sapo_viz.rollouts.schema import ALSO, FIELDS, MAX_SEQUENCES, Limits
+from sapo_viz.rollouts.vocabulary import placeholders
+
+_BATCH = 1 << 18  # tokens at a time, about
+_BATCH_BYTES = 1 << 27  # and bytes, going by the first rows; Arrow itself stops at 2 GB of text in one batch
+_TAKES = {
+    "texts": "a list of texts",
+    "numbers": "a list of numbers",
+    "flags": "a list of 0 and 1",
+    "ids": "a list of whole numbers",
+    "text": "text",
+    "number": "a number",
+    "integer": "a whole number",
+    "label": "text or a whole number",
+}
+
+
+def count(file: str, source: BinaryIO) -> int:
+    """How many rows the file says that it has."""
+    import pyarrow.parquet as pq
+
+    with _reading(file):
+        return int(pq.ParquetFile(source).metadata.num_rows)
+
+
+def records(file: str, source: BinaryIO, limits: Limits) -> Iterator[Record]:
+    """The sequences of a Parquet file, a batch of rows at a time; their place is "row 3", counted from 1."""
+    number = 0
+    for batch, unused in _batches(file, source, limits):
+        known = batch.schema.names
+        with _reading(file):
+            columns = {name: _rows(batch.column(name), name) for name in known}
+        for index in range(batch.num_rows):
+            number += 1
+            yield Record(file, f"row {number}", {name: columns[name][index] for name in known} | unused)
+
+
+def blocks(file: str, source: BinaryIO, limits: Limits, columns: Columns) -> Iterator[Block]:
+    """The same, a batch at a time.
+
+    Raises:
+        NotPlain: something that `records` has to look at.
+    """
+    for batch, unused in _batches(file, source, limits):
+        if batch.num_rows:
+            columns.note_unused(unused)
+            with _reading(file):
+                block = _block(batch, columns)
+            if len(block.codes):
+                yield block
+
+
+def _batches(file: str, source: BinaryIO, limits: Limits) -> Iterator[tuple[Any, dict[str, bool]]]:
+    """Batches of the known columns, and the names of the others."""
+    import pyarrow.parquet as pq
+
+    with _reading(file):
+        parquet = pq.ParquetFile(source)
+        # Labels stay numbers into the distinct ones: a prompt may stand once in the file and be meant in every row.
+        parquet = pq.ParquetFile(source, metadata=parquet.metadata, read_dictionary=_labels_in(parquet.metadata))
+        schema = parquet.schema_arrow
+        names = list(schema.names)
+        rows = _check_size(file, parquet, limits)
+    also: dict[str, str] = {}
+    for name, own in ALSO.items():
+        if name in names and own not in names and own not in also.values():
+            also[name] = own
+    for name in names:
+        if name in FIELDS or name in also:
+            if names.count(name) > 1:
+                raise RolloutError(f"{file}: the column {name} appears twice; keep one of them.")
+            _check_type(file, also.get(name, name), schema.field(name).type)
+    unused = {name: True for name in names if name not in FIELDS and name not in also}
+    known = [name for name in names if name not in unused]
+    size = 0
+    with _reading(file):
+        first = next(parquet.iter_batches(batch_size=max(1, rows // 64), columns=known, use_threads=True), None)
+        if first is not None and first.num_rows:
+            rows = min(rows, max(1, _BATCH_BYTES * first.num_rows // max(first.nbytes, 1)))
+    batches = parquet.iter_batches(batch_size=rows, columns=known, use_threads=True)
+    while True:
+        with _reading(file):
+            batch = next(batches, None)
+        if batch is None:
+            return
+        batch = batch.rename_columns([also.get(name, name) for name in batch.schema.names])
+        size += batch.nbytes
+        if size > _unpacked(limits):
+            raise RolloutError(_too_much(file, limits))
+        yield batch, unused
+
+
+def _labels_in(metadata: Any) -> list[str]:
+    """Columns of ours with one text per row. Arrow cannot read those inside lists so, where there are several pages."""
+    columns = [metadata.schema.column(index) for index in range(len(metadata.schema))]
+    return [column.path for column in columns if column.path in FIELDS and column.physical_type == "BYTE_ARRAY"]
+
+
+@contextmanager
+def _reading(file: str) -> Iterator[None]:
+    """What pyarrow finds wrong, in our words; its own speak of buffers and pages."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except MemoryError:
+        raise
+    except (pa.ArrowException, OSError, UnicodeError):
+        says = "this Parquet file cannot be read; it may be cut short, so copy or write it again"
+        raise RolloutError(f"{file}: {says}.") from None
+
+
+def _check_size(file: str, parquet: Any, limits: Limits) -> int:
+    """Refuse before unpacking what would not fit. Returns how many rows to read at a time."""
+    metadata = parquet.metadata
+    if metadata.num_rows > MAX_SEQUENCES:
+        raise RolloutError(f"{file}: more than {MAX_SEQUENCES:,} sequences; split the file into smaller ones.")
+    size = values = 0
+    for group in range(metadata.num_row_groups):
+        longest = 0
+        for column in range(metadata.num_columns):
+            chunk = metadata.row_group(group).column(column)
+            if chunk.path_in_schema.split(".")[0] in FIELDS | ALSO:
+                size += max(chunk.total_uncompressed_size, 0)
+                longest = max(longest, chunk.num_values)
+        values += longest
+    if size > _unpacked(limits) or values > limits.tokens + metadata.num_rows:  # an empty list is a value too
+        raise RolloutError(_too_much(file, limits))
+    return min(max(1, _BATCH * metadata.num_rows // max(values, 1)), 1 << 16)
+
+
+def _unpacked(limits: Limits) -> int:
+    """Bytes of Arrow arrays: three to six columns of 8 bytes per token, and the texts."""
+    return 200 * limits.tokens
+
+
+def _too_much(file: str, limits: Limits) -> str:
+    size = f"{limits.tokens:,} tokens or {_unpacked(limits) / 1e9:,.0f} GB"
+    return f"{file}: unpacked it holds more than {size}; split it into smaller files."
+
+
+def _check_type(file: str, name: str, kind: Any) -> None:
+    import pyarrow.types as t
+
+    field = FIELDS[name]
+    inner = kind
+    if field.per_token:
+        is_list = t.is_list(kind) or t.is_large_list(kind) or t.is_fixed_size_list(kind)
+        inner = kind.value_type if is_list else None
+    if inner is not None and t.is_dictionary(inner):
+        inner = inner.value_type
+    text = inner is not None and (t.is_string(inner) or t.is_large_string(inner) or t.is_string_view(inner))
+    number = inner is not None and (t.is_floating(inner) or t.is_integer(inner) or t.is_null(inner))
+    flag = inner is not None and t.is_boolean(inner)
+    fits = {
+        "texts": text,
+        "numbers": number,
+        "flags": number or flag,
+        "ids": number,
+        "text": text,
+        "number": number,
+        "integer": number,
+        "label": text or number,
+    }[field.kind]
+    if not (fits or t.is_null(kind)):
+        raise RolloutError(f"{file}: the column {name} has the type {shown(str(kind))}; it takes {_TAKES[field.kind]}.")
+
+
+def _rows(column: Any, name: str) -> list[Any]:
+    """One entry per row: a Python scalar, a list of texts, or a float64 array with NaN for null."""
+    import pyarrow.compute as pc
+    import pyarrow.types as t
+
+    field = FIELDS[name]
+    if not field.per_token or t.is_null(column.type):
+        return _listed(column)
+    lengths = pc.list_value_length(column).to_pylist()
+    flat = column.flatten()  # offsets and null rows are taken care of
+    values: Any
+    if field.kind == "texts":
+        codes, texts = _encoded(flat)
+        values = [None if code < 0 else texts[code] for code in codes.tolist()]  # equal texts are one object
+    else:
+        values = _array(flat, np.float64)
+    out: list[Any] = []
+    start = 0
+    for length in lengths:
+        out.append(None if length is None else values[start : start + length])
+        start += length or 0
+    return out
+
+
+def _encoded(flat: Any) -> tuple[np.ndarray, list[str]]:
+    """Texts as numbers, −1 for null, into the distinct ones."""
+    import pyarrow as pa
+    import pyarrow.types as t
+
+    if not t.is_dictionary(flat.type):
+        flat = flat.dictionary_encode()
+    codes = flat.indices.cast(pa.int32()).fill_null(-1).to_numpy(zero_copy_only=False)
+    return codes, flat.dictionary.to_pylist()
+
+
+def _spelled_ids(flat: Any, columns: Columns) -> tuple[np.ndarray, list[str]]:
+    """The same for ids without texts, which are shown as ⟨id⟩."""
+    ids, codes = np.unique(checked_ids(_array(flat, None)), return_inverse=True)
+    columns.counts.by_id += bool(len(ids))
+    return codes.astype(np.int32), placeholders(ids)
+
+
+def _array(flat: Any, dtype: Any) -> np.ndarray:
+    """Numbers or flags; null becomes NaN."""
+    import pyarrow as pa
+    import pyarrow.types as t
+
+    if t.is_dictionary(flat.type):
+        flat = flat.dictionary_decode()
+    if t.is_boolean(flat.type):
+        flat = flat.cast(pa.int8())
+    if flat.null_count:
+        flat = flat.cast(pa.float64(), safe=False)
+    return flat.to_numpy(zero_copy_only=False).astype(dtype, copy=False)
+
+
+def _block(batch: Any, columns: Columns) -> Block:
+    """One batch in whole arrays, checked."""
+    import pyarrow.compute as pc
+
+    names = batch.schema.names
+    spelled = "tokens" if "tokens" in names else "token_ids"  # a recorder without a tokenizer writes ids alone
+    plain(all(name in names for name in (spelled, "logprobs", "old_logprobs")))
+    tokens = batch.column(spelled)
+    plain(_is_list(tokens) and not tokens.null_count)
+    lengths = np.asarray(pc.list_value_length(tokens).to_numpy(zero_copy_only=False), dtype=np.int64)
+    own, texts = _encoded(tokens.flatten()) if spelled == "tokens" else _spelled_ids(tokens.flatten(), columns)
+    plain(not len(own) or own.min() >= 0)
+    codes = columns.vocabulary.encode(texts)[own] if len(own) else own
+
+    def per_token(name: str, dtype: Any = np.float64) -> tuple[np.ndarray, np.ndarray] | None:
+        """(values [K], which rows have them [N]); None where no row has."""
+        if name not in names or not _is_list(batch.column(name)):
+            return None
+        column = batch.column(name)
+        there = column.is_valid().to_numpy(zero_copy_only=False)
+        if not there.any():
+            return None
+        sizes = pc.list_value_length(column).fill_null(0).to_numpy(zero_copy_only=False)
+        plain((sizes == lengths)[there].all())
+        return _array(column.flatten(), dtype), there
+
+    def spread(found: tuple[np.ndarray, np.ndarray] | None, filler: Any) -> np.ndarray | None:
+        """[K] with a filler in rows without."""
+        if found is None or found[1].all():
+            return None if found is None else found[0]
+        out = np.full(len(codes), filler, dtype=found[0].dtype)
+        out[np.repeat(found[1], lengths)] = found[0]
+        return out
+
+    flags = spread(per_token("mask"), 1)
+    mask = None if flags is None else checked_mask(flags)
+    needed = [per_token(name) for name in ("logprobs", "old_logprobs")]
+    plain(all(found is not None and found[1].all() for found in needed))
+    new, old = (checked_logprobs(found[0], mask, columns.counts) for found in needed if found is not None)
+
+    def optional(name: str) -> tuple[np.ndarray, np.ndarray] | None:
+        """[K] numbers that some rows may lack, NaN there; and where they have to be finite."""
+        rows = per_token(name)
+        if rows is None:
+            return None
+        where = np.repeat(rows[1], lengths) if mask is None else np.repeat(rows[1], lengths) & mask
+        return np.asarray(spread(rows, np.nan)), where
+
+    others = [optional(name) for name in ("sampler_logprobs", "ref_logprobs")]
+    sampler, ref = (None if one is None else checked_logprobs(*one, columns.counts) for one in others)
+    slopes = optional("loss_gradients")
+    gradients = None if slopes is None else checked_finite(*slopes)
+    id_rows = per_token("token_ids", None)
+    token_ids = None
+    if id_rows is not None:
+        token_ids = spread((checked_ids(id_rows[0]), id_rows[1]), -1)
+    advantages, has_advantage = _advantages(batch, per_token("advantages"), spread, lengths, mask)
+
+    def scalars(name: str) -> list[Any]:
+        return _scalars(batch, name)
+
+    full = lengths > 0
+    columns.counts.empty += int(np.count_nonzero(~full))
+    labels = (
+        checked_labels(scalars("id")),
+        scalars("prompt"),
+        checked_numbers(scalars("reward")),
+        checked_labels(scalars("group")),
+        checked_steps(scalars("step")),
+        checked_labels(scalars("microbatch")),
+        checked_numbers(scalars("microbatch_loss")),
+    )
+    if not full.all():
+        labels = tuple([label for label, keep in zip(of, full, strict=True) if keep] for of in labels)  # type: ignore
+    return Block(
+        lengths[full],
+        codes,
+        new,
+        old,
+        mask,
+        advantages,
+        has_advantage[full],
+        token_ids,
+        sampler,
+        ref,
+        gradients,
+        *labels,
+    )
+
+
+def _advantages(
+    batch: Any, per_token: Any, spread: Any, lengths: np.ndarray, mask: Any
+) -> tuple[np.ndarray, np.ndarray]:
+    """(A of each token [K], which rows have one [N]): from `advantages`, else from `advantage`."""
+    numbers = checked_numbers(_scalars(batch, "advantage"))
+    has = np.array([number is not None for number in numbers], dtype=bool)
+    flat = np.repeat(np.array([0.0 if number is None else number for number in numbers]), lengths)
+    if per_token is None:
+        return flat, has
+    values, there = per_token
+    rows = np.repeat(there, lengths)
+    values = np.asarray(spread((values, there), 0.0))
+    values = checked_finite(values, mask)
+    return np.where(rows, np.where(np.isfinite(values), values, 0.0), flat), has | there
+
+
+def _scalars(batch: Any, name: str) -> list[Any]:
+    """One Python value a row, None where there is none."""
+    if name not in batch.schema.names:
+        return [None] * batch.num_rows
+    return _listed(batch.column(name))
+
+
+def _listed(column: Any) -> list[Any]:
+    """Python values, equal texts as one object."""
+    import pyarrow.types as t
+
+    if not t.is_dictionary(column.type):
+        return list(column.to_pylist())
+    codes, texts = _encoded(column)
+    return [None if code < 0 else texts[code] for code in codes.tolist()]
+
+
+def _is_list(column: Any) -> bool:
+    import pyarrow.types as t
+
+    return bool(t.is_list(column.type) or t.is_large_list(column.type) or t.is_fixed_size_list(column.type))

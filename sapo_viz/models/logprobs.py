@@ -81,7 +81,7 @@ def _logits(model: Any, ids: Tensor, begin: int, chunk: int) -> Iterator[tuple[i
         for place in range(begin, ids.shape[1], chunk):
             yield place, logits[:, place : place + chunk]
         return
-    with _answering(body, answers[0]):
+    with answering(body, answers[0]):
         for place in range(begin, ids.shape[1], chunk):
             keep = torch.arange(place, min(place + chunk, ids.shape[1]), device=ids.device)
             yield place, _run(model, ids, logits_to_keep=keep)
@@ -95,7 +95,7 @@ def _run(model: Any, ids: Tensor, **arguments: Any) -> Tensor:
 
 
 @contextlib.contextmanager
-def _answering(body: Any, answer: Any) -> Iterator[None]:
+def answering(body: Any, answer: Any) -> Iterator[None]:
     """While it lasts, the module gives this answer instead of computing one."""
     own = body.__dict__.get("forward")  # other libraries put a forward onto the instance too
     body.forward = lambda *_arguments, **_named: answer

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sapo_viz.errors import ModelError
-from sapo_viz.models.source import Located
+from sapo_viz.errors import ModelError, reason_of
+from sapo_viz.models.source import Located, small_json
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -31,10 +30,9 @@ def with_adapter(model: PreTrainedModel, adapter: Located) -> PreTrainedModel:
             warnings.simplefilter("ignore", FutureWarning)
             wrapped = PeftModel.from_pretrained(model, str(folder), is_trainable=False, local_files_only=True)
     except Exception as error:  # a wrong shape is a RuntimeError, a layer that is missing a ValueError
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__).strip().rstrip(".:")
         raise ModelError(
-            f"the adapter {adapter.name!r} does not fit the model ({reason[:200]}); it takes the model that it was "
-            "trained on."
+            f"the adapter {adapter.name!r} does not fit the model ({reason_of(error, 200)}); it takes the model that "
+            "it was trained on."
         ) from None
     base: Any = wrapped.get_base_model()
     in_file, in_model = _layers_in_file(folder), sum(name.endswith("lora_A") for name, _ in base.named_modules())
@@ -43,7 +41,7 @@ def with_adapter(model: PreTrainedModel, adapter: Located) -> PreTrainedModel:
             f"the adapter {adapter.name!r} has {in_file} LoRA layers in its file and {in_model} in this model; it "
             "takes the model that it was trained on."
         )
-    return base
+    return base  # type: ignore[no-any-return]  # a model of peft's, which is one of transformers' around it
 
 
 def _layers_in_file(folder: Path) -> int:
@@ -55,10 +53,10 @@ def _layers_in_file(folder: Path) -> int:
 
 def _check(name: str, folder: Path) -> None:
     try:
-        config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
-        kind = str(config.get("peft_type"))
-    except (OSError, ValueError, AttributeError, RecursionError):
+        config = small_json(folder / "adapter_config.json")
+    except ModelError:
         raise ModelError(f"the adapter {name!r} has no adapter_config.json that can be read.") from None
+    kind = str(config.get("peft_type"))
     if kind != "LORA":
         raise ModelError(f"the adapter {name!r} is of kind {kind[:30]}; only LORA is read.")
     if not (folder / "adapter_model.safetensors").is_file():

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sapo_viz.core.lazy import torch
 from sapo_viz.errors import ModelError
-from sapo_viz.models.source import ModelSource
+from sapo_viz.models.source import ModelSource, small_json
 
 REMEDY = "take a smaller model, shorter texts, or a machine with more memory"
 
@@ -60,9 +60,7 @@ def is_out_of_memory(error: Exception) -> bool:
 
 def _half_precision(source: ModelSource) -> bool:
     """Whether the configuration says that the files hold 16-bit numbers."""
-    import json
-
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        config = json.loads((Path(source.base.folder) / "config.json").read_text(encoding="utf-8"))
+    with contextlib.suppress(ModelError):
+        config = small_json(Path(source.base.folder) / "config.json")
         return str(config.get("dtype") or config.get("torch_dtype")) in ("bfloat16", "float16")
     return True

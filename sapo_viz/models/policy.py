@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sapo_viz.core.lazy import torch
-from sapo_viz.errors import ModelError
+from sapo_viz.errors import ModelError, reason_of
 from sapo_viz.models.lora import with_adapter
 from sapo_viz.models.memory import check_memory, out_of_memory
 from sapo_viz.models.routing import quick_experts
-from sapo_viz.models.source import BUNDLED, ModelSource, fetch, locate
+from sapo_viz.models.source import BUNDLED, Located, ModelSource, fetch, locate
 from sapo_viz.models.tasks import Task
 from sapo_viz.models.tokenizer import encode, make_tokenizer, token_texts
+from sapo_viz.models.trained import has_adapter, save_adapter
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -47,19 +48,25 @@ class Policy:
         return token_texts(self.tokenizer, ids)
 
     def save(self, folder: Path | str) -> None:
-        """Hugging Face format, weights as safetensors."""
+        """Hugging Face format, weights as safetensors; of a policy that is trained by an adapter, the adapter."""
         with quiet():
-            self.model.save_pretrained(folder)
+            if has_adapter(self.model):
+                save_adapter(self.model, folder)
+            else:
+                self.model.save_pretrained(folder)
             self.tokenizer.save_pretrained(folder)
 
 
-def load_policy(name: str, *, device: str = "cpu", dtype: str = "float32") -> Policy:
-    """A policy by bundled name, folder, or Hub id, in evaluation mode; any folder of this machine.
+def load_policy(name: str, *, device: str = "cpu", dtype: str = "float32", root: Path | None = None) -> Policy:
+    """A policy by bundled name, folder, or Hub id, in evaluation mode.
+
+    Args:
+        root: None takes any folder of this machine; else only those that visitors may use, as in `source.locate`.
 
     Raises:
         ModelError: there is no such policy, or it is not a causal language model that can be read.
     """
-    return load_source(fetch(locate(name)), device=device, dtype=dtype)
+    return load_source(fetch(locate(name, root=root)), device=device, dtype=dtype)
 
 
 def load_source(source: ModelSource, *, device: str = "cpu", dtype: str = "float32") -> Policy:
@@ -83,8 +90,11 @@ def load_source(source: ModelSource, *, device: str = "cpu", dtype: str = "float
             use_safetensors=True,
         )
         if source.adapter:
-            model = with_adapter(model, source.adapter)
+            model = with_adapter(model, source.adapter)  # type: ignore[assignment]  # generates as its base does
         return Policy(source.name, quick_experts(model).to(device).eval(), tokenizer)
+
+
+MAX_TOKENIZER = 64 * 1024**2  # bytes of one of its files; Gemma 3's, with 262,144 tokens, has 33 MB
 
 
 def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
@@ -95,8 +105,21 @@ def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
     """
     from transformers import AutoTokenizer
 
+    _check_tokenizer(source.base)
     with reading(source.base.name), quiet():
         return AutoTokenizer.from_pretrained(source.base.folder, trust_remote_code=False, local_files_only=True)
+
+
+def _check_tokenizer(model: Located) -> None:
+    """Refuse before it is read what takes ten times its size in memory: 2.8 GB for one of 279 MB."""
+    for pattern in ("tokenizer*.json", "vocab*", "merges.txt", "added_tokens.json", "*.model"):
+        for path in Path(model.folder).glob(pattern):
+            if path.stat().st_size > MAX_TOKENIZER:
+                size, most = path.stat().st_size // 1024**2, MAX_TOKENIZER // 1024**2
+                raise ModelError(
+                    f"policy {model.name!r}: {path.name} has {size:,} MB; a tokenizer's file may have {most} MB, "
+                    "so name another model."
+                )
 
 
 @contextlib.contextmanager
@@ -107,9 +130,8 @@ def reading(name: str) -> Iterator[None]:
     except (ModelError, MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:
-        reason = str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else type(error).__name__
         raise ModelError(
-            f"policy {name!r} could not be loaded ({reason[:300]}); it takes {', '.join(BUNDLED)}, a folder in "
+            f"policy {name!r} could not be loaded ({reason_of(error)}); it takes {', '.join(BUNDLED)}, a folder in "
             "Hugging Face format, or the id of a causal language model on the Hub, which needs a connection."
         ) from None
 
@@ -137,7 +159,9 @@ def new_policy(task: Task, seed: int, *, experts: int = 0) -> Policy:
         bos_token_id=None,
         dtype="float32",
     )
-    mixture = dict(moe_intermediate_size=32, num_experts=experts, num_experts_per_tok=2, norm_topk_prob=True)
+    mixture: dict[str, Any] = dict(
+        moe_intermediate_size=32, num_experts=experts, num_experts_per_tok=2, norm_topk_prob=True
+    )
     with torch.random.fork_rng(devices=[]):  # leave the caller's random numbers alone
         torch.manual_seed(seed)
         if experts:

@@ -6,14 +6,18 @@ Prompts are read once each, then their cache is repeated for the completions of 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import inspect
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from sapo_viz.core.lazy import torch
-from sapo_viz.models import lean
-from sapo_viz.models.lean_cache import LeanCache
+from sapo_viz.errors import ModelError
+from sapo_viz.models.lean import model as lean
+from sapo_viz.models.lean.cache import LeanCache
+from sapo_viz.models.logprobs import LOGITS, answering
 from sapo_viz.models.policy import Policy
 from sapo_viz.models.routing import recorded, replayed, stacked
 
@@ -152,7 +156,7 @@ def _sample(
 def _draw(logprobs: Tensor, generator: torch.Generator | None) -> Tensor:
     """One sample of each row, by inverting its distribution function. [B, V] -> [B]
 
-    One random number a row; drawing one for each symbol, as `torch.multinomial` does, took a tenth of the
+    One random number per row; drawing one for each symbol, as `torch.multinomial` does, took a tenth of the
     rollout. float64, because 150,000 float32 probabilities do not add up.
     """
     cumulative = logprobs.exp().double().cumsum(-1)
@@ -174,11 +178,85 @@ def completion_logprobs(
     length = max(1, int(rollout.mask.any(0).sum()))
     prompts, ids = rollout.prompt_ids, rollout.ids[:, : length - 1]  # nothing follows the last token
     routes = rollout.routes[:, : prompts.shape[1] + length - 1] if replay and rollout.routes is not None else None
+    targets = rollout.ids[:, :length]
     with replayed(policy.model, routes), products(policy, low_precision):
-        logits = _all_logits(policy, prompts, ids, rollout.prompt_mask)
-    logprobs = torch.log_softmax(logits.float() / temperature, -1)
-    taken = logprobs.gather(-1, rollout.ids[:, :length, None])[..., 0]
+        if targets.numel() * policy.model.config.get_text_config().vocab_size > LOGITS and _has_body(policy.model):
+            taken = _chosen(policy.model, prompts, ids, rollout.prompt_mask, targets, temperature)
+        else:
+            taken = _taken(_all_logits(policy, prompts, ids, rollout.prompt_mask), targets, temperature)
     return torch.nn.functional.pad(taken, (0, width - length)) if length < width else taken
+
+
+def _taken(logits: Tensor, targets: Tensor, temperature: float) -> Tensor:
+    """[B, n, V], [B, n] -> [B, n] float32"""
+    with torch.autocast(logits.device.type, enabled=False):
+        logprobs = torch.log_softmax(logits.float() / temperature, -1)
+    return logprobs.gather(-1, targets[..., None])[..., 0]
+
+
+def _chosen(
+    model: Any, prompts: Tensor, ids: Tensor, prompt_mask: Tensor | None, targets: Tensor, temperature: float
+) -> Tensor:
+    """The same as `_taken(_all_logits(…))` where those logits are too many to be held: the head runs over a few places
+    at a time, and once more for its gradient. [B, P], [B, n − 1], targets [B, n] -> [B, n]
+
+    The head is the model's own forward around hidden states that are there already (`logprobs.answering`).
+    """
+    from torch.utils.checkpoint import checkpoint
+    from transformers.modeling_outputs import BaseModelOutputWithPast
+
+    arguments = {}
+    if prompt_mask is not None:
+        mask = torch.cat([prompt_mask, torch.ones_like(ids)], 1)
+        arguments = {"attention_mask": mask, "position_ids": _positions(mask)}
+    body = model.get_decoder()
+    with _recomputing(model):
+        out = body(input_ids=torch.cat([prompts, ids], 1), use_cache=False, **arguments)
+    hidden = out.last_hidden_state[:, -targets.shape[1] :]
+
+    def head(states: Tensor, wanted: Tensor) -> Tensor:
+        with answering(body, BaseModelOutputWithPast(last_hidden_state=states)):
+            logits = model(input_ids=wanted, use_cache=False).logits
+        return _taken(logits, wanted, temperature)
+
+    chunk = max(1, LOGITS // (model.config.get_text_config().vocab_size * len(targets)))
+    pairs = zip(hidden.split(chunk, 1), targets.split(chunk, 1), strict=True)
+    if torch.is_grad_enabled():
+        return torch.cat([checkpoint(head, *pair, use_reentrant=False) for pair in pairs], 1)
+    return torch.cat([head(*pair) for pair in pairs], 1)
+
+
+def _has_body(model: Any) -> bool:
+    """Whether the model is a body with a head whose forward can be told which places are wanted."""
+    return model.get_decoder() is not model and "logits_to_keep" in inspect.signature(model.forward).parameters
+
+
+def prepare_recomputing(policy: Policy) -> None:
+    """From now on the layers keep only what goes into them, and compute the rest again for the gradient.
+
+    Raises:
+        ModelError: the model cannot do that.
+    """
+    try:
+        policy.model.activation_checkpointing_enable({"use_reentrant": False})
+    except ValueError:
+        raise ModelError(f"policy {policy.name!r} cannot compute its layers again; take recompute off.") from None
+
+
+@contextlib.contextmanager
+def _recomputing(model: Any) -> Iterator[None]:
+    """The library recomputes in layers that are being trained, and would do without the cache there; so only for the
+    while. Their parts stay as they are: nothing is dropped out."""
+    layers = []
+    if getattr(model, "is_activation_checkpointing", False) and torch.is_grad_enabled():
+        layers = [layer for layer in model.modules() if getattr(layer, "gradient_checkpointing", False)]
+    for layer in layers:
+        layer.training = True
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.training = False
 
 
 def _all_logits(policy: Policy, prompts: Tensor, ids: Tensor, prompt_mask: Tensor | None) -> Tensor:
@@ -190,7 +268,8 @@ def _all_logits(policy: Policy, prompts: Tensor, ids: Tensor, prompt_mask: Tenso
         mask = torch.cat([prompt_mask, torch.ones_like(ids)], 1)
         arguments = {"attention_mask": mask, "position_ids": _positions(mask)}
     whole = torch.cat([prompts, ids], 1)
-    out = policy.model(input_ids=whole, use_cache=False, logits_to_keep=ids.shape[1] + 1, **arguments)
+    with _recomputing(policy.model):
+        out = policy.model(input_ids=whole, use_cache=False, logits_to_keep=ids.shape[1] + 1, **arguments)
     logits: Tensor = out.logits
     return logits
 

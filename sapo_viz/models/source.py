@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from sapo_viz.errors import ModelError
+from sapo_viz.paths import ASSETS, runs_dir
 
-ASSETS = Path(__file__).parents[2] / "assets" / "policies"
+POLICIES = ASSETS / "policies"
 
 # name -> what it is, in one line
 BUNDLED: dict[str, str] = {
@@ -33,10 +34,14 @@ BUNDLED: dict[str, str] = {
 }
 
 FOLDER_VARIABLE = "SAPO_VIZ_MODELS_DIR"  # the one folder whose models visitors of the page may use
+RUN = "run:"  # before the id of a run of this machine: the policy, or the adapter, that it has trained
+_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?")
 _FILES = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja")
 _NOT = ("original/*", "onnx/*", "consolidated*", "*/*")  # second copies of the weights, other frameworks
 _ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
+_CONFIGURATION = 4 * 1024**2  # bytes; the longest in use, with a list of quantised layers, have a few hundred kB
+_BESIDE = re.compile(r"[^/\\]+\.(safetensors|bin)")  # a file of weights in the same folder
 _DEPTH = 4  # levels below the owner's folder in which models are looked for
 
 
@@ -77,7 +82,8 @@ def locate(name: str, adapter: str = "", *, root: Path | None = None) -> ModelSo
     """The model called `name`, with a LoRA adapter when one is named. With only the adapter, its own base.
 
     Args:
-        name: a bundled name, a folder, or a Hub id; "" takes the base that the adapter's configuration names.
+        name: a bundled name, `run:` and a run's id, a folder, or a Hub id; "" takes the base that the adapter's
+            configuration names.
         adapter: a folder with adapter_config.json, or a Hub id.
         root: None takes any folder of the machine, for its own user. On a page that others can open it is the folder
             of `models_dir()`, or an empty path for none: names are relative to it and nothing outside it is read.
@@ -91,10 +97,25 @@ def locate(name: str, adapter: str = "", *, root: Path | None = None) -> ModelSo
         if found is None:
             raise ModelError(f"no model is named; it takes {_takes(root)}.")
         config = _fetched(found, adapter=True)
-        name = str(_json(Path(config.folder) / "adapter_config.json").get("base_model_name_or_path") or "")
+        name = str(small_json(Path(config.folder) / "adapter_config.json").get("base_model_name_or_path") or "")
         if not name:
             raise ModelError(f"adapter {adapter!r} does not say which model it is for; name the model too.")
     return ModelSource(_locate(name, root), found)
+
+
+def admit(name: str, root: Path | None) -> None:
+    """Whether `locate` may be asked for this model at all; nothing outside this machine is asked.
+
+    Raises:
+        ModelError: it is neither bundled nor a folder that may be read, nor has it the form of a Hub id.
+    """
+    if name not in BUNDLED and _folder(name, root) is None and (not _HUB_ID.fullmatch(name) or ".." in name):
+        raise ModelError(f"there is no model {name[:100]!r} here; it takes {_takes(root)}.")
+
+
+def visitors_root() -> Path:
+    """The `root` of everything that a page starts: the folder opened to visitors, or an empty path, which is none."""
+    return models_dir() or Path()
 
 
 def models_dir() -> Path | None:
@@ -117,6 +138,19 @@ def list_models(root: Path | None, *, adapters: bool = False) -> list[str]:
     return sorted(found)
 
 
+def list_run_policies(*, adapters: bool = False) -> list[str]:
+    """Names of what the runs of this machine have trained, whole policies (or adapters), the newest run first; at most
+    100."""
+    wanted = "adapter_config.json" if adapters else "config.json"
+    found = [path.parts[-3] for path in runs_dir().glob(f"*/policy/{wanted}") if _RUN_ID.fullmatch(path.parts[-3])]
+    return [RUN + run_id for run_id in sorted(found, reverse=True)[:100]]  # an id begins with its date
+
+
+def names_of_models(root: Path | None) -> list[str]:
+    """All that can be named without asking the Hub: bundled policies, those of `root`, those that runs have trained."""
+    return [*(name for name in BUNDLED if (POLICIES / name).is_dir()), *list_models(root), *list_run_policies()]
+
+
 def fetch(source: ModelSource) -> ModelSource:
     """The same with every file on this machine; what comes from the Hub goes into its usual cache."""
     return ModelSource(_fetched(source.base), _fetched(source.adapter, adapter=True) if source.adapter else None)
@@ -124,13 +158,17 @@ def fetch(source: ModelSource) -> ModelSource:
 
 def _locate(name: str, root: Path | None, *, adapter: bool = False) -> Located:
     if name in BUNDLED and not adapter:
-        return _in_folder(name, ASSETS / name, adapter=False)
+        return _in_folder(name, POLICIES / name, adapter=False)
     folder = _folder(name, root)
     if folder is not None:
         return _in_folder(name, folder, adapter=adapter)
-    if not _HUB_ID.fullmatch(name) or ".." in name:
-        raise ModelError(f"there is no model {name[:100]!r} here; it takes {_takes(root)}.")
+    admit(name, root)
     return _on_hub(name, adapter, root)
+
+
+def local_folder(name: str, root: Path | None) -> Path | None:
+    """Where the model lies on this machine, if it may be read and nobody has to be asked for it."""
+    return POLICIES / name if name in BUNDLED else _folder(name, root)
 
 
 def _takes(root: Path | None) -> str:
@@ -140,12 +178,17 @@ def _takes(root: Path | None) -> str:
         local = f"a folder below {FOLDER_VARIABLE}"
     else:
         local = f"a folder below {FOLDER_VARIABLE} (which this server's owner has not set)"
-    return f"{', '.join(BUNDLED)}, {local}, or the id of a causal language model on the Hugging Face Hub"
+    return (
+        f"{', '.join(BUNDLED)}, {local}, {RUN}<id> of a finished run, or the id of a causal language model on the "
+        "Hugging Face Hub"
+    )
 
 
 def _folder(name: str, root: Path | None) -> Path | None:
     """The folder that the name stands for, links and `..` resolved; None if there is none that may be read."""
     try:
+        if name.startswith(RUN):
+            return _of_run(name.removeprefix(RUN))
         if root is None:
             return Path(name).resolve() if Path(name).is_dir() else None
         if not root.is_absolute():
@@ -157,6 +200,12 @@ def _folder(name: str, root: Path | None) -> Path | None:
         return None
 
 
+def _of_run(run_id: str) -> Path | None:
+    """What a run has trained. Everybody who may open a page sees all runs, so this is no more than they see."""
+    folder = (runs_dir() / run_id / "policy").resolve() if _RUN_ID.fullmatch(run_id) else None
+    return folder if folder and folder.is_relative_to(runs_dir().resolve()) and folder.is_dir() else None
+
+
 def _in_folder(name: str, folder: Path, *, adapter: bool) -> Located:
     files = {path.name: path.stat() for path in sorted(folder.iterdir()) if path.is_file()}
     wanted = "adapter_config.json" if adapter else "config.json"
@@ -165,6 +214,7 @@ def _in_folder(name: str, folder: Path, *, adapter: bool) -> Located:
         also = "; an adapter is named apart from its model" if "adapter_config.json" in files else ""
         raise ModelError(f"the folder {name!r} holds no {what}: there is no {wanted} in it{also}.")
     _check_weights(name, list(files))
+    _check_index(name, folder)
     facts = json.dumps([(file, stat.st_size, stat.st_mtime_ns) for file, stat in files.items()])
     identity = f"{folder}@{hashlib.sha256(facts.encode()).hexdigest()[:16]}"
     size = sum(stat.st_size for file, stat in files.items() if file.endswith(".safetensors"))
@@ -183,6 +233,22 @@ def _check_weights(name: str, files: Sequence[str]) -> None:
     raise ModelError(f"{name!r} holds no weights: there is no .safetensors file in it.")
 
 
+def _check_index(name: str, folder: Path) -> None:
+    """An index names the files that hold the weights, and the libraries open whatever it names.
+
+    Raises:
+        ModelError: it names something else than files beside it.
+    """
+    for index in sorted(folder.glob("*.index.json")):
+        named = small_json(index).get("weight_map")
+        for file in named.values() if isinstance(named, dict) else [named]:
+            if not isinstance(file, str) or not _BESIDE.fullmatch(file):
+                raise ModelError(
+                    f"{index.name} of {name!r} names {str(file)[:100]!r} as a file of weights; it takes the names of "
+                    "files beside it."
+                )
+
+
 def _on_hub(name: str, adapter: bool, root: Path | None) -> Located:
     """What the Hub says of the model: its revision and the size of its weights. Without a connection, the cache."""
     from huggingface_hub import HfApi, snapshot_download
@@ -194,7 +260,9 @@ def _on_hub(name: str, adapter: bool, root: Path | None) -> Located:
         except HfHubHTTPError as error:
             said = {401: "there is none, or it needs a token (HF_TOKEN)", 403: "it is gated", 404: "there is none"}
             reason = said.get(getattr(error.response, "status_code", 0), "the Hub gave an error")
-            raise ModelError(f"model {name!r} cannot be had from the Hub: {reason}; it takes {_takes(root)}.") from None
+            raise ModelError(
+                f"model {name!r} could not be fetched from the Hub: {reason}; it takes {_takes(root)}."
+            ) from None
         except Exception as error:  # no route, a proxy that refuses: the libraries have a kind for each
             raise ModelError(_unreachable(name, root, type(error).__name__)) from None
         files = [entry for entry in info.siblings or [] if "/" not in entry.rfilename]
@@ -239,6 +307,7 @@ def _fetched(located: Located, *, adapter: bool = False) -> Located:
             f"model {name!r} could not be fetched from the Hub ({type(error).__name__}); try again, or fetch it by "
             "hand with `hf download` and use the folder."
         ) from None
+    _check_index(name, Path(folder))
     return Located(located.name, folder, located.identity, located.bytes)
 
 
@@ -257,9 +326,12 @@ def hub_answers(seconds: float = 3.0) -> bool:
     return False
 
 
-def _json(path: Path) -> dict[str, Any]:
+def small_json(path: Path) -> dict[str, Any]:
+    """What a configuration holds, or a ModelError. It may come from anybody: one of 100 MB would fill the server."""
     try:
+        if not path.is_file() or path.stat().st_size > _CONFIGURATION:  # a pipe would never answer
+            raise OSError
         data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
-        raise ModelError(f"{path.name} cannot be read; it takes a JSON object as peft writes it.") from None
+        raise ModelError(f"{path.name} cannot be read; it takes a JSON object as its library writes it.") from None
     return data if isinstance(data, dict) else {}

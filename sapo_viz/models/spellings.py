@@ -9,6 +9,7 @@ Training tells the spellings apart from there.
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 from sapo_viz.core.lazy import torch
 from sapo_viz.errors import ModelError
@@ -29,7 +30,7 @@ def spelled_out(policy: Policy, task: Task) -> Policy:
     if missing is not None:
         raise ModelError(f"policy {policy.name!r} has no token {missing!r}, which task {task.name!r} needs.")
     source = torch.tensor([known[symbol] for symbol in plain], device=policy.device)
-    model = copy.deepcopy(policy.model)
+    model: Any = copy.deepcopy(policy.model)  # transformers types its embeddings as any module
     embeddings = model.get_input_embeddings().weight.detach().clone()
     head = model.get_output_embeddings().weight.detach().clone()
     model.resize_token_embeddings(len(task.vocabulary), mean_resizing=False)

@@ -201,3 +201,6 @@ SYNONYMS = Task(
 )
 
 TASKS: dict[str, Task] = {task.name: task for task in (ADDITION, CHAIN, SYNONYMS)}
+# Besides these a run can be trained on texts that any language model reads (runs/questions): a built-in set, and files.
+TEXT_TASKS = ("mood", "questions")
+TASK_NAMES = (*TASKS, *TEXT_TASKS)

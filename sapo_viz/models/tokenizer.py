@@ -46,7 +46,8 @@ def encode(tokenizer: PreTrainedTokenizerBase, text: str, *, start: bool = False
     """Token ids of a text, or a ModelError naming the first character that the tokenizer does not know.
 
     With `start`, what the tokenizer puts before a text is kept: special tokens, and sentencepiece's blank. Without,
-    the text is the continuation of another one and begins where that ended.
+    the text is the continuation of another one and begins where that ended. A text that begins with the start symbol
+    already, as a chat that was rendered before it was logged, is not given a second one.
     """
     ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
     wanted = text.encode("utf-8", "replace")
@@ -61,7 +62,7 @@ def encode(tokenizer: PreTrainedTokenizerBase, text: str, *, start: bool = False
                     f"the text has the character {character!r} (U+{ord(character):04X}), which this policy's "
                     f"tokenizer does not know; it knows {_known(tokenizer)}."
                 )
-    if start:
+    if start and not (ids and ids[0] == tokenizer.bos_token_id):
         whole: list[int] = tokenizer(text)["input_ids"]
         for end in range(len(whole), len(ids) - 1, -1):  # an end symbol that the tokenizer adds is no part of a prompt
             if whole[end - len(ids) : end] == ids:

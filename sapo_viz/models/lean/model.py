@@ -22,9 +22,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from sapo_viz.core.lazy import torch
-from sapo_viz.models import lean_blocks
-from sapo_viz.models.lean_blocks import Heads, Part, attention, kept, mlp, norm
-from sapo_viz.models.lean_products import spare_columns
+from sapo_viz.models.lean import blocks as lean_blocks
+from sapo_viz.models.lean.blocks import Heads, Part, attention, kept, mlp, norm
+from sapo_viz.models.lean.products import spare_columns
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,7 +34,7 @@ _WIDEST = 512  # hidden size; above it a step is arithmetic, and the library's k
 
 
 @dataclass(frozen=True)
-class Block:
+class LeanLayer:
     """One layer's weights as a pass uses them: the norms' weights folded into the matrices behind them."""
 
     qkv: Tensor  # [(H + 2·H_kv)·D, C]; for each key head its G query heads and then the key; behind all, the values
@@ -48,7 +48,7 @@ class Block:
 class Prepared:
     """A model made ready for passes over up to S tokens, with the graph back to its parameters."""
 
-    blocks: list[Block]
+    blocks: list[LeanLayer]
     embedding: Tensor  # [V, C]
     head: Tensor  # [V, C]
     waves: tuple[Tensor, Tensor]  # cosines and signed sines of the rotary embedding, [D, S]
@@ -64,7 +64,7 @@ class Prepared:
 
 
 def covers(model: Any, tokens: int) -> bool:
-    """Whether `continued` computes this model on so many tokens a sequence, none of them padding."""
+    """Whether `continued` computes this model on so many tokens per sequence, none of them padding."""
     config = model.config
     return (
         type(model).__name__ in ("Qwen3ForCausalLM", "Qwen3MoeForCausalLM")
@@ -138,7 +138,7 @@ def through(
     return list(lean_blocks.logits(x, ready.head, ready.eps)[: sum(sizes)].split(sizes))
 
 
-def _mixture(block: Block, x: Tensor, eps: float) -> Tensor:
+def _mixture(block: LeanLayer, x: Tensor, eps: float) -> Tensor:
     """x and the block of experts as the library has it. [C, N] -> [C, N]"""
     weighted = norm(x, eps).T * block.module.post_attention_layernorm.weight
     mixed: Tensor = block.module.mlp(weighted[None])
@@ -164,7 +164,7 @@ def prepare(model: Any, longest: int) -> Prepared:
                 layer.mlp.down_proj.weight,
             )
         qkv = torch.cat([torch.cat(heads, 1).flatten(0, 2), at.v_proj.weight]) * before
-        blocks.append(Block(qkv, torch.cat(norms, 1).flatten(), at.o_proj.weight, mlp, layer))
+        blocks.append(LeanLayer(qkv, torch.cat(norms, 1).flatten(), at.o_proj.weight, mlp, layer))
     return Prepared(
         blocks,
         body.embed_tokens.weight,

@@ -12,7 +12,7 @@ MAX_TOKENS = 1_000_000  # about 150 MB
 
 @dataclass(frozen=True)
 class ScoredText:
-    """A completion's tokens with their log-probs, one entry a token."""
+    """A completion's tokens with their log-probs, one entry per token."""
 
     tokens: tuple[str, ...]  # the text of each, to be read
     token_ids: tuple[int, ...]

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sapo_viz.core.lazy import torch
-from sapo_viz.models.lean_products import plus_product, product
+from sapo_viz.models.lean.products import plus_product, product
 
 if TYPE_CHECKING:
     from torch import Tensor

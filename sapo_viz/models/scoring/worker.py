@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from sapo_viz.errors import ModelError
-from sapo_viz.models.score_cache import ScoreCache, ScoredText
+from sapo_viz.models.scoring.cache import ScoreCache, ScoredText
 from sapo_viz.models.source import ModelSource
 
 
@@ -36,7 +36,7 @@ def main() -> int:
 
 def events(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """What happens while a request is served: {"type": "progress" | "scored" | "done" | "failed", …}."""
-    from sapo_viz.models.scoring import Progress, score_texts
+    from sapo_viz.models.scoring.score import Progress, score_texts
 
     cache = _Watched()
     for key, score in request["known"].items():

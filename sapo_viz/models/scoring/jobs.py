@@ -8,7 +8,6 @@ nobody has looked at for ten minutes is given up; a worker without work ends aft
 from __future__ import annotations
 
 import json
-import os
 import queue
 import subprocess
 import sys
@@ -21,8 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from sapo_viz.errors import ModelError, SapoVizError
-from sapo_viz.models.score_cache import ScoreCache, ScoredText, text_key
+from sapo_viz.models.scoring.cache import ScoreCache, ScoredText, text_key
 from sapo_viz.models.source import locate
+from sapo_viz.paths import child_environment
 
 MAX_WAITING = 8
 ABANDONED = 600.0  # seconds without a look after which a job is given up
@@ -234,15 +234,13 @@ class Scorer:
 
     def _running_worker(self) -> subprocess.Popen[str]:
         if self._worker is None or self._worker.poll() is not None:
-            package = str(Path(__file__).parents[2])
-            path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH", "")]))
             self._worker = subprocess.Popen(
-                [sys.executable, "-m", "sapo_viz.models.score_worker"],
+                [sys.executable, "-m", "sapo_viz.models.scoring.worker"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
                 encoding="utf-8",
-                env=os.environ | {"PYTHONPATH": path, "TOKENIZERS_PARALLELISM": "false"},
+                env=child_environment() | {"TOKENIZERS_PARALLELISM": "false"},
             )
         return self._worker
 

@@ -18,7 +18,7 @@ from sapo_viz.errors import ModelError
 from sapo_viz.models.logprobs import steps
 from sapo_viz.models.memory import is_out_of_memory, out_of_memory
 from sapo_viz.models.policy import Policy, load_source, load_tokenizer, quiet, reading
-from sapo_viz.models.score_cache import ScoreCache, ScoredText, text_key
+from sapo_viz.models.scoring.cache import ScoreCache, ScoredText, text_key
 from sapo_viz.models.source import ModelSource, fetch
 from sapo_viz.models.tokenizer import encode, token_bytes, token_texts
 

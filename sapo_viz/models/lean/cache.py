@@ -11,9 +11,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sapo_viz.core.lazy import torch
-from sapo_viz.models.lean import Block, prepare, through
-from sapo_viz.models.lean_blocks import Part, scale_of
-from sapo_viz.models.lean_products import product
+from sapo_viz.models.lean.blocks import Part, scale_of
+from sapo_viz.models.lean.model import LeanLayer, prepare, through
+from sapo_viz.models.lean.products import product
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -60,7 +60,7 @@ class LeanCache:
 class _Step:
     """One layer's weights in the order that a step wants."""
 
-    def __init__(self, block: Block, cache: LeanCache) -> None:
+    def __init__(self, block: LeanLayer, cache: LeanCache) -> None:
         ready = cache.ready
         self.block, self.cache = block, cache
         queries_key, values = block.qkv.split([len(block.turn), ready.keys * ready.dim])

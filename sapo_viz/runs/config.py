@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from sapo_viz.core.objective import CATALOG, Objective, make_objective
+from sapo_viz.core.objective import AGGREGATIONS, CATALOG, Objective, make_objective
 from sapo_viz.errors import RunError
-from sapo_viz.models.tasks import TASKS
+from sapo_viz.models.tasks import TASK_NAMES, TASKS, TEXT_TASKS
+from sapo_viz.runs.engines import refuse_for_trl
 from sapo_viz.runs.settings import Setting, setting, settings_of
 
 
@@ -38,21 +39,105 @@ class RunConfig:
         "text", "", "Label", "run", "A name to recognise the run by; the objective and its knobs if empty.", lo=0, hi=80
     )
     task: str = setting(
-        "choice", "addition", "Task", "task", "Where prompts and rewards come from.", choices=tuple(TASKS)
+        "choice", "addition", "Task", "task", "Where prompts and rewards come from.", choices=TASK_NAMES
     )
     policy: str = setting(
         "text", "auto", "Starting policy", "task",
-        "auto: the task's own warm start. Or a bundled policy, a folder in Hugging Face format, or a model id of "
-        "the Hugging Face Hub.", lo=1, hi=500,
+        "auto: the task's own warm start. Or a bundled policy, run:<id> for what a run has trained, a folder in "
+        "Hugging Face format, or a model id of the Hugging Face Hub.", lo=1, hi=500,
     )  # fmt: skip
     seed: int = setting(
         "int", 0, "Seed", "task",
-        "Decides prompts, samples and mini-batches. Equal seeds give two objectives the same prompts.",
+        "Determines prompts, samples and mini-batches. With equal seeds, two objectives get the same prompts.",
         lo=0, hi=2**31 - 1,
     )  # fmt: skip
     steps: int = setting(
         "int", 40, "Steps", "task", "Rollouts, each followed by its updates.", lo=1, hi=100_000, ui_lo=10, ui_hi=300
     )
+
+    data: str = setting(
+        "text", "", "Question file", "data",
+        "For the task questions: JSONL, CSV or Parquet with a question and an answer a row. On a page it is "
+        "uploaded, or lies below SAPO_VIZ_DATA_DIR.", lo=0, hi=500,
+    )  # fmt: skip
+    question_column: str = setting(
+        "text", "", "Question column", "data",
+        "Empty: the first of question, prompt, problem, instruction, query, input, text that is there.", lo=0, hi=100,
+    )  # fmt: skip
+    answer_column: str = setting(
+        "text", "", "Answer column", "data",
+        "Empty: the first of answer, solution, target, label, ground_truth, output, response, completion.",
+        lo=0, hi=100,
+    )  # fmt: skip
+    template: str = setting(
+        "text", "", "Prompt template", "data",
+        "What is asked, with {question} and any column's name in braces, \\n for a new line; {choices} lists a column "
+        "choices as A) … B) …. Empty: the question itself.", lo=0, hi=2000,
+    )  # fmt: skip
+    system: str = setting(
+        "text", "", "System message", "data", "Stands before each question in the chat template.", lo=0, hi=2000,
+    )  # fmt: skip
+    chat: str = setting(
+        "choice", "auto", "Chat template", "data",
+        "Whether a question goes into the model's own chat template. auto: where its tokenizer has one.",
+        choices=("auto", "on", "off"),
+    )  # fmt: skip
+    reward: str = setting(
+        "text", "", "Reward", "data",
+        "A sum of exact, numeric, regex(…), choice, math, length(least, most), format(…), mood, each with a weight if "
+        "wanted, as numeric + 0.2*length(1, 30). Or a Python file of the owner's with def reward(prompt, completion, "
+        "row). Empty: exact; of the mood task, mood.", lo=0, hi=500,
+    )  # fmt: skip
+    max_tokens: int = setting(
+        "int", 0, "Tokens, at most", "data",
+        "After which a completion is cut off. 0: as the task has it; 64 for questions of one's own, 24 for mood.",
+        lo=0, hi=8192, ui_lo=0, ui_hi=512,
+    )  # fmt: skip
+
+    validate_every: int = setting(
+        "int", 10, "Validate every", "validation",
+        "Steps between two looks at the held-out prompts, and one at the end. 0: none, and nothing is held out.",
+        lo=0, hi=100_000, ui_lo=0, ui_hi=50, advanced=True,
+    )  # fmt: skip
+    held_out: int = setting(
+        "int", 64, "Held-out prompts", "validation",
+        "Never trained on; of few questions a fifth at most.", lo=1, hi=4096, ui_lo=8, ui_hi=512, advanced=True,
+    )  # fmt: skip
+    pass_at: int = setting(
+        "int", 0, "pass@k", "validation",
+        "Beside the likeliest answer, so many samples of each held-out prompt: the share of prompts of which at least "
+        "one is right. 0: none.", symbol="k", lo=0, hi=256, ui_lo=0, ui_hi=16, advanced=True,
+    )  # fmt: skip
+    split_seed: int = setting(
+        "int", 0, "Split seed", "validation",
+        "Decides which questions of a file are held out, whatever the run's seed.",
+        lo=0, hi=2**31 - 1, advanced=True,
+    )  # fmt: skip
+
+    lora_rank: int = setting(
+        "int", 0, "LoRA rank", "model",
+        "Train low-rank layers of this rank beside the policy's own, which stay as they are: less memory, and files of "
+        "a few MB. 0: train all weights.", symbol="r", lo=0, hi=1024, ui_lo=0, ui_hi=128,
+    )  # fmt: skip
+    lora_alpha: float = setting(
+        "float", 32.0, "LoRA alpha", "model", "What these layers give counts α/r times.",
+        symbol="α", lo=0.01, hi=10_000.0, ui_lo=1.0, ui_hi=128.0, advanced=True,
+    )  # fmt: skip
+    lora_targets: str = setting(
+        "choice", "all-linear", "LoRA layers", "model",
+        "Beside which layers they stand: all-linear is every matrix but the head's, attention those of q, k, v and o.",
+        choices=("all-linear", "attention"), advanced=True,
+    )  # fmt: skip
+    micro_batch: int = setting(
+        "int", 0, "Micro-batch", "model",
+        "Sequences whose activations are held at once. Every objective comes out the same; it takes a third more "
+        "arithmetic. 0: the whole mini-batch.", lo=0, hi=65_536, ui_lo=0, ui_hi=64,
+    )  # fmt: skip
+    recompute: str = setting(
+        "choice", "off", "Recompute layers", "model",
+        "Gradient checkpointing. on: a layer keeps what goes into it and is computed again for the gradient: a third "
+        "more arithmetic, a fraction of the memory.", choices=("off", "on"), advanced=True,
+    )  # fmt: skip
 
     lr: float = setting(
         "float", 2e-4, "Learning rate", "update", "Step size of the optimiser.",
@@ -60,17 +145,25 @@ class RunConfig:
     )  # fmt: skip
     minibatches: int = setting(
         "int", 4, "Mini-batches", "update",
-        "Updates made from one rollout. Only the first is on-policy: more of them move the ratios further from 1.",
+        "Updates per rollout. Only the first is on-policy: each further one moves the ratios away from 1.",
         lo=1, hi=1024, ui_lo=1, ui_hi=16,
     )  # fmt: skip
     epochs: int = setting(
-        "int", 1, "Epochs", "update", "How often each rollout is gone through.", lo=1, hi=64, ui_lo=1, ui_hi=8
+        "int", 1, "Epochs", "update", "How many passes are made over each rollout.", lo=1, hi=64, ui_lo=1, ui_hi=8
     )
     advantage_norm: str = setting(
         "choice", "auto", "Advantage", "update",
         "std: (R − mean)/std of the group. mean: R − mean. none: the reward itself, without a baseline. auto: as the "
         "objective's paper has it, which is std for all but Dr. GRPO.",
         choices=("auto", "std", "mean", "none"),
+    )  # fmt: skip
+    aggregation: str = setting(
+        "choice", "auto", "Aggregation", "update",
+        "How the tokens of a mini-batch become one loss, by verl's names. seq-mean-token-mean: each sequence counts "
+        "the same. token-mean: each token does, so long sequences count more. seq-mean-token-sum: the mean over "
+        "sequences of sums, so steps grow with their length. seq-mean-token-sum-norm: the same divided by the longest "
+        "completion that may be sampled. auto: as the objective's paper has it.",
+        choices=("auto", *AGGREGATIONS), advanced=True,
     )  # fmt: skip
     optimizer: str = setting(
         "choice", "adamw", "Optimiser", "update",
@@ -79,7 +172,7 @@ class RunConfig:
     )  # fmt: skip
     grad_clip: float = setting(
         "float", 1.0, "Gradient clipping", "update",
-        "Norm to which larger gradients are scaled down; 0 switches it off.",
+        "Larger gradients are scaled down to this norm; 0 turns clipping off.",
         lo=0.0, hi=1e6, ui_lo=0.0, ui_hi=10.0, step=0.1,
     )  # fmt: skip
     warmup: int = setting(
@@ -116,8 +209,8 @@ class RunConfig:
     )  # fmt: skip
     staleness: int = setting(
         "int", 0, "Staleness", "sampling",
-        "Rollouts by the policy as it was so many updates ago, as when sampling and training run side by side. "
-        "It keeps a copy of the weights for each rollout in between.",
+        "Rollouts come from the policy as it was this many updates ago, as when sampling and training run side by "
+        "side. It keeps a copy of the weights for each rollout in between.",
         symbol="k", lo=0, hi=1024, ui_lo=0, ui_hi=64,
     )  # fmt: skip
     sampler_noise: float = setting(
@@ -136,6 +229,19 @@ class RunConfig:
         "recomputed by the trainer before the first update.",
         choices=("sampler", "recomputed"),
     )  # fmt: skip
+    correction: str = setting(
+        "choice", "off", "Sampler correction", "sampling",
+        "Weighs tokens by π_old/π_sampler, of each token or of the whole sequence: held within the bounds (truncate), "
+        "or 0 outside them (mask). For old log-probs that are recomputed.", symbol="ρ",
+        choices=("off", "token-truncate", "token-mask", "sequence-truncate", "sequence-mask"), advanced=True,
+    )  # fmt: skip
+    correction_low: float = setting(
+        "float", 0.0, "Correction, lower bound", "sampling", "Of ρ.", lo=0.0, hi=1.0, step=0.05, advanced=True,
+    )  # fmt: skip
+    correction_high: float = setting(
+        "float", 2.0, "Correction, upper bound", "sampling", "Of ρ.",
+        lo=1.0, hi=1e6, ui_hi=10.0, step=0.5, advanced=True,
+    )  # fmt: skip
     routing_replay: str = setting(
         "choice", "off", "Routing replay", "sampling",
         "For mixtures of experts: which experts the updates go through. off: those that the router chooses then. "
@@ -153,17 +259,24 @@ class RunConfig:
         "int", 10, "Checkpoint every", "run", "Steps between checkpoints to resume from; 0: none.",
         lo=0, hi=100_000, ui_lo=0, ui_hi=50, advanced=True,
     )  # fmt: skip
+    engine: str = setting(
+        "choice", "auto", "Engine", "run",
+        "loop: SAPO Viz's own, one process, every setting. trl: TRL's GRPOTrainer with the objective's loss, for "
+        "several GPUs and machines; slower on small policies. auto: loop, and trl where accelerate has started several "
+        "processes.", choices=("auto", "loop", "trl"), advanced=True,
+    )  # fmt: skip
     device: str = setting(
         "choice", "auto", "Device", "run", "auto takes a GPU (CUDA) where there is one.",
         choices=("auto", "cpu", "cuda"), advanced=True,
     )  # fmt: skip
     dtype: str = setting(
         "choice", "float32", "Precision", "run",
-        "Of the matrix products; weights, log-probs and losses are float32 always, so that small updates are not lost.",
+        "Precision of the matrix products; weights, log-probs and losses are always float32, so that small updates "
+        "are not lost.",
         choices=("float32", "bfloat16"), advanced=True,
     )  # fmt: skip
     threads: int = setting(
-        "int", 1, "Threads", "run", "Processor threads of one run. One is fastest for the bundled policies.",
+        "int", 1, "Threads", "run", "Processor threads per run. One is fastest for the bundled policies.",
         lo=1, hi=256, ui_lo=1, ui_hi=8, advanced=True,
     )  # fmt: skip
 
@@ -175,11 +288,22 @@ class RunConfig:
         objective = make_objective(self.objective, dict(self.knobs))
         complete = {name: float(getattr(objective, name)) for name in objective.knobs()}
         object.__setattr__(self, "knobs", MappingProxyType(complete))
+        for name in _unused(self.task):
+            if getattr(self, name) != SETTINGS[name].default:
+                fitting = "questions" if name == "data" else " or ".join(TEXT_TASKS)
+                raise RunError(
+                    f"{name} is {getattr(self, name)!r}, and the task {self.task} makes no use of it; leave it out, or "
+                    f"take the task {fitting}."
+                )
+        _check_correction(self)
         if self.minibatches > self.prompts * self.completions:
             raise RunError(
                 f"minibatches is {self.minibatches}; with {self.prompts} × {self.completions} completions it takes "
                 f"whole numbers from 1 to {self.prompts * self.completions}."
             )
+
+        if self.engine == "trl":
+            refuse_for_trl(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return RunConfig.from_dict, (self.to_dict(),)  # a mapping proxy can be neither copied nor pickled
@@ -221,7 +345,7 @@ class RunConfig:
     def from_json(cls, text: str) -> RunConfig:
         try:
             values = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise RunError(f"the config is not JSON ({error}).") from None
         if not isinstance(values, dict):
             raise RunError(f"the config is a JSON {type(values).__name__}; it takes an object with the settings.")
@@ -229,3 +353,24 @@ class RunConfig:
 
 
 SETTINGS: dict[str, Setting] = settings_of(RunConfig)
+
+
+def _check_correction(config: RunConfig) -> None:
+    if config.correction == "off":
+        for name in ("correction_low", "correction_high"):
+            if getattr(config, name) != SETTINGS[name].default:
+                raise RunError(
+                    f"{name} is {getattr(config, name):g}, and correction is off; choose one, or leave it out."
+                )
+    elif config.old_logprobs == "sampler":
+        raise RunError(
+            f"correction is {config.correction!r}, and old_logprobs is 'sampler', so that π_old is the sampler and "
+            "nothing is left to correct; take old_logprobs recomputed, or correction off."
+        )
+
+
+def _unused(task: str) -> tuple[str, ...]:
+    """The settings of questions that a task would pass over."""
+    if task in TASKS:
+        return "data", "question_column", "answer_column", "template", "system", "chat", "reward"
+    return ("data",) if task == "mood" else ()

@@ -5,7 +5,7 @@ start       last step that is done    config, device, parameters, resumed (true 
 step        1, 2, …                   metrics: name -> number, explained in runs.metrics
 sample      the step it belongs to    file, sequences, prompt, completion, reward, probes
 checkpoint  the step it stands after  file
-failed      last step that is done    message: one sentence
+failed      last step that is done    kind: why, for programs (`FailureKind`); message: why, one sentence for people
 stopped     last step that is done    –
 finished    last step                 seconds
 """
@@ -21,6 +21,23 @@ from typing import Any, Literal
 
 EventType = Literal["start", "step", "sample", "checkpoint", "failed", "stopped", "finished"]
 TERMINAL: tuple[EventType, ...] = ("failed", "stopped", "finished")
+
+# diverged is an outcome of the run's settings: the same seed would diverge again. The others say nothing about them:
+# refused (a policy, device or checkpoint that cannot be used), memory, disk, rights, limit (its time on a shared server
+# is over), unforeseen.
+FailureKind = Literal["diverged", "refused", "memory", "disk", "rights", "limit", "unforeseen"]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a run could not go on."""
+
+    kind: FailureKind
+    message: str  # one sentence that says what to change
+
+    def at(self, step: int) -> RunEvent:
+        """The event that ends the run, `step` being the last step that is done."""
+        return RunEvent("failed", step, {"kind": self.kind, "message": self.message})
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from sapo_viz.runs.config import RunConfig
 from sapo_viz.runs.settings import Value
 
 # What may differ between repetitions: the seed, and what changes no number of the run.
-NOT_COMPARED = ("seed", "label", "threads", "snapshot_every", "checkpoint_every")
+NOT_COMPARED = ("seed", "label", "threads", "snapshot_every", "checkpoint_every", "micro_batch", "recompute")
 
 
 def flat_settings(config: RunConfig) -> dict[str, Value]:

@@ -16,17 +16,38 @@ RUN_METRICS: dict[str, Metric] = {
     for metric in (
         Metric(
             "reward", "Reward", "mean R over the rollout", "rises; on addition 1 is all answers exact",
-            {"TRL": "reward", "verl": "critic/rewards/mean"},
+            {
+                "TRL": "reward", "verl": "critic/score/mean", "ms-swift": "reward", "OpenRLHF": "reward",
+                "SkyRL": "reward/avg_raw_reward", "slime": "rollout/raw_reward",
+            },
+        ),
+        Metric(
+            "held_out", "Held-out", "mean over the held-out prompts of what the likeliest answer is worth (1: right)",
+            "rises with the reward; falling while that rises, the policy learns its prompts or its judge by heart",
+        ),
+        Metric(
+            "held_out_low", "Held-out, low", 
+            "lower end of its 95 % interval over prompts (Wilson's for right and wrong)", "beside it",
+        ),
+        Metric("held_out_high", "Held-out, high", "upper end of the same interval", "beside it"),
+        Metric(
+            "pass_k", "pass@k", "share of held-out prompts of which one of k samples is right", "above Held-out",
         ),
         METRICS["kl_old"],
+        METRICS["kl_old_k1"],
         Metric(
             "kl_start", "KL to start",
             "mean(r − 1 − log r), r = π_start/π_old, from up to 32 sequences, or all with a KL penalty",
-            "rises slowly; below 1 nat per token", {"TRL": "`kl`, where β > 0", "ms-swift": "`kl`, where β > 0"},
+            "rises slowly; below 1 nat per token", 
+            {"TRL": "kl", "verl": "actor/kl_loss", "ms-swift": "kl", "SkyRL": "policy/policy_kl"},
         ),
         Metric(
             "entropy", "Entropy", "mean −Σ π log π per sampled token, nats", "falls as the policy becomes sure",
-            {"TRL": "entropy", "verl": "actor/entropy", "torchforge": "loss/entropy/mean"},
+            
+            {
+                "TRL": "entropy", "verl": "actor/entropy", "ms-swift": "entropy/mean", "SkyRL": "policy/policy_entropy",
+                "slime": "train/entropy_loss", "torchforge": "loss/entropy/mean",
+            },
         ),
         replace(METRICS["gate_mean"], formula="Σ|A|·w / Σ|A| over the step's updates"),
         replace(METRICS["clip_fraction"], formula="share of tokens with A ≠ 0 and c = 0, over the step's updates"),
@@ -44,7 +65,10 @@ RUN_METRICS: dict[str, Metric] = {
         ),
         Metric(
             "grad_norm", "Gradient norm", "largest ‖∇‖ of the step's updates, before clipping", "no lone spikes",
-            {"TRL": "grad_norm", "verl": "actor/grad_norm"},
+            {
+                "TRL": "grad_norm", "verl": "actor/grad_norm", "ms-swift": "grad_norm", "OpenRLHF": "actor_grad_norm",
+                "SkyRL": "policy/grad_norm", "slime": "train/grad_norm",
+            },
         ),
         replace(
             METRICS["loss"], formula="mean over updates of −aggregate(J) + β·KL", healthy="near 0; its size says little"
@@ -55,15 +79,22 @@ RUN_METRICS: dict[str, Metric] = {
         ),
         Metric(
             "dead_groups", "Dead groups", "share of prompts whose completions all earned the same",
-            "below 0.8; 1 means nothing to learn from", {"TRL": "frac_reward_zero_std"},
+            "below 0.8; at 1 there is nothing to learn, unless Advantage is none",
+            {"TRL": "frac_reward_zero_std", "ms-swift": "frac_reward_zero_std"},
         ),
         Metric(
             "lr", "Learning rate", "of the step's last update", "reaches its setting after the warm-up",
-            {"TRL": "learning_rate"},
+            {
+                "TRL": "learning_rate", "verl": "actor/lr", "ms-swift": "learning_rate", "OpenRLHF": "actor_lr",
+                "SkyRL": "policy/policy_lr", "slime": "train/lr-pg_0",
+            },
         ),
         Metric(
             "length", "Length", "mean tokens of a completion", "steady; 32 on addition, 135 on chain",
-            {"TRL": "completions/mean_length", "verl": "response_length/mean", "ms-swift": "completions/mean_length"},
+            {
+                "TRL": "completions/mean_length", "verl": "response_length/mean", "ms-swift": "completions/mean_length",
+                "OpenRLHF": "response_length", "SkyRL": "generate/avg_num_tokens", "slime": "rollout/response_len/mean",
+            },
         ),
         Metric("completions_per_s", "Completions/s", "completions / seconds of the step", "by machine"),
         Metric("tokens", "Tokens", "sampled tokens since the start", "grows"),

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from sapo_viz.errors import RunError
 
-Kind = Literal["int", "float", "choice", "text"]
+SettingKind = Literal["int", "float", "choice", "text"]
 Value = int | float | str
 
 
@@ -25,7 +25,7 @@ class Setting:
     """
 
     name: str
-    kind: Kind
+    kind: SettingKind
     default: Value
     label: str
     help: str
@@ -60,9 +60,9 @@ class Setting:
             if not fits or not value.isprintable():
                 raise wrong
             return value
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise wrong
-        if self.kind == "int" and value != int(value) or not self.lo <= value <= self.hi:
+        if not self.lo <= value <= self.hi or self.kind == "int" and value != int(value):  # false for NaN
             raise wrong
         return int(value) if self.kind == "int" else float(value)
 
@@ -78,7 +78,7 @@ class Setting:
             raise RunError(f"{self.name} is {text!r}; {self.takes}") from None
 
 
-def setting(kind: Kind, default: Value, label: str, group: str, help: str, **more: Any) -> Any:
+def setting(kind: SettingKind, default: Value, label: str, group: str, help: str, **more: Any) -> Any:
     """A dataclass field that carries its own declaration."""
     spec = dict(kind=kind, default=default, label=label, group=group, help=help, **more)
     return dataclasses.field(default=default, metadata={"setting": spec})

@@ -1,0 +1,82 @@
+"""Which loss a recorded run says it trains with, in the audit's words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from sapo_viz.core.correction import Correction, CorrectionHow, CorrectionLevel
+from sapo_viz.core.objective import AGGREGATIONS, Aggregation, RatioLevel, make_objective
+from sapo_viz.errors import SapoVizError
+from sapo_viz.rollouts.audit.claim import Claim
+from sapo_viz.runs.folder.reading import NotReadable, json_object, read_small
+from sapo_viz.runs.recorded import KIND, Recorded
+
+# How each loss_type of TRL 1.16 is averaged (grpo_trainer.py, _compute_loss); the divisor of a sum is found from the
+# gradients themselves.
+_TRL: dict[str, Aggregation] = {
+    **dict.fromkeys(("grpo", "sapo"), "seq-mean-token-mean"),
+    **dict.fromkeys(("bnpo", "dapo", "cispo", "vespo"), "token-mean"),
+    "dr_grpo": "seq-mean-token-sum-norm",
+    "luspo": "seq-mean-token-sum",
+}
+_TRL_LEVELS: dict[str, CorrectionLevel] = {"token": "token", "sequence": "sequence-sum"}
+
+
+def claim_of(recorded: Recorded) -> Claim | None:
+    """What can be held against its tokens; None for a loss that the catalogue does not have."""
+    try:
+        objective = make_objective(recorded.objective, dict(recorded.knobs))
+    except (SapoVizError, TypeError):
+        return None
+    level: RatioLevel = objective.ratio_level
+    if recorded.level in ("token", "sequence") and level != "sequence-product":
+        level = cast(RatioLevel, recorded.level)
+    name = f"{recorded.source.partition(' ')[0]}'s `{recorded.loss}`"
+    settings = recorded.settings
+    aggregation = _TRL.get(recorded.loss) if recorded.framework == "trl" else settings.get("loss_agg_mode")
+    if aggregation not in AGGREGATIONS:
+        aggregation = objective.aggregation
+    trl = recorded.framework == "trl"
+    return Claim(
+        name,
+        objective,
+        level,
+        aggregation,
+        _trl_correction(settings) if trl else None,
+        _number(settings.get("beta")) if trl else 0.0,
+        bool(settings.get("use_bias_correction_kl")),
+    )
+
+
+def claim_beside(path: Path) -> Claim | None:
+    """The claim of the recorded run whose folder this is, or its `tokens` folder, or a file in that."""
+    folder = path.absolute() if path.is_dir() else path.absolute().parent
+    folder = folder.parent if folder.name == "tokens" else folder
+    try:
+        values = json_object(read_small(folder / "config.json"))
+    except (OSError, NotReadable):
+        return None
+    return claim_of(Recorded.from_dict(values)) if values.get("kind") == KIND else None
+
+
+def _trl_correction(settings: Mapping[str, Any]) -> Correction | None:
+    if not (settings.get("use_vllm") and settings.get("vllm_importance_sampling_correction")):
+        return None
+    level, _, how = str(settings.get("vllm_importance_sampling_mode") or "sequence_mask").partition("_")
+    high = settings.get("vllm_importance_sampling_clip_max", settings.get("vllm_importance_sampling_cap"))
+    try:
+        return Correction(
+            _TRL_LEVELS[level],
+            cast(CorrectionHow, how),
+            _number(settings.get("vllm_importance_sampling_clip_min")),
+            math.inf if high is None else _number(high),
+        )
+    except (SapoVizError, KeyError):
+        return None
+
+
+def _number(value: Any) -> float:
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else 0.0

@@ -1,0 +1,157 @@
+"""Logs below the owner's data folder, each followed into a run folder beside our own, without a command.
+
+Found by their names and first bytes: TensorBoard's event files, trackio's databases, verl's file log, ms-swift's
+logging.jsonl, trainer_state.json. A training that writes several of them is one run: logging.jsonl is taken before
+event files, these before trainer_state.json. Nothing is written below the data folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from zlib import crc32
+
+from sapo_viz.errors import RunError
+from sapo_viz.runs.folder.files import write_whole
+from sapo_viz.runs.folder.log import NAME
+from sapo_viz.runs.logged.follow import Followed
+from sapo_viz.runs.logged.sources import open_log
+
+_MOST = 50  # logs
+_LOOKED_AT = 20_000  # entries of the folder; it may hold millions
+_EVERY = 10.0  # seconds between two walks
+_CLOSED = 60.0  # seconds after which the last step of an event file has no more to say
+_FIRST = 1 << 16  # bytes in which a line of verl's log begins
+_LABEL = 80  # characters, as labels have
+_log = logging.getLogger(__name__)
+_known: dict[tuple[Path, int], bool] = {}  # a file that has a first line -> whether that is a log's
+
+
+@dataclass
+class _Following:
+    log: Path
+    followed: Followed
+
+
+class LogsBelow:
+    """All logs below `data`, followed into folders of `runs`."""
+
+    def __init__(self, data: Path, runs: Path) -> None:
+        self.data, self.runs = data, runs
+        self._walked = -_EVERY
+        self._logs: list[tuple[str, Path]] = []
+        self._following: dict[str, _Following] = {}
+        self._left: set[tuple[str, Path]] = set()  # not to be read, or deleted here while it was followed
+
+    def look(self) -> int:
+        """Write down what is new; returns how many steps."""
+        if time.monotonic() - self._walked >= _EVERY:
+            self._logs, self._walked = find_logs(self.data), time.monotonic()
+        return sum(self._look(name, log) for name, log in self._logs if (name, log) not in self._left)
+
+    def _look(self, name: str, log: Path) -> int:
+        folder = self.runs / run_id_of(name)
+        try:
+            if name not in self._following or self._following[name].log != log:  # begun again, a later checkpoint
+                self._following[name] = _Following(log, Followed(open_log(log), folder))
+            written = log.stat().st_mtime
+            steps = self._following[name].followed.look(last=time.time() - written > _CLOSED)
+            if steps:
+                os.utime(folder / NAME, (written, written))  # whether it goes on is told by its age
+                if not (folder / "label").exists():
+                    write_whole(folder / "label", name[-_LABEL:] + "\n")
+            return steps
+        except (RunError, OSError) as error:
+            _log.info("%s is not followed: %s", log, error)
+            self._left.add((name, log))
+            return 0
+
+
+def run_id_of(name: str) -> str:
+    """The id of the run that follows the log of this name, its path below the data folder."""
+    return f"log-{re.sub(r'[^A-Za-z0-9._-]+', '-', name)[-60:]}-{crc32(name.encode()):08x}"
+
+
+def find_logs(root: Path) -> list[tuple[str, Path]]:
+    """(its path below `root`, the log), of each training one; no link is followed."""
+    found: list[tuple[str, Path, bool]] = []  # the last: a state beside which something better may lie
+    looked = 0
+    for path, folders, names in os.walk(root):
+        folder = Path(path)
+        looked += len(folders) + len(names)
+        if looked > _LOOKED_AT or len(found) >= _MOST:
+            break
+        if "config.json" in names and NAME in names:  # a run's own folder
+            folders[:] = []
+            continue
+        if "logging.jsonl" in names:
+            found.append((_name(root, folder / "logging.jsonl"), folder / "logging.jsonl", False))
+            folders[:] = []
+            continue
+        if events := [folder / name for name in names if "tfevents" in name]:
+            found.append((_name(root, folder), max(events, key=_changed), False))
+        elif states := _states(folder, folders, names):
+            found.append((_name(root, folder), max(states, key=_changed), True))
+        found += [(_name(root, log), log, False) for log in map(folder.joinpath, sorted(names)) if _is_log(log)]
+        folders[:] = sorted(name for name in folders if not name.startswith((".", "checkpoint-")))
+    return [
+        (name, log)
+        for name, log, weak in found
+        if not (weak and any(other is not log and _below(other, root / name) for _, other, _ in found))
+    ]
+
+
+def _name(root: Path, path: Path) -> str:
+    return path.relative_to(root).as_posix()
+
+
+def _below(path: Path, folder: Path) -> bool:
+    return folder in path.parents
+
+
+def _states(folder: Path, folders: list[str], names: list[str]) -> list[Path]:
+    own = [folder / "trainer_state.json"] if "trainer_state.json" in names else []
+    below = [folder / name / "trainer_state.json" for name in folders if name.startswith("checkpoint-")]
+    return own + [path for path in below if path.is_file()]
+
+
+def _changed(path: Path) -> float:
+    with contextlib.suppress(OSError):
+        return path.stat().st_mtime
+    return 0.0
+
+
+def _is_log(path: Path) -> bool:
+    """trackio's database or verl's file log, by the first bytes."""
+    if path.suffix not in (".db", ".jsonl") or path.is_symlink() or not path.is_file():
+        return False
+    try:
+        key = (path, path.stat().st_ino)
+        if key not in _known:
+            with open(path, "rb") as file:
+                first = file.read(16) if path.suffix == ".db" else file.readline(_FIRST)
+            if len(first) < 16 or (path.suffix == ".jsonl" and len(first) < _FIRST and not first.endswith(b"\n")):
+                return False  # it is only being begun
+            if len(_known) > 100_000:
+                _known.clear()
+            _known[key] = _begins_as_log(path.suffix, first)
+        return _known[key]
+    except OSError:
+        return False
+
+
+def _begins_as_log(suffix: str, first: bytes) -> bool:
+    if suffix == ".db":
+        return first.startswith(b"SQLite format 3")
+    if not first.startswith(b'{"step"'):
+        return False
+    with contextlib.suppress(ValueError, RecursionError):
+        value = json.loads(first)
+        return set(value) == {"step", "data"} and isinstance(value["data"], dict)
+    return False

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,16 +16,18 @@ import numpy as np
 import plotly.graph_objects as go
 
 from sapo_viz.core.objective import CATALOG, Objective
+from sapo_viz.figures.blank import blank_figure
 from sapo_viz.figures.palette import style_of
 from sapo_viz.figures.shares import shares_figure
-from sapo_viz.rollouts.fit import KeptCurve, Match, share_text
-from sapo_viz.rollouts.gate import argument_of, weights_at
+from sapo_viz.figures.vendor import CONFIG
+from sapo_viz.rollouts.analysis.fit import KeptCurve, Match, share_text
+from sapo_viz.rollouts.analysis.gate import argument_of, weights_at
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from sapo_viz.rollouts.analysis import Analysis
-    from sapo_viz.rollouts.histogram import Histogram
+    from sapo_viz.rollouts.analysis.analyse import Analysis
+    from sapo_viz.rollouts.analysis.histogram import Histogram
 
 GREY, LIGHT_GREY = "#8A94A0", "rgba(138,148,160,0.35)"
 _TITLE_CHARACTERS = 46  # a line of the title in 13 px on a phone of 390
@@ -44,7 +45,7 @@ class Picture:
 
     def _repr_mimebundle_(self, *args: Any, **kwargs: Any) -> Any:
         """In a notebook a picture is its figure."""
-        return self.figure._repr_mimebundle_(*args, **kwargs)
+        return self.figure._repr_mimebundle_(*args, **{"config": CONFIG} | kwargs)
 
     @property
     def untitled(self) -> go.Figure:
@@ -61,7 +62,7 @@ def ratio_figure(analysis: Analysis, *, log_counts: bool = True) -> Picture:
     """Log-ratios of the tokens, A > 0 above A < 0, under the gates of the objectives that look at single tokens."""
     counted = analysis.histogram("log_ratio")
     gates = {key: o for key, o in analysis.objectives.items() if argument_of(o) == "token"}
-    figure = go.Figure()
+    figure = blank_figure()
     parts = []
     for row, (sign, kind) in enumerate(_SIGNS.items()):
         axes = dict(xaxis=f"x{row + 1 if row else ''}", yaxis=f"y{2 * row + 1 if row else ''}")
@@ -78,19 +79,19 @@ def ratio_figure(analysis: Analysis, *, log_counts: bool = True) -> Picture:
         parts.append(f"{kind}: {int(counted.counts[kind].sum() + outside):,} tokens, {outside:,} beyond the axis")
         _panel(figure, row, kind, "tokens", log_counts)
     figure.update_layout(xaxis2=dict(title_text="log r = log π_θ − log π_old", matches="x"))
-    counts = sum(counted.counts[kind] for kind in counted.counts)
+    counts = np.sum([counted.counts[kind] for kind in counted.counts], axis=0)
     middle = 0.5 * (counted.edges[1:] + counted.edges[:-1])
     takeaway = _spread("tokens have a log-ratio", middle, counts, counted)
     alt = f"Histograms of the log-ratio of the tokens by sign of the advantage. {takeaway} {'; '.join(parts)}."
     if gates:
         alt += f" Over them the gate weights of {_and([_name(key, o) for key, o in gates.items()])}."
-    return _finish(figure, takeaway, alt, height=520)
+    return finished(figure, takeaway, alt, height=520)
 
 
 def sequence_ratio_figure(analysis: Analysis, *, log_counts: bool = False) -> Picture:
     """Log sequence ratios log s_i, under the gates of the objectives that look at whole sequences, bands shaded."""
     counted = analysis.histogram("log_s")
-    figure = go.Figure()
+    figure = blank_figure()
     _bars(figure, counted, "all", "sequences")
     gates = {key: o for key, o in analysis.objectives.items() if argument_of(o) == "sequence"}
     low, high = float(counted.edges[0]), float(counted.edges[-1])
@@ -125,13 +126,13 @@ def sequence_ratio_figure(analysis: Analysis, *, log_counts: bool = False) -> Pi
     alt = f"Histogram of the log sequence ratio. {takeaway}"
     if gates:
         alt += f" Over it the gate weights of {_and([_name(key, o) for key, o in gates.items()])}."
-    return _finish(figure, takeaway, alt, height=340)
+    return finished(figure, takeaway, alt, height=340)
 
 
 def variance_figure(analysis: Analysis, *, log_counts: bool = False) -> Picture:
     """Var_i of the sequences on a logarithmic axis: how unlike the tokens of one sequence are."""
     counted = analysis.histogram("variance")
-    figure = go.Figure()
+    figure = blank_figure()
     _bars(figure, counted, "all", "sequences")
     _panel(figure, 0, "", "sequences", log_counts)
     figure.update_layout(xaxis=dict(title_text="Var_i = variance of log r within a sequence", type="log"))
@@ -142,7 +143,7 @@ def variance_figure(analysis: Analysis, *, log_counts: bool = False) -> Picture:
     )
     zero = int((analysis.variance[own] == 0).sum())
     note = f" {zero:,} with a variance of 0 are not on the axis." if zero else ""
-    return _finish(
+    return finished(
         figure, takeaway, f"Histogram of the within-sequence variance of log r. {takeaway}{note}", height=300
     )
 
@@ -168,14 +169,14 @@ def kept_figure(analysis: Analysis) -> Picture:
         f"{label}: " + ", ".join(f"{_name(k, analysis.objectives[k])} {v:.3f}" for k, v in values.items() if v == v)
         for label, values in kept.items()
     ]
-    return _finish(figure, takeaway, f"Bars of the share of gradient kept. {takeaway} {'; '.join(rows)}.")
+    return finished(figure, takeaway, f"Bars of the share of gradient kept. {takeaway} {'; '.join(rows)}.")
 
 
 def kept_curve_figure(curve: KeptCurve, match: Match | None = None) -> Picture:
     """Share kept as a knob moves, with its 95 % interval; with a match, the source's share and where it is reached."""
     style, label = style_of(curve.base.name), curve.base.label
     log = curve.values[0] > 0 and curve.values[-1] > 10 * curve.values[0]
-    figure = go.Figure()
+    figure = blank_figure()
     ends = dict(x=np.concatenate((curve.values, curve.values[::-1])), y=np.concatenate((curve.high, curve.low[::-1])))
     figure.add_scatter(
         **ends, fill="toself", mode="lines", line=dict(width=0), fillcolor=_faint(style.color), name="95 % interval",
@@ -206,17 +207,19 @@ def kept_curve_figure(curve: KeptCurve, match: Match | None = None) -> Picture:
             )  # fmt: skip
             takeaway = (
                 f"For {sign}, {label} keeps as much as {source.label} at {curve.knob.symbol} = {match.value:.3g} "
-                f"({match.low:.3g} to {match.high:.3g})."
+                f"({match.reach})."
             )
         else:
             takeaway = f"For {sign}, no {curve.knob.symbol} of {label} keeps as much as {source.label}."
     figure.update_xaxes(title_text=f"{curve.knob.symbol} of {label}", type="log" if log else "linear")
-    figure.update_yaxes(title_text="share of gradient kept", rangemode="normal")
+    # With few groups an interval may reach far below 0: it runs out of the picture, and the curve stays one.
+    lo, hi = min(0.0, float(curve.kept.min())), max(1.0, float(curve.kept.max()))
+    figure.update_yaxes(title_text="share of gradient kept", range=[lo - 0.02 * (hi - lo), hi + 0.05 * (hi - lo)])
     alt = (
         f"Line: share of gradient kept by {label} against {curve.knob.symbol}, tokens with {sign}. {takeaway} "
         f"{match.sentence if match is not None else ''}"
     ).strip()
-    return _finish(figure, takeaway, alt, height=360)
+    return finished(figure, takeaway, alt, height=360)
 
 
 def group_figure(completions: pd.DataFrame, name: str = "") -> Picture:
@@ -229,7 +232,7 @@ def group_figure(completions: pd.DataFrame, name: str = "") -> Picture:
     labels = [f"{i + 1}" for i in range(len(completions))]
     rewards = [f"R = {reward:g}" for reward in completions["reward"]]
     advantage = completions["advantage"].to_numpy(dtype=float)
-    figure = go.Figure()
+    figure = blank_figure()
     figure.add_bar(
         y=labels, x=advantage, orientation="h", name="advantage in the file", marker=dict(color=GREY),
         customdata=completions[["sequence", "id", "reward", "length"]].to_numpy(),
@@ -255,7 +258,7 @@ def group_figure(completions: pd.DataFrame, name: str = "") -> Picture:
         )
     rows = ", ".join(f"{r:g} ({a:.2f})" for r, a in zip(completions["reward"], advantage, strict=True))
     alt = f"Bars of the advantages in group {name}, by reward. {takeaway} Reward (advantage): {rows}."
-    return _finish(figure, takeaway, alt, height=max(220, 110 + 18 * count))
+    return finished(figure, takeaway, alt, height=max(220, 110 + 18 * count))
 
 
 def _bars(figure: go.Figure, counted: Histogram, kind: str, unit: str, **axes: str) -> None:
@@ -274,7 +277,8 @@ def _panel(figure: go.Figure, row: int, kind: str, unit: str, log_counts: bool) 
     domain = [0.56, 1.0] if row == 0 else [0.0, 0.44]
     n = str(2 * row + 1) if row else ""
     x = f"x{row + 1 if row else ''}"
-    counts = dict(type="log" if log_counts else "linear", title_text=f"{unit}, {kind}" if two else unit, anchor=x)
+    counts: dict[str, Any] = dict(type="log" if log_counts else "linear", anchor=x)
+    counts |= dict(title_text=f"{unit}, {kind}" if two else unit)
     counts |= dict(showgrid=False, dtick=1 if log_counts else None, exponentformat="power" if log_counts else "SI")
     weight = dict(overlaying=f"y{n}", side="right", range=[0, 1.3], showgrid=False, anchor=x, tickvals=[0, 0.5, 1])
     if two:
@@ -288,7 +292,7 @@ def _panel(figure: go.Figure, row: int, kind: str, unit: str, log_counts: bool) 
     figure.update_layout(update)
 
 
-def _finish(figure: go.Figure, takeaway: str, alt: str, height: int | None = None) -> Picture:
+def finished(figure: go.Figure, takeaway: str, alt: str, height: int | None = None) -> Picture:
     """The layout that all share: the takeaway as title, wrapped for a phone, the legend below it."""
     lines = textwrap.wrap(takeaway, _TITLE_CHARACTERS)
     names = [trace.name for trace in figure.data if trace.showlegend is not False]
@@ -341,7 +345,7 @@ def _band(objective: Objective) -> tuple[float, float] | None:
     return None if low is None or high is None or low >= 1 else (math.log1p(-low), math.log1p(high))
 
 
-def _line(objective: Objective) -> Mapping[str, Any]:
+def _line(objective: Objective) -> dict[str, Any]:
     style = style_of(objective.name)
     return dict(color=style.color, dash=style.dash, width=2)
 

@@ -1,7 +1,7 @@
 """The curves figure: panels for A > 0 and A < 0 side by side, one row a quantity.
 
 Python lays the panels out and names the axes; the browser fills in the lines from the generated
-formulas (curves.js), so that they follow the hand. `curve_table` gives the same numbers in Python.
+formulas (browser/curves/), so that they follow the hand. `curve_table` gives the same numbers in Python.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from sapo_viz.core.objective import CATALOG, Objective
 from sapo_viz.figures.palette import style_of
-from sapo_viz.figures.vendor import PLOTLY_VERSION
+from sapo_viz.figures.vendor import CONFIG, MODEBAR, PLOTLY_VERSION
 
 Quantity = Literal["surrogate", "weight", "coefficient"]
 QUANTITIES: dict[str, str] = {"surrogate": "surrogate J", "weight": "weight w", "coefficient": "coefficient r·w"}
@@ -53,7 +53,7 @@ def layout(rows: list[str], signs: list[int], axis: RatioAxis, *, stacked: bool,
     for index, (row, sign) in enumerate(cells):
         n = _number(index)
         left, top = index % across * (wide + 0.07), 1 - index // across * (tall + between)
-        x = dict(type=axis.kind, range=x_range, domain=[left, left + wide], anchor=f"y{n}", **ticks)
+        x: dict[str, Any] = dict(type=axis.kind, range=x_range, domain=[left, left + wide], anchor=f"y{n}", **ticks)
         if index:
             x["matches"] = "x"
         if index >= len(cells) - across:
@@ -76,6 +76,7 @@ def layout(rows: list[str], signs: list[int], axis: RatioAxis, *, stacked: bool,
         legend=dict(orientation="h", yanchor="top", y=1.0, yref="container", x=0, xanchor="left", itemwidth=40),
         font=dict(size=13),
         dragmode="zoom",
+        modebar=MODEBAR,
     )
 
 
@@ -105,7 +106,7 @@ def curves_data(
     height: int = 290,
     distribution: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Everything that curves.js draws from, as JSON.
+    """Everything that browser/curves/curves.js draws from, as JSON.
 
     Args:
         names: objectives of the catalogue, in the order of the legend.
@@ -128,6 +129,7 @@ def curves_data(
 
     return dict(
         plotly=PLOTLY_VERSION,
+        config=CONFIG,
         objectives=[
             dict(name=name, label=CATALOG[name].label, knobs=knobs(name), level=CATALOG[name].ratio_level)
             | dict(color=style_of(name).color, dash=style_of(name).dash, reads_logprobs=CATALOG[name].reads_logprobs)

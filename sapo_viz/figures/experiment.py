@@ -1,4 +1,4 @@
-"""The result of an experiment: reward by step, one line an arm, mean over the seeds in a band of all of them."""
+"""The result of an experiment: reward by step, one line per arm, mean over the seeds in a band of all of them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from sapo_viz.figures.live_looks import looks
-from sapo_viz.runs.experiment import ArmResult, Result
+from sapo_viz.experiments.analysis import ArmResult, Result
+from sapo_viz.figures.blank import blank_figure
+from sapo_viz.figures.looks import looks
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class ResultPicture:
 
 def result_figure(result: Result, words: Callable[[str], str] = str) -> ResultPicture:
     """Bands reach from the lowest to the highest seed. Arms of one objective are told apart by colour and dash."""
-    figure = go.Figure()
+    figure = blank_figure()
     ends = []
     for arm, (color, dash) in zip(result.arms, styles(result.arms), strict=True):
         if not arm.curve:

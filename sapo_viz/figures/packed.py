@@ -2,7 +2,7 @@
 
 50,000 tokens as JSON numbers are 3 MB and must be parsed digit by digit; as float32 they are 0.6 MB and are
 not parsed at all. Layout: the header's length (uint32), the header, zeros up to a multiple of 4, the arrays,
-each beginning at a multiple of 4; all little-endian. `unpackArrays` in packed.js reads it.
+each beginning at a multiple of 4; all little-endian. `unpackArrays` in browser/shared/packed.js reads it.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ def pack_arrays(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> 
 
     Args:
         header: what JSON can say; its key `arrays` is taken.
-        arrays: name -> [M], of one of KINDS.
+        arrays: name -> [M], of one of KINDS; int64, which are places or counts, go in the narrowest that holds them.
     """
     places, parts, at = {}, [], 0
     for name, array in arrays.items():
+        array = compact_ids(array) if array.dtype == np.int64 else array
         raw = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).tobytes()
         places[name] = [array.dtype.name, at, len(array)]
         parts.append(raw + bytes(-len(raw) % 4))

@@ -7,11 +7,13 @@ are Okabe and Ito's (yellow left out: too faint on white), told apart by line st
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from sapo_viz.core.objective import CATALOG
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D46", "#7F7F7F")
+UNKNOWN = "#8A8A8A"  # of what has no objective that is known
 DASHES = ("solid", "dash", "dashdot", "dot", "longdash", "longdashdot")
 
 
@@ -24,7 +26,8 @@ class LineStyle:
 def style_of(name: str) -> LineStyle:
     """The line of an objective of the catalogue."""
     place = list(CATALOG).index(name)
-    return LineStyle(COLORS[place % len(COLORS)], DASHES[place % len(DASHES)])
+    turn = place // math.lcm(len(COLORS), len(DASHES))  # after 24 the pairs would come round again
+    return LineStyle(COLORS[place % len(COLORS)], DASHES[(place + turn) % len(DASHES)])
 
 
 # Token weights: 0 pale to 1 deep on one perceptually even blue scale (single hue, so safe for every

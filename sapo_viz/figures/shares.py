@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import plotly.graph_objects as go
 
 from sapo_viz.core.objective import CATALOG, Objective
+from sapo_viz.figures.blank import blank_figure
 from sapo_viz.figures.palette import style_of
 
 
@@ -18,7 +19,7 @@ def shares_figure(kept: Mapping[str, Mapping[str, float]], objectives: Mapping[s
         objectives: key -> objective, for names and colours.
     """
     scopes = list(kept)
-    figure = go.Figure()
+    figure = blank_figure()
     used: list[str] = []
     for key, objective in objectives.items():
         color = style_of(objective.name).color

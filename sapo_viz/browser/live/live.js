@@ -1,0 +1,403 @@
+// Runs as they happen: asks the server for new events while something runs, and tells panels and table.
+// Nothing here starts a rerun of the page except a button or a tick.
+
+import { el } from "../shared/dom.js";
+import { csvOf, saveText } from "../shared/download.js";
+import { mounted } from "../shared/mounted.js";
+import { button } from "../shared/parts.js";
+import { loadPlotly } from "../shared/plotly.js";
+import { Hand } from "../shared/steady.js";
+import { themeOf } from "../shared/theme.js";
+import { debounce, oncePerFrame } from "../shared/timing.js";
+import { LiveControls } from "./controls.js";
+import { LiveCursor } from "./cursor.js";
+import { LiveGroups } from "./groups.js";
+import { LiveLegend } from "./legend.js";
+import { LivePanels } from "./panels.js";
+import { LiveScrub } from "./scrub.js";
+import { LiveStory } from "./story.js";
+import { RunTable } from "./table.js";
+import { LiveView } from "./view.js";
+import "./live.css";
+
+const LIVE = ["queued", "starting", "running"];
+const POLL_MS = 500;
+const RETRY_MS = 3000;
+const LOOK_MS = 10_000; // between two looks at which recorded runs there are
+
+class LiveLab {
+  /** @type {Send} */
+  setStateValue;
+
+  /** @type {Send} */
+  setTriggerValue;
+
+  /** @type {any} plotly.js, once it is there */
+  Plotly;
+
+  constructor(parent) {
+    this.host = el("div", { class: "live" });
+    this.hand = new Hand(this.host);
+    this.view = new LiveView();
+    this.groups = new LiveGroups(this);
+    this.cursor = new LiveCursor(this);
+    this.panels = new LivePanels(this);
+    this.controls = new LiveControls(this);
+    this.story = new LiveStory(this);
+    this.scrub = new LiveScrub(this);
+    this.tools = el("div", { class: "live-tools" });
+    this.legend = new LiveLegend(this);
+    this.table = new RunTable(this);
+    this.host.append(
+      this.tools,
+      this.controls.host,
+      this.legend.host,
+      this.cursor.host,
+      this.panels.host,
+      this.story.host,
+      this.scrub.host,
+      this.table.host,
+    );
+    this.frame = el("div", { class: "live-frame" }, this.host);
+    parent.appendChild(this.frame);
+    this.runs = new Map(); // id -> what is known of a run
+    this.shown = new Set();
+    this.sendShown = debounce(250, (order) => this.setStateValue("shown", order));
+    this.asked = []; // what was shown since the server's last word: with any of it the server may still answer
+    this.wake = () => {
+      if (!document.hidden) this.poll();
+    };
+    document.addEventListener("visibilitychange", this.wake);
+    this.looking = setInterval(() => this.lookAround(), LOOK_MS);
+    this.scheme = matchMedia("(prefers-color-scheme: dark)");
+    this.redraw = () => this.draw();
+    // For what changes the curves alone.
+    this.drawSoon = oncePerFrame(() => {
+      if (this.data && !this.closed) this.panels.draw();
+    });
+    this.scheme.addEventListener("change", this.redraw);
+    this.observer = new ResizeObserver(debounce(60, this.redraw));
+    this.observer.observe(this.host);
+  }
+
+  close() {
+    this.closed = true;
+    this.hand.close();
+    clearTimeout(this.timer);
+    clearInterval(this.looking);
+    this.observer.disconnect();
+    document.removeEventListener("visibilitychange", this.wake);
+    this.scheme.removeEventListener("change", this.redraw);
+    this.panels.close();
+    this.scrub.close();
+    this.frame.remove();
+  }
+
+  // What the page knows: which runs there are, which are drawn, and the words.
+  update(data) {
+    this.hand.free("data", () => this.know(data));
+  }
+
+  async know(data) {
+    this.data = data;
+    this.words = data.labels;
+    const before = this.runs;
+    this.runs = new Map();
+    for (const about of data.runs) {
+      const run = before.get(about.id) ?? {
+        id: about.id,
+        offset: 0,
+        events: [],
+        steps: [],
+        snapshots: about.snapshots,
+        status: about.status,
+      };
+      // The server's word wins when a run has been resumed; otherwise what was polled is newer.
+      if (LIVE.includes(about.status) && !LIVE.includes(run.status)) {
+        run.status = about.status;
+        run.loaded = false;
+      }
+      run.about = about;
+      this.runs.set(run.id, run);
+    }
+    const told = data.shown.toSorted().join();
+    const asked = this.asked.lastIndexOf(told);
+    if (asked >= 0)
+      this.asked.splice(0, asked); // the answer to a tick; those after it stay as they were set here
+    else {
+      this.shown = new Set(data.shown);
+      if (this.asked.length) this.bringIntoView(data.shown);
+      this.asked = [told];
+    }
+    this.shown = new Set([...this.shown].filter((id) => this.runs.has(id)));
+    this.view.write();
+    this.panels.build(data.panels);
+    this.controls.build();
+    this.buildTools();
+    this.table.build();
+    this.Plotly ||= await loadPlotly(data.plotly);
+    this.draw();
+    this.host.dataset.ready = "true";
+    this.poll();
+  }
+
+  // On a phone the figure lies below the button that starts runs.
+  bringIntoView(ids) {
+    const isNew = ids.some((id) => this.isLive(this.runs.get(id) ?? {}));
+    if (isNew && this.host.getBoundingClientRect().top > 0.7 * innerHeight)
+      this.host.scrollIntoView({ behavior: "smooth" });
+  }
+
+  isLive(run) {
+    return LIVE.includes(run.status);
+  }
+
+  // Oldest first: it is drawn below.
+  shownRuns() {
+    return [...this.runs.values()].filter((run) => this.shown.has(run.id)).reverse();
+  }
+
+  drawnRuns() {
+    return this.groups.drawn().flatMap((group) => group.runs);
+  }
+  theme() {
+    return (this.themed ??= themeOf(this.host));
+  }
+  // Those that can be stopped from here.
+  ownLive() {
+    return this.liveRuns().filter((run) => !run.about.recorded);
+  }
+  liveRuns() {
+    return [...this.runs.values()].filter((run) => this.isLive(run));
+  }
+
+  // ── events ──────────────────────────────────────────────────────────────────────────────────
+  async poll() {
+    clearTimeout(this.timer);
+    if (this.closed || this.asking || document.hidden) return;
+    const wanted = [...this.runs.values()]
+      .filter((run) => this.isLive(run) || (this.shown.has(run.id) && !run.loaded))
+      .slice(0, 100);
+    if (!wanted.length) return;
+    this.asking = true;
+    let pause = POLL_MS;
+    try {
+      const address = new URL("api/runs/events", document.baseURI);
+      for (const run of wanted) address.searchParams.append("from", `${run.id}:${run.offset}`);
+      const answer = await (await fetch(address)).json();
+      if (!answer.runs) throw new Error(answer.error);
+      const changed = answer.runs.map((news) => this.take(news)).some(Boolean);
+      const began = performance.now();
+      if (changed || this.lost) {
+        this.lost = false;
+        this.draw();
+      }
+      pause = Math.max(POLL_MS, 3 * (performance.now() - began)); // drawing takes a quarter of the time at most
+    } catch {
+      this.lost = true;
+      this.showNote();
+      pause = RETRY_MS;
+    }
+    this.asking = false;
+    if (!this.closed) this.timer = setTimeout(() => this.poll(), pause);
+  }
+
+  // Runs that other programs train come, begin and end without a word to this page: then it is run again.
+  async lookAround() {
+    if (this.closed || document.hidden || !this.data) return;
+    try {
+      const { mark } = await (await fetch(new URL("api/runs/recorded", document.baseURI))).json();
+      if (!mark || mark === this.data.mark || mark === this.looked) return;
+      this.looked = mark; // once for each change, whatever comes of it
+      this.sendAction("look", []);
+    } catch {
+      // the server is away, which the next poll says
+    }
+  }
+
+  // True if there is anything new in it.
+  take(news) {
+    const run = this.runs.get(news.id);
+    if (!run) return false;
+    if (news.error) {
+      Object.assign(run, { status: "gone", message: news.error, loaded: true });
+      return true;
+    }
+    const same =
+      run.status === news.status && run.stopping === news.stopping && run.place === news.place && !news.events.length;
+    Object.assign(run, {
+      status: news.status,
+      stopping: news.stopping,
+      place: news.place,
+      startsIn: news.starts_in,
+      forGood: news.for_good,
+      offset: news.next,
+    });
+    run.loaded = !this.isLive(run) && !news.more && news.alerts !== null; // null: it is being looked at
+    for (const event of news.events) {
+      if (run.about.recorded && event.type === "start" && event.resumed) takeBack(run, event.step);
+      if (event.type === "note") run.notes = { ...run.notes, [event.kind]: event.message };
+      run.events.push(event);
+      if (event.type === "step") run.steps.push(event);
+      if (event.type === "sample" && !run.snapshots.includes(event.step))
+        run.snapshots = [...run.snapshots, event.step];
+      run.message = event.type === "failed" ? event.message : undefined;
+    }
+    if (news.message) run.message = news.message; // also of a run that could not say it itself
+    run.collapse = news.collapse ?? undefined;
+    if (news.alerts) run.alerts = news.alerts;
+    return !same || run.loaded;
+  }
+
+  // ── what is derived from the events ─────────────────────────────────────────────────────────
+  step(run) {
+    return run.steps.at(-1)?.step ?? run.about.step;
+  }
+  value(run, metric) {
+    return run.steps.at(-1)?.metrics[metric] ?? undefined;
+  }
+
+  // At a step; of a run that ended before it, nothing.
+  valueAt(run, metric, step) {
+    return run.steps.find((event) => event.step === step)?.metrics[metric] ?? undefined;
+  }
+
+  lastTen(run) {
+    const rewards = run.steps
+      .slice(-10)
+      .map((event) => event.metrics.reward)
+      .filter((value) => value !== null);
+    return rewards.length ? rewards.reduce((a, b) => a + b) / rewards.length : run.about.reward;
+  }
+
+  // How many steps it is to have; of a recorded run that does not say it, those that it has.
+  total(run) {
+    return run.about.total ?? this.step(run);
+  }
+
+  secondsLeft(run) {
+    const recent = run.steps.slice(-10);
+    if (run.status !== "running" || recent.length < 3 || !run.about.total) return undefined;
+    return ((run.about.total - this.step(run)) * (recent.at(-1).time - recent[0].time)) / (recent.length - 1);
+  }
+
+  // ── what the reader asks for ────────────────────────────────────────────────────────────────
+  setShown(ids, on) {
+    for (const id of ids)
+      if (on) this.shown.add(id);
+      else this.shown.delete(id);
+    const order = [...this.runs.keys()].filter((id) => this.shown.has(id));
+    this.asked.push(order.toSorted().join());
+    this.sendShown(order);
+    this.draw();
+    this.poll();
+  }
+
+  sendAction(what, ids, name) {
+    this.setTriggerValue("action", { what, ids, name });
+  }
+
+  ask(what, ids) {
+    if (what === "stop") for (const id of ids) this.runs.get(id).stopping = true;
+    this.sendAction(what, ids);
+    this.table.fill();
+  }
+
+  buildTools() {
+    const words = this.words;
+    const picture = (format) => () => this.panels.save(format);
+    const signature = JSON.stringify(words);
+    if (signature === this.toolWords) return;
+    this.toolWords = signature;
+    this.stopAll = button(
+      words.stop_all,
+      () =>
+        this.ask(
+          "stop",
+          this.ownLive().map((run) => run.id),
+        ),
+      "stop-all",
+    );
+    this.note = el("span", { class: "live-note", role: "status", "data-testid": "live-note" });
+    this.savers = [
+      button("PNG", picture("png"), "save-png"),
+      button("SVG", picture("svg"), "save-svg"),
+      button("CSV", () => saveText("sapo-viz-runs.csv", csvOf(this.rows()), "text/csv"), "save-csv"),
+      button("JSONL", () => saveText("sapo-viz-runs.jsonl", this.lines(), "application/x-ndjson"), "save-jsonl"),
+    ];
+    this.tools.replaceChildren(this.note, this.stopAll, ...this.savers);
+  }
+
+  rows() {
+    const rows = [["run", "name", "objective", "seed", "settings", "step", ...this.data.metrics]];
+    for (const run of this.shownRuns()) {
+      for (const event of run.steps) {
+        rows.push([
+          run.id,
+          run.about.title,
+          run.about.objective,
+          run.about.seed,
+          run.about.differs,
+          event.step,
+          ...this.data.metrics.map((name) => event.metrics[name] ?? ""),
+        ]);
+      }
+    }
+    return rows;
+  }
+
+  lines() {
+    return this.shownRuns()
+      .flatMap((run) => run.events.map((event) => `${JSON.stringify({ run: run.id, ...event })}\n`))
+      .join("");
+  }
+
+  // ── on the screen ───────────────────────────────────────────────────────────────────────────
+  draw() {
+    this.hand.free("draw", () => this.drawNow());
+  }
+
+  drawNow() {
+    if (!this.data || this.closed) return;
+    this.themed = undefined;
+    const groups = this.groups.all();
+    this.legend.fill(groups);
+    this.panels.draw(groups.filter((group) => !group.hidden));
+    this.story.fill(groups);
+    this.scrub.fill(groups);
+    this.table.fill(groups);
+    this.stopAll.disabled = !this.ownLive().some((run) => !run.stopping);
+    for (const saver of this.savers) saver.disabled = !this.shownRuns().some((run) => run.steps.length);
+    this.showNote();
+  }
+
+  showNote() {
+    const live = this.liveRuns();
+    const left = Math.max(...live.map((run) => this.secondsLeft(run) ?? -1));
+    const count = (status) => live.filter((run) => run.status === status).length;
+    const parts = LIVE.filter((status) => count(status))
+      .reverse()
+      .map((status) => `${count(status)} ${this.words.status[status]}`);
+    if (left >= 0 && !count("queued")) parts.push(this.timeLeft(left));
+    const text = this.lost ? this.words.lost : parts.join(", ");
+    if (this.note && this.note.textContent !== text) this.note.textContent = text;
+  }
+
+  timeLeft(seconds) {
+    return this.words.left.replace("{time}", this.duration(seconds));
+  }
+
+  duration(seconds) {
+    if (!Number.isFinite(seconds)) return "–";
+    if (seconds < 99.5) return `${Math.round(seconds)} s`;
+    return seconds < 5940 ? `${Math.round(seconds / 60)} min` : `${(seconds / 3600).toFixed(1)} h`;
+  }
+}
+
+// A recorded run goes on from `step`: what it told of later ones holds no longer.
+function takeBack(run, step) {
+  run.steps = run.steps.filter((event) => event.step <= step);
+  run.snapshots = run.snapshots.filter((kept) => kept <= step);
+}
+
+export default mounted(LiveLab);

@@ -1,0 +1,139 @@
+// What happened to runs that broke, in words, and the drawn settings side by side, only where they differ.
+
+import { el } from "../shared/dom.js";
+import { show } from "../shared/numbers.js";
+import { tokensAddress } from "./cursor.js";
+import { settingText } from "./groups.js";
+import { differingNames, nearestOf } from "./math.js";
+import { swatch } from "./swatch.js";
+
+export class LiveStory {
+  constructor(lab) {
+    this.lab = lab;
+    this.list = el("ul", { class: "live-story", "data-testid": "story" });
+    this.compare = el("div", { class: "live-table", tabindex: "0", role: "region", "data-testid": "compare" });
+    this.host = el("div", { class: "live-after" }, this.list, this.compare);
+  }
+
+  // Sentences about a run that collapsed: what, when, and the numbers just before and in it.
+  tell(run) {
+    const { words } = this.lab;
+    const fall = run.collapse;
+    const arrow = ([before, after]) =>
+      `${before === null ? words.nan : show(before)} → ${after === null ? words.nan : show(after)}`;
+    const numbers = Object.entries(fall.told).map(
+      ([name, pair]) => `${this.lab.data.told[name] ?? name} ${arrow(pair)}`,
+    );
+    return [
+      `${run.about.title}: ${words.fell[fall.kind].replace("{step}", fall.step)}`,
+      ...(fall.message ? [fall.message] : []),
+      ...numbers,
+    ];
+  }
+
+  fill(groups) {
+    const fallen = groups
+      .filter((group) => !group.hidden)
+      .flatMap((group) => group.runs)
+      .filter((run) => run.collapse);
+    const key = JSON.stringify(fallen.map((run) => [run.id, run.about.title, run.collapse, run.snapshots]));
+    if (key !== this.key) {
+      this.key = key;
+      this.list.replaceChildren(
+        ...fallen.map((run) => {
+          const [what, ...numbers] = this.tell(run);
+          const near = nearestOf(run.snapshots, run.collapse.step);
+          const link =
+            near === undefined
+              ? []
+              : [
+                  el(
+                    "a",
+                    { class: "part-button", href: tokensAddress(run.id, near) },
+                    `${this.lab.words.tokens}, ${this.lab.words.step} ${near}`,
+                  ),
+                ];
+          return el(
+            "li",
+            {},
+            el("strong", { title: this.lab.data.collapse }, what),
+            ` ${numbers.join(" · ")} `,
+            ...link,
+          );
+        }),
+      );
+    }
+    this.list.hidden = !fallen.length;
+    this.fillCompare(groups);
+  }
+
+  fillCompare(groups) {
+    const { lab } = this;
+    const { words } = lab;
+    const settings = groups.map((group) => lab.groups.settings(group.about));
+    const names = differingNames(settings);
+    this.compare.hidden = groups.length < 2 || !names.length;
+    if (this.compare.hidden) return;
+    const outcome = (group) => {
+      const rewards = group.runs.map((run) => lab.lastTen(run)).filter(Number.isFinite);
+      if (!rewards.length) return "–";
+      const mean = rewards.reduce((a, b) => a + b) / rewards.length;
+      const sd =
+        rewards.length > 1
+          ? Math.sqrt(rewards.reduce((sum, r) => sum + (r - mean) ** 2, 0) / (rewards.length - 1))
+          : undefined;
+      return mean.toFixed(3) + (sd === undefined ? "" : ` ± ${sd.toFixed(3)}`);
+    };
+    const broken = (group) =>
+      `${group.runs.filter((run) => run.collapse && run.collapse.kind !== "failed").length} / ${group.runs.length}`;
+    const rows = groups.map((group, i) => [
+      group.name,
+      ...names.map((name) => (name in settings[i] ? this.value(name, settings[i][name]) : "–")),
+      String(group.runs.length),
+      outcome(group),
+      broken(group),
+    ]);
+    const head = [
+      words.compare_group,
+      ...names.map((name) => lab.data.settings[name].label),
+      words.compare_seeds,
+      words.columns.reward,
+      words.compare_broken,
+    ];
+    const key = JSON.stringify([head, rows, groups.map((group) => group.color)]);
+    if (key === this.compareKey) return;
+    this.compareKey = key;
+    this.compare.setAttribute("aria-label", words.compare);
+    const about = (text) => (text === words.compare_broken ? { title: lab.data.collapse } : {});
+    const cell = (tag, text, i) =>
+      el(
+        tag,
+        { scope: tag === "th" ? "col" : undefined, "data-number": i > names.length || undefined, ...about(text) },
+        text,
+      );
+    this.compare.replaceChildren(
+      el(
+        "table",
+        {},
+        el("caption", {}, words.compare),
+        el("thead", {}, el("tr", {}, ...head.map((text, i) => cell("th", text, i)))),
+        el(
+          "tbody",
+          {},
+          ...rows.map((row, i) =>
+            el(
+              "tr",
+              {},
+              el("th", { scope: "row" }, swatch(groups[i]), row[0]),
+              ...row.slice(1).map((text, j) => cell("td", text, j + 1)),
+            ),
+          ),
+        ),
+      ),
+    );
+  }
+
+  value(name, value) {
+    return name === "objective" ? (this.lab.data.settings.objective.names[value] ?? value) : settingText(value);
+  }
+}

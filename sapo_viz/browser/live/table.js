@@ -1,0 +1,402 @@
+// The table of runs: what is drawn (tick), how far it is, how it did, and what can be asked of it.
+
+import { el } from "../shared/dom.js";
+import { button } from "../shared/parts.js";
+import { setChildren } from "../shared/steady.js";
+import { tokensAddress } from "./cursor.js";
+import { paintSwatch, swatch } from "./swatch.js";
+
+export class RunTable {
+  constructor(lab) {
+    this.lab = lab;
+    this.host = el("div", { class: "live-table", tabindex: "0", role: "region" });
+    this.sort = { column: "created", down: true };
+    this.lines = new Map(); // id -> cells of its row
+  }
+
+  columns() {
+    const { lab } = this;
+    const words = lab.words.columns;
+    return [
+      { name: "title", label: words.title, value: (run) => run.about.title },
+      { name: "state", label: words.state, value: (run) => run.status },
+      { name: "actions", label: words.actions },
+      {
+        name: "reward",
+        label: words.reward,
+        number: true,
+        value: (run) => lab.lastTen(run),
+        text: (v) => (Number.isFinite(v) ? v.toFixed(3) : "–"),
+      },
+      { name: "differs", label: words.differs, wrap: true, value: (run) => run.about.differs, text: (v) => v || "–" },
+      { name: "objective", label: words.objective, value: (run) => run.about.objective_label },
+      { name: "steps", label: words.steps, number: true, value: (run) => lab.step(run), text: (v) => String(v) },
+      {
+        name: "duration",
+        label: words.duration,
+        number: true,
+        value: (run) => lab.value(run, "seconds") ?? run.about.seconds,
+        text: (v) => lab.duration(v),
+      },
+      {
+        name: "created",
+        label: words.created,
+        value: (run) => run.about.created,
+        text: (v) => new Date(v * 1000).toLocaleString([], { dateStyle: "short", timeStyle: "medium" }),
+      },
+    ];
+  }
+
+  build() {
+    const { lab } = this;
+    this.host.hidden = !lab.runs.size;
+    const signature = JSON.stringify([[...lab.runs.keys()], lab.words, this.sort, lab.view.pin]);
+    if (signature === this.signature) return this.fill();
+    this.signature = signature;
+    this.buildHead();
+    for (const [name, head] of this.heads) {
+      if (name !== this.sort.column) head.removeAttribute("aria-sort");
+      else head.setAttribute("aria-sort", this.sort.down ? "descending" : "ascending");
+    }
+    const old = this.lines;
+    this.lines = new Map(this.sorted().map((run) => [run.id, old.get(run.id) ?? this.line(run)]));
+    setChildren(
+      this.body,
+      [...this.lines.values()].map((line) => line.row),
+    );
+    this.fill();
+  }
+
+  buildHead() {
+    const { lab } = this;
+    const words = JSON.stringify(lab.words);
+    if (words === this.told) return;
+    this.told = words;
+    this.host.setAttribute("aria-label", lab.words.table);
+    this.all = el("input", {
+      type: "checkbox",
+      "aria-label": lab.words.show_all,
+      onchange: () => lab.setShown([...lab.runs.keys()], this.all.checked),
+    });
+    this.heads = new Map(); // column -> its cell
+    for (const column of this.columns()) {
+      const inside = column.value
+        ? el("button", { class: "live-sort", type: "button", onclick: () => this.sortBy(column.name) }, column.label)
+        : column.label;
+      this.heads.set(column.name, el("th", { scope: "col", "data-number": column.number }, inside));
+    }
+    const head = el("tr", {}, el("th", { scope: "col" }, this.all), ...this.heads.values());
+    this.body = el("tbody");
+    this.host.replaceChildren(el("table", { "data-testid": "runs" }, el("thead", {}, head), this.body));
+  }
+
+  sorted() {
+    const column = this.columns().find((c) => c.name === this.sort.column);
+    const order = (a, b) => (typeof a === "string" ? a.localeCompare(b) : (a ?? -Infinity) - (b ?? -Infinity));
+    const runs = [...this.lab.runs.values()].sort((a, b) => order(column.value(a), column.value(b)));
+    if (this.sort.down) runs.reverse();
+    const pinned = (run) => Number(this.lab.view.pin.includes(run.id));
+    return runs.sort((a, b) => pinned(b) - pinned(a)); // stable: the pinned ones first, each part in its order
+  }
+
+  sortBy(name) {
+    this.sort = { column: name, down: this.sort.column === name ? !this.sort.down : true };
+    this.build();
+  }
+
+  line(run) {
+    const { lab } = this;
+    const tick = el("input", {
+      type: "checkbox",
+      "aria-label": `${lab.words.show_run} ${run.about.title}`,
+      onchange: () => lab.setShown([run.id], tick.checked),
+    });
+    const word = el("span");
+    const bar = el("progress", { "aria-label": lab.words.progress });
+    const time = el("span");
+    const state = el("div", { class: "live-state" }, word, bar, time);
+    const actions = el("div", { class: "live-actions" });
+    const line = swatch({ color: "currentColor", dash: "solid" });
+    const title = el("span", { class: "live-title" });
+    const cells = {
+      title: el("th", { scope: "row" }, line, title),
+      state: el("td", {}, state),
+      actions: el("td", {}, actions),
+    };
+    const row = el("tr", { "data-run": run.id }, el("td", {}, tick));
+    for (const column of this.columns()) {
+      cells[column.name] ??= el("td", { "data-number": column.number, "data-wrap": column.wrap });
+      row.append(cells[column.name]);
+    }
+    return { row, tick, cells, line, title, word, bar, time, state, actions, parts: new Map() };
+  }
+
+  // Only what has changed is touched: focus, an open list and a selection stay.
+  fill(groups = this.lab.groups.all()) {
+    this.drawn = new Map(groups.map((group) => [group.key, group]));
+    const set = (node, text) => {
+      if (node.textContent !== text) node.textContent = text;
+    };
+    for (const [id, line] of this.lines) {
+      const run = this.lab.runs.get(id);
+      if (!run) continue;
+      line.tick.checked = this.lab.shown.has(id);
+      this.fillTitle(run, line);
+      for (const column of this.columns())
+        if (column.value && !["title", "state"].includes(column.name))
+          set(line.cells[column.name], (column.text ?? String)(column.value(run)));
+      this.fillState(run, line, set);
+      this.fillActions(run, line);
+    }
+    if (this.all) this.all.checked = this.lab.runs.size > 0 && this.lab.shown.size === this.lab.runs.size;
+  }
+
+  // The name, with a pin and a pencil; or the field in which it is changed.
+  fillTitle(run, line) {
+    const { lab } = this;
+    const { words } = lab;
+    const pinned = lab.view.pin.includes(run.id);
+    const group = this.drawn?.get(run.about.group);
+    paintSwatch(line.line, group ?? run.about);
+    const key = JSON.stringify([run.about.title, pinned, run.renaming]);
+    if (key === line.titleKey) return;
+    line.titleKey = key;
+    const icon = (name, text, test, action) =>
+      el(
+        "button",
+        {
+          class: "live-icon",
+          type: "button",
+          "aria-label": `${text}: ${run.about.title}`,
+          title: text,
+          "data-testid": test,
+          onclick: action,
+        },
+        iconOf(name),
+      );
+    if (!run.renaming) {
+      const pin = icon("pin", pinned ? words.unpin : words.pin, "pin", () => {
+        lab.view.toggle("pin", run.id);
+        this.build();
+        lab.draw();
+      });
+      pin.setAttribute("aria-pressed", String(pinned));
+      const pencil = icon("pencil", words.rename, "rename", () => {
+        run.renaming = true;
+        this.fill();
+        line.title.querySelector("input").select();
+      });
+      const badge = el(
+        "small",
+        { class: "live-badge", title: words.recorded_help, "data-testid": "recorded" },
+        words.recorded.replace("{source}", run.about.recorded),
+      );
+      line.title.replaceChildren(
+        el("span", {}, run.about.title),
+        ...(run.about.recorded ? [badge] : []),
+        pin,
+        ...(run.about.kept ? [] : [pencil]), // a folder of the owner's is left as it is
+      );
+      line.pencil = pencil;
+      return;
+    }
+    const field = el("input", {
+      type: "text",
+      maxlength: 80,
+      "aria-label": `${words.rename}: ${run.about.title}`,
+      "data-testid": "name",
+    });
+    field.value = run.about.title;
+    const end = (keep) => {
+      if (!run.renaming) return;
+      run.renaming = false;
+      const name = field.value.trim();
+      if (keep && name !== run.about.title) {
+        if (name) run.about = { ...run.about, title: name, renamed: true };
+        lab.sendAction("rename", [run.id], name);
+      }
+      this.fill();
+      line.pencil.focus();
+      lab.draw();
+    };
+    field.addEventListener("keydown", (event) => {
+      if (event.key === "Enter") end(true);
+      else if (event.key === "Escape") end(false);
+    });
+    field.addEventListener("blur", () => end(true));
+    line.title.replaceChildren(field);
+  }
+
+  fillState(run, line, set) {
+    const { lab } = this;
+    const { words } = lab;
+    const step = lab.step(run);
+    const live = lab.isLive(run);
+    const left = lab.secondsLeft(run);
+    set(line.word, live && run.stopping ? words.stopping : (words.status[run.status] ?? run.status));
+    line.row.dataset.status = run.status;
+    line.state.toggleAttribute("data-bad", ["failed", "killed", "damaged", "silent", "gone"].includes(run.status));
+    line.bar.hidden = !run.about.total;
+    line.bar.max = lab.total(run);
+    line.bar.value = step;
+    const begins = Number.isFinite(run.startsIn)
+      ? words.begins.replace("{time}", lab.duration(run.startsIn))
+      : words.place;
+    const place = run.status === "queued" && run.place ? `, ${begins.replace("{n}", run.place)}` : "";
+    const more = left === undefined ? place : `, ${lab.timeLeft(left)}`;
+    set(line.time, (run.about.total ? `${step}/${run.about.total}` : String(step)) + more);
+    const message = [run.message ?? run.about.message, ...Object.values(run.notes ?? {})].filter(Boolean).join(" ");
+    this.fillAlerts(run, line);
+    line.state.title = message || (run.collapse ? lab.story.tell(run).join(" ") : "");
+    if (message && !line.why) {
+      line.why = el("div", { class: "live-why" });
+      line.cells.state.append(line.why);
+    }
+    if (line.why) set(line.why, message);
+  }
+
+  // What has become worse while this run is looked at, the newest first.
+  fillAlerts(run, line) {
+    const told = run.alerts ?? [];
+    if (!told.length) return;
+    if (!line.alerts) {
+      line.alerts = el("div", { class: "live-alerts", role: "status", "data-testid": "alerts" });
+      line.cells.state.append(line.alerts);
+    }
+    if (line.told === told.join("\n")) return;
+    line.told = told.join("\n");
+    line.alerts.replaceChildren(...told.map((sentence) => el("p", {}, sentence)));
+  }
+
+  fillActions(run, line) {
+    const names = this.actions(run);
+    for (const name of names) if (!line.parts.has(name)) line.parts.set(name, this.action(name, run, line));
+    const parts = names.map((name) => line.parts.get(name));
+    setChildren(line.actions, parts);
+    for (const part of parts) {
+      const label = part.dataset?.label && `${part.dataset.label} ${run.about.title}`;
+      if (label && part.ariaLabel !== label) part.ariaLabel = label;
+    }
+    if (names.includes("stop")) line.parts.get("stop").disabled = Boolean(run.stopping);
+    if (names.includes("snapshot")) this.fillSteps(run, line);
+    if (names.includes("duplicate")) line.parts.get("duplicate").href = run.about.duplicate;
+    line.actions.onkeydown = (event) => {
+      if (run.confirming && event.key === "Escape") this.confirm(run, line, false);
+    };
+  }
+
+  // What can be asked of a run now.
+  actions(run) {
+    if (run.confirming) return ["sure", "keep", "delete-yes"];
+    const { lab } = this;
+    const live = lab.isLive(run);
+    const gone = run.status === "gone";
+    const asked = {
+      stop: live && !run.about.recorded,
+      resume:
+        ["stopped", "killed", "failed"].includes(run.status) &&
+        !run.about.recorded &&
+        !(run.forGood ?? run.about.for_good),
+      snapshot: run.snapshots.length && !gone,
+      "open-tokens": run.snapshots.length && !gone,
+      duplicate: run.about.duplicate && !gone,
+      "export-to": run.about.exports?.length && !gone,
+      delete: !live && !gone && !run.about.kept,
+    };
+    return Object.keys(asked).filter((name) => asked[name]);
+  }
+
+  // One of them, made once for the row.
+  action(name, run, line) {
+    const { lab } = this;
+    const { words } = lab;
+    const press = (text, action, kind) => button(text, action, name, { "data-kind": kind, "data-label": `${text}:` });
+    const link = (text, help) =>
+      el("a", { class: "part-button", "data-testid": name, title: help, "data-label": help }, text);
+    switch (name) {
+      case "sure":
+        return document.createTextNode(words.sure);
+      case "keep":
+        return press(words.keep, () => this.confirm(run, line, false));
+      case "delete-yes":
+        return press(words.delete_yes, () => lab.ask("delete", [run.id]), "danger");
+      case "stop":
+        return press(words.stop, () => lab.ask("stop", [run.id]));
+      case "resume":
+        return press(words.resume, () => lab.ask("resume", [run.id]));
+      case "delete":
+        return press(words.delete, () => this.confirm(run, line, true));
+      case "duplicate":
+        return link(words.duplicate, words.duplicate_help);
+      case "export-to":
+        return exportsOf(run, words);
+      case "open-tokens":
+        return link(words.tokens, words.tokens_help);
+      default:
+        return el("select", {
+          "data-testid": name,
+          "data-label": words.rollout_step,
+          onchange: (event) => {
+            run.rollout = Number(event.target.value);
+            this.fillSteps(run, line);
+          },
+        });
+    }
+  }
+
+  confirm(run, line, on) {
+    run.confirming = on;
+    this.fill();
+    line.actions.querySelector("button")?.focus();
+  }
+
+  // The steps with tokens, the newest first; it is the one that is opened until another is chosen.
+  fillSteps(run, line) {
+    const choice = line.parts.get("snapshot");
+    const steps = run.snapshots.toSorted((a, b) => b - a);
+    if (!steps.includes(run.rollout) || run.rollout === steps[0]) run.rollout = undefined;
+    const old = new Map([...choice.options].map((option) => [Number(option.value), option]));
+    const option = (step) => el("option", { value: step }, `${this.lab.words.step} ${step}`);
+    setChildren(
+      choice,
+      steps.map((step) => old.get(step) ?? option(step)),
+    );
+    choice.value = String(run.rollout ?? steps[0]);
+    const address = tokensAddress(run.id, choice.value);
+    const link = line.parts.get("open-tokens");
+    if (link.getAttribute("href") !== address) link.setAttribute("href", address);
+  }
+}
+
+// The frameworks that have the run's objective, each a file to keep; they stand in the row once asked for.
+function exportsOf(run, words) {
+  const link = ([key, name]) => {
+    const address = new URL("api/runs/export", document.baseURI);
+    address.search = String(new URLSearchParams({ run: run.id, to: key }));
+    return el("a", { class: "part-button", href: address.href, download: "" }, name);
+  };
+  return el(
+    "details",
+    { class: "live-exports", "data-testid": "export-to", "data-label": words.export_help },
+    el("summary", { class: "part-button", title: words.export_help }, words.export),
+    ...run.about.exports.map(link),
+  );
+}
+
+// Drawn here, so that no font has to be there: a pin and a pencil, 16 × 16.
+const ICONS = {
+  pin: "M5 2h6v1l-1 1v4l2 2v1H8.6V15H7.4v-4H4v-1l2-2V4L5 3z",
+  pencil: "M3 13l.6-2.8 7-7 2.2 2.2-7 7zM11.3 2.5l1-1 2.2 2.2-1 1z",
+};
+
+function iconOf(name) {
+  const svgNs = "http://www.w3.org/2000/svg";
+  const icon = document.createElementNS(svgNs, "svg");
+  const path = document.createElementNS(svgNs, "path");
+  for (const [key, value] of Object.entries({ viewBox: "0 0 16 16", width: 14, height: 14, "aria-hidden": "true" }))
+    icon.setAttribute(key, String(value));
+  path.setAttribute("d", ICONS[name]);
+  path.setAttribute("fill", "currentColor");
+  icon.append(path);
+  return icon;
+}

@@ -1,0 +1,283 @@
+// What Python sends and what modules hand to each other, for JSDoc types: `tsc` reads this, no browser does.
+
+declare module "*.css";
+
+interface Window {
+  /** plotly.js 7 once it has loaded; it brings no types of its own. */
+  Plotly: any;
+  sapoPlotly?: Promise<any>;
+}
+
+/** What Streamlit gives a component of its second kind at every change of `data`. */
+interface Component {
+  parentElement: HTMLElement;
+  data: any;
+  setStateValue: Send;
+  setTriggerValue: Send;
+}
+type Send = (name: string, value: any) => void;
+
+/** An instance that `mounted` keeps for an element. */
+interface Mounted {
+  update(data: any): void;
+  close(): void;
+}
+
+/** [J, c] of a token at log-ratio z: see the head of formulas.js. */
+type Pointwise = (z: number, A: number, knobs: Knobs, old?: number) => [number, number];
+interface Formula extends Pointwise {
+  token?: Pointwise;
+  level?: Pointwise;
+}
+type Knobs = Record<string, number>;
+
+/** What a slider needs of a knob; a knob of the catalogue has more. */
+interface KnobRange {
+  lo: number;
+  hi: number;
+  ui_lo: number;
+  ui_hi: number;
+  scale: string;
+  step: number;
+}
+
+/** Words of the interface by their key, some of them in groups; the page says which there are. */
+type Words = Record<string, any>;
+type Look = { color: string; dash: string };
+type Theme = { text: string; background: string; grid: string; font: string };
+
+type Rgb = number[];
+type Swatch = { background: string; text: string };
+/** 101 shades, from 0 to 1. */
+type Ramp = Swatch[];
+
+type Point = [number, number];
+/** Value to pixel, with what it was made from. */
+interface Axis {
+  (value: number): number;
+  inverse(pixel: number): number;
+  toJSON(): unknown;
+  lo: number;
+  hi: number;
+  from: number;
+  to: number;
+  log: boolean;
+  ticks: number[];
+}
+
+/** Tokens by their log-ratios; with `p` the probability of each, else all count the same. */
+type Tokens = { z: number[]; p: number[] | null };
+
+/** Steps of a run with two numbers at each; null is a gap. */
+type Line = { step: number[]; x: number[]; y: (number | null)[] };
+
+/** What our selectors find has a data set and takes the focus. */
+interface ParentNode {
+  querySelector(selectors: string): HTMLElement | null;
+  querySelectorAll(selectors: string): NodeListOf<HTMLElement>;
+}
+
+// ── curves (figures/curves.py) ──────────────────────────────────────────────────────────────────
+interface CurveObjective extends Look {
+  name: string;
+  label: string;
+  reads_logprobs: boolean;
+  knobs: KnobSpec[];
+}
+interface CurvesData {
+  objectives: CurveObjective[];
+  rows: string[];
+  signs: number[];
+  axis: { kind: string; lo: number; hi: number };
+  axes: Record<string, { x: string; y: string }>;
+  labels: Words;
+  distribution?: { label?: string; z?: number[] };
+  readout: boolean;
+  compact: boolean;
+  values: Record<string, any>;
+  layouts: { wide: any; narrow: any };
+  config: any;
+  plotly: string;
+  alt: string;
+}
+/** One objective at one sign, along the ratio: [r, J, w, c] a point; `first` of its traces. */
+interface Sampled {
+  objective: CurveObjective;
+  sign: number;
+  points: number[][];
+  first: number;
+}
+interface GateFacts {
+  half: number[];
+  ninety: number[];
+  peak: { r: number; value: number };
+  harmful: boolean;
+  corrective: boolean;
+  /** only where it is known where the tokens are */
+  kept?: number;
+  tokens?: Tokens;
+}
+/** What the controls beside the curves see and may ask for. */
+interface CurvesHand {
+  data: CurvesData;
+  values: Record<string, any>;
+  readAt: number;
+  schedule(moved?: CurveObjective | "tokens"): void;
+  released(): void;
+  reset(): void;
+  draw(): void;
+  tokens(): Tokens;
+  facts(objective: CurveObjective, sign: number): GateFacts;
+}
+
+// ── the outlier exhibit (figures/exhibits/outlier.py) ───────────────────────────────────────────
+interface OutlierObjective extends Look {
+  name: string;
+  label: string;
+  level: string;
+  reads_logprobs: boolean;
+  knobs: KnobSpec[];
+}
+type TokenWeight = { w: number; c: number; ratio: number };
+/** What an objective keeps of the sequence: token by token, and all in all. */
+interface OutlierRow {
+  objective: OutlierObjective;
+  tokens: TokenWeight[];
+  filler: TokenWeight | null;
+  kept: number;
+  alive: number;
+  total: number;
+}
+/** What the handles see of their exhibit and may ask of it. */
+interface OutlierHand {
+  data: { controls: { ratio: KnobRange } };
+  words: Words;
+  values: { ratios: number[]; more: number; axis: string };
+  layers: Record<string, SVGElement>;
+  svg: SVGElement;
+  y: Axis;
+  all: OutlierRow[];
+  selected: number;
+  dragging: { i: number; off: number; moved: boolean } | null;
+  setRatio(index: number, value: number): void;
+  resize(by: number): void;
+  showValues(): void;
+  schedule(): void;
+  released(): void;
+}
+
+// ── the token strip (figures/strip/data.py) ─────────────────────────────────────────────────────
+/** Tokens from..to without their first `a` and beyond their last's `b` characters (-1: all of it). */
+interface Stretch {
+  from: number;
+  a: number;
+  to: number;
+  b: number;
+}
+interface Paragraph extends Stretch {
+  rtl: boolean;
+  code: boolean;
+  block?: number;
+}
+/** A line goes on where a paragraph was parted for want of room. */
+interface TextLine extends Stretch {
+  paragraph: number;
+  goesOn: boolean;
+}
+type Prose = { bits: Uint16Array; paragraphs: Paragraph[] };
+/** From token `from` on: whose turn it is, and what it is within that (call, result, thought, image). */
+type Block = { from: number; role: string; kind: string };
+/** A part of a character at `at` of a token's text; `char` where it begins, "" where it goes on. */
+type Half = { at: number; length: number; char: string };
+/** How one token is painted; without a swatch it is ink on paper. */
+type Painted = { swatch: Swatch | null; look: string };
+
+interface KnobSpec extends KnobRange {
+  name: string;
+  symbol: string;
+  help: string;
+  default: number;
+}
+/** An objective as the strip shows it; `live` ones are computed here, of others Python sends the numbers. */
+interface StripObjective extends Look {
+  name: string;
+  catalogue: string;
+  label: string;
+  level: string;
+  live: boolean;
+  knobs: KnobSpec[];
+}
+/** A number for each token; of what is the same for all, one. */
+type Column = Float64Array | Float32Array;
+interface StripData {
+  texts: string[];
+  ids?: number[];
+  count: number;
+  log_s: number;
+  objectives: StripObjective[];
+  labels: Words;
+  arrays: { token: Uint32Array; masked: Uint32Array } & Record<string, Column>;
+}
+/** Of each token under one objective; `kept` is the share of the gradient. */
+type Weighed = {
+  w: Column;
+  c: Column;
+  ratio: Column;
+  kept?: number;
+  /** Whether it tells tokens apart, and whether some weigh more than 1 or less than 0. */
+  varies?: boolean;
+  more?: boolean;
+  reversed?: boolean;
+};
+
+type Scale = { lost: string[]; cut: string; more: string; reversed: string; change: string[] };
+type Scales = Record<"light" | "dark", Scale>;
+interface ColourScale {
+  dark: boolean;
+  swatch(value: number): Swatch | null;
+  legend(words: Words, several: boolean): (string | Node)[];
+  keys(words: Words, seen: { more: boolean; reversed: boolean }): HTMLElement[];
+}
+
+// ── runs (figures/live/figure.py, and the events that a run writes) ─────────────────────────────
+type Metrics = Record<string, number | null>;
+interface Probe {
+  prompt: string;
+  tokens: string[];
+  logprobs: number[];
+  start_logprobs: number[];
+  reward: number;
+}
+interface RunEvent {
+  type: string;
+  step: number;
+  metrics: Metrics;
+  probes?: Probe[];
+  completion?: string;
+}
+interface Run {
+  id: string;
+  about: { title: string } & Record<string, any>;
+  events: RunEvent[];
+  steps: RunEvent[];
+  collapse?: { kind: string; step: number };
+}
+/** Runs that differ by their seed alone. */
+interface Group extends Look {
+  name: string;
+  pinned: boolean;
+  runs: Run[];
+}
+interface Series {
+  metric: string;
+  label: string;
+  width: number;
+  dots?: boolean;
+  looks?: [string, string] | null;
+}
+interface Panel {
+  spec: { series: Series[]; span: number; against?: string };
+  logy: boolean;
+}
+/** What curves are looked at with: live/view.js. */
+type View = { x: "step" | "tokens" | "time"; band: string; smooth: number };

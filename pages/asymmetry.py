@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from sapo_viz.ui.exhibit_asymmetry import asymmetry
+from sapo_viz.ui.exhibits.asymmetry import asymmetry
 from sapo_viz.ui.first import figure_first
 from sapo_viz.ui.words import _
 

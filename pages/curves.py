@@ -2,15 +2,15 @@
 
 import streamlit as st
 
-from sapo_viz.core.objective import CATALOG
 from sapo_viz.figures.curves import QUANTITIES, RatioAxis
-from sapo_viz.ui.curves import curves
-from sapo_viz.ui.distribution import distribution, distribution_choice
-from sapo_viz.ui.exhibits import exhibit_links
+from sapo_viz.ui.address import bind_choice
+from sapo_viz.ui.chooser import choose_objectives
+from sapo_viz.ui.curves.distribution import distribution, distribution_choice
+from sapo_viz.ui.curves.panels import curves
+from sapo_viz.ui.exhibits.shared import exhibit_links
 from sapo_viz.ui.first import figure_first
-from sapo_viz.ui.formulas import formula_cards
-from sapo_viz.ui.state import url_choice
-from sapo_viz.ui.words import _
+from sapo_viz.ui.reference.formulas import formula_cards
+from sapo_viz.ui.words import _, declared
 
 st.title(_("What does an objective do to a token?"))
 st.caption(
@@ -20,33 +20,21 @@ st.caption(
     )
 )
 
-first, second, third, fourth = st.columns([5, 2.6, 1.6, 2.4])
-with first:
-    url_choice("objectives", CATALOG, ["sapo", "grpo"])
-    names = st.pills(
-        _("Objectives"),
-        list(CATALOG),
-        selection_mode="multi",
-        wrap=True,
-        format_func=lambda name: CATALOG[name].label,
-        key="objectives",
-    )
-with second:
-    url_choice("show", QUANTITIES, ["surrogate", "weight"])
+with st.container(horizontal=True, vertical_alignment="top", gap="small", key="curves-controls"):
+    names = choose_objectives(["sapo", "grpo"])
+    bind_choice("show", QUANTITIES, ["surrogate", "weight"])
     rows = st.pills(
         _("Show"),
         list(QUANTITIES),
         selection_mode="multi",
         wrap=True,
-        format_func=lambda row: _(QUANTITIES[row]),
+        format_func=lambda row: declared(QUANTITIES[row]),
         key="show",
     )
-with third:
-    url_choice("axis", ["linear", "log"], "linear")
-    kind = st.segmented_control(_("Ratio axis"), ["linear", "log"], required=True, key="axis")
-ratios = fourth.container()  # filled when the figure is on its way
+    bind_choice("axis", ["linear", "log"], "linear")
+    kind = st.segmented_control(_("Ratio axis"), ["linear", "log"], required=True, wrap=True, key="axis")
+    ratios = st.container(width=230)  # filled when the figure is on its way
 
-names = [name for name in CATALOG if name in names]
 rows = [row for row in QUANTITIES if row in rows] or ["weight"]
 if not names:
     st.info(_("Choose at least one objective above; its curves appear here."), icon=":material/touch_app:")

@@ -2,10 +2,11 @@
 
 import streamlit as st
 
-from sapo_viz.ui.experiments import choose_preset, controls, result, runs_of
-from sapo_viz.ui.experiments_pair import side_by_side
-from sapo_viz.ui.experiments_told import at_a_glance, background
-from sapo_viz.ui.words import _
+from sapo_viz.ui import address
+from sapo_viz.ui.experiments.page import choose_preset, controls, result, runs_of
+from sapo_viz.ui.experiments.pair import side_by_side
+from sapo_viz.ui.experiments.told import background, questions
+from sapo_viz.ui.words import _, declared
 
 st.title(_("Does it hold here? Ask, and count the seeds"))
 st.caption(
@@ -14,15 +15,22 @@ st.caption(
         "made from the numbers alone; what the paper reports stands beside it."
     )
 )
+asked = address.has("preset")  # a link opens on its own question
+if not asked:
+    questions()
 preset = choose_preset()
-st.header(_(preset.question))
-st.caption(_(preset.conditions))
+st.header(declared(preset.question))
+st.caption(declared(preset.conditions))
+answer = st.container()  # what is known comes first, how it is asked anew below it
 plan = controls(preset)
-result(plan)
+with answer:
+    result(plan)
 side_by_side(preset)
 background(preset)
 runs_of(plan)
-at_a_glance()
+if asked:
+    st.subheader(_("All questions"))
+    questions()
 st.caption(
     _(
         "A policy of 75,776 or 125,952 parameters that adds three-digit numbers supports or refutes nothing at the "

@@ -3,7 +3,9 @@
 import streamlit as st
 
 from sapo_viz.figures.curves import RatioAxis
-from sapo_viz.ui.curves import curves
+from sapo_viz.ui.curves.panels import curves
+from sapo_viz.ui.curves.real import real_ratios
+from sapo_viz.ui.exhibits.shared import exhibit_links
 from sapo_viz.ui.nav import page_file
 from sapo_viz.ui.words import _
 
@@ -26,6 +28,7 @@ curves(
     compact=True,
     only_knobs={"sapo": ["tau_pos"], "grpo": ["eps_high"]},
     height=270,
+    distribution=real_ratios(),
 )
 
 doors = [
@@ -39,7 +42,7 @@ doors = [
         "tokens",
         _("Tokens"),
         ":material/segment:",
-        _("Drop a rollout file of your own run and see which tokens each objective keeps, dims or cuts."),
+        _("Read a real model's sentences, or a file of your own run: which tokens each objective keeps, dims or cuts."),
     ),
     (
         "train",
@@ -58,6 +61,7 @@ for column, (page, name, icon, text) in zip(st.columns(len(doors)), doors, stric
     with column.container(border=True, height="stretch"):
         st.page_link(page_file(page), label=f"**{name}**", icon=icon)
         st.markdown(text)
+exhibit_links()
 st.caption(
     _(
         "SAPO: Soft Adaptive Policy Optimization, [arXiv 2511.20347](https://arxiv.org/abs/2511.20347). This app does "

@@ -2,11 +2,10 @@
 
 import streamlit as st
 
-from sapo_viz.core.objective import CATALOG
-from sapo_viz.figures.exhibits_outlier import USUAL_OBJECTIVES
-from sapo_viz.ui.exhibit_outlier import left_out, outlier, outlier_choices
+from sapo_viz.figures.exhibits.outlier import USUAL_OBJECTIVES
+from sapo_viz.ui.chooser import choose_objectives
+from sapo_viz.ui.exhibits.outlier import left_out, outlier, outlier_choices
 from sapo_viz.ui.first import figure_first
-from sapo_viz.ui.state import url_choice
 from sapo_viz.ui.words import _
 
 st.title(_("What does one outlier token cost its sequence?"))
@@ -17,17 +16,7 @@ st.caption(
     )
 )
 
-url_choice("objectives", outlier_choices(), USUAL_OBJECTIVES)
-names = st.pills(
-    _("Objectives"),
-    outlier_choices(),
-    selection_mode="multi",
-    wrap=True,
-    format_func=lambda name: CATALOG[name].label,
-    key="objectives",
-    label_visibility="collapsed",
-)
-names = [name for name in outlier_choices() if name in names]
+names = choose_objectives(USUAL_OBJECTIVES, outlier_choices(), label_visibility="collapsed")
 if not names:
     st.info(_("Choose at least one objective above; what it keeps appears here."), icon=":material/touch_app:")
     st.stop()
@@ -54,7 +43,7 @@ st.markdown(
 if left_out():
     st.caption(
         _(
-            "Not offered here: {names}. The gradient flows through a product of ratios, so what a token receives is "
-            "no function of its own ratio or of s alone."
+            "Not offered here: {names}. What a token receives there depends on other tokens of the batch, or on a "
+            "product of ratios through which the gradient flows."
         ).format(names=left_out())
     )

@@ -3,21 +3,22 @@
 import streamlit as st
 
 from sapo_viz.core.objective import CATALOG
-from sapo_viz.core.reference import found
-from sapo_viz.ui.reference import differences, metric_lists, objective_section, objective_table
-from sapo_viz.ui.state import url_choice
+from sapo_viz.printed.reference import found
+from sapo_viz.ui.address import bind_choice
+from sapo_viz.ui.reference.formulas import aggregation_choice
+from sapo_viz.ui.reference.page import differences, metric_lists, objective_section, objective_table
 from sapo_viz.ui.text import plain
 from sapo_viz.ui.words import _
 
 st.title(_("What is it, and what do others call it?"))
 st.caption(
     _(
-        "Every objective, knob and metric of this app, with its name in TRL, verl, ms-swift and torchforge, and where "
+        "Every objective, knob and metric of this app, with its names in eight frameworks, and where "
         "implementations of the same name differ. A dash means: not there, or not known."
     )
 )
 
-search, choice = st.columns([1, 2], vertical_alignment="bottom")
+search, choice, code = st.columns([2, 4, 2], vertical_alignment="bottom")
 with search:
     wanted = st.text_input(
         _("Search"),
@@ -28,7 +29,7 @@ with search:
         help=_("Finds objectives by name, paper, ratio level, aggregation, knobs, and their names elsewhere."),
     )
 with choice:
-    url_choice("objective", CATALOG, None)
+    bind_choice("objective", CATALOG, None)
     chosen = st.pills(
         _("Objectives"),
         list(CATALOG),
@@ -37,17 +38,19 @@ with choice:
         key="objective",
         help=_("Choose one to see its entry alone; choose it again to see all."),
     )
+with code:
+    aggregation = aggregation_choice()
 
 names = [chosen] if chosen else [name for name, cls in CATALOG.items() if found(cls, wanted or "")]
 if not names:
     st.info(
-        _("Nothing is called “{wanted}”; clear the search to see everything.").format(wanted=plain(wanted)),
+        _("Nothing matches “{wanted}”; clear the search to see everything.").format(wanted=plain(wanted)),
         icon=":material/search_off:",
     )
 if len(names) > 1:
     objective_table(names)
 for name in names:
-    objective_section(name)
+    objective_section(name, aggregation)
 if not chosen and not wanted:
     differences()
     metric_lists()

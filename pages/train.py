@@ -2,28 +2,36 @@
 
 import streamlit as st
 
-from sapo_viz.runs.presets import PRESETS
-from sapo_viz.ui.experiments_told import shipped_answer
+from sapo_viz.experiments.presets import PRESETS
+from sapo_viz.ui.chooser import choose_objectives
+from sapo_viz.ui.experiments.told import shipped_answer
 from sapo_viz.ui.text import plain
-from sapo_viz.ui.train_form import choose_objectives, choose_settings, settings_button
-from sapo_viz.ui.train_live import list_runs, live_runs, metric_table, start
-from sapo_viz.ui.train_runs import estimate
+from sapo_viz.ui.training.form import choose_settings, settings_button
+from sapo_viz.ui.training.launching import show_launch
+from sapo_viz.ui.training.live import list_runs, live_runs, metric_table, start
+from sapo_viz.ui.training.runs import estimate
 from sapo_viz.ui.words import _
 
 st.title(_("Which objective learns, and stays stable?"))
 st.caption(
     _(
-        "A tiny language model adds three-digit numbers and is right about one time in four. Reinforcement learning "
-        "makes it better in front of you, on this machine; the runs go on when this page is closed."
+        "A tiny language model adds numbers and is right one time in four; your own model can answer your own "
+        "questions. Reinforcement learning makes it better in front of you, also while this page is closed."
     )
 )
 
 controls, figure = st.columns([1, 3], gap="medium")
 runs = list_runs()
 with controls:
-    names = choose_objectives()
-    button, hint = st.container(), st.empty()  # above the settings: a newcomer needs none of them
-    plan = choose_settings(names)
+    with st.container(key="train-start"):  # above the settings, on a phone above the figure: a newcomer needs no others
+        names = choose_objectives(
+            ["sapo", "grpo"], help=_("Each objective chosen here gets runs of its own, on the same prompts.")
+        )
+        notice, button, hint = st.empty(), st.container(), st.empty()
+    with st.container(key="train-settings"):
+        plan = choose_settings(names)
+    if plan.warning:
+        notice.warning(plain(plan.warning), icon=":material/trending_flat:")
     button.button(
         _("Start training"),
         type="primary",
@@ -31,8 +39,10 @@ with controls:
         width="stretch",
         disabled=not plan.configs,
         on_click=start,
-        args=(plan.configs,),
+        args=(plan.configs, plan.table),
     )
+    if plan.configs and plan.configs[0].engine == "trl":
+        show_launch(plan.configs[0])
     hint.caption(estimate(plan.configs, runs) if plan.configs else plain(plan.error))
 with figure:
     live_runs(runs)

@@ -17,8 +17,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from sapo_viz.core import objectives as _objectives  # fills the catalogue
-from sapo_viz.core.losses import PolicyLoss, TokenView, policy_loss
+from sapo_viz.core.correction import Correction
+from sapo_viz.core.losses import PolicyLoss, policy_loss
 from sapo_viz.core.objective import CATALOG, Objective, make_objective, register
+from sapo_viz.core.token_view import TokenView
 from sapo_viz.errors import SapoVizError
 
 if TYPE_CHECKING:
@@ -30,14 +32,14 @@ if TYPE_CHECKING:
         sequence_ratio_figure,
         variance_figure,
     )
-    from sapo_viz.figures.report import report_html
-    from sapo_viz.figures.strip_alone import token_strip
-    from sapo_viz.rollouts.analysis import analyse
-    from sapo_viz.rollouts.disagree import sequences_apart, tokens_apart
-    from sapo_viz.rollouts.findings import findings
-    from sapo_viz.rollouts.fit import kept_curve, match
-    from sapo_viz.rollouts.groups import completion_table, group_table, normalisation
-    from sapo_viz.rollouts.read import read_rollouts
+    from sapo_viz.figures.report.document import report_html
+    from sapo_viz.figures.strip.alone import token_strip
+    from sapo_viz.rollouts.analysis.analyse import analyse
+    from sapo_viz.rollouts.analysis.disagree import sequences_apart, tokens_apart
+    from sapo_viz.rollouts.analysis.fit import kept_curve, match
+    from sapo_viz.rollouts.analysis.groups import completion_table, group_table, normalisation
+    from sapo_viz.rollouts.findings.judge import findings
+    from sapo_viz.rollouts.readers.read import read_rollouts
 
 # The core is a light import; what lies above it is loaded by its name alone, when that is first asked for, so that
 # `policy_loss` in a training loop brings neither NumPy's readers nor plotly.
@@ -46,19 +48,20 @@ _ABOVE = {
         *("group_figure", "kept_curve_figure", "kept_figure"),
         *("ratio_figure", "sequence_ratio_figure", "variance_figure"),
     ),
-    "figures.report": ("report_html",),
-    "figures.strip_alone": ("token_strip",),
-    "rollouts.analysis": ("analyse",),
-    "rollouts.disagree": ("sequences_apart", "tokens_apart"),
-    "rollouts.findings": ("findings",),
-    "rollouts.fit": ("kept_curve", "match"),
-    "rollouts.groups": ("completion_table", "group_table", "normalisation"),
-    "rollouts.read": ("read_rollouts",),
+    "figures.report.document": ("report_html",),
+    "figures.strip.alone": ("token_strip",),
+    "rollouts.analysis.analyse": ("analyse",),
+    "rollouts.analysis.disagree": ("sequences_apart", "tokens_apart"),
+    "rollouts.findings.judge": ("findings",),
+    "rollouts.analysis.fit": ("kept_curve", "match"),
+    "rollouts.analysis.groups": ("completion_table", "group_table", "normalisation"),
+    "rollouts.readers.read": ("read_rollouts",),
 }
 _HOME = {name: f"sapo_viz.{module}" for module, names in _ABOVE.items() for name in names}
 
 __all__ = [
     "CATALOG",
+    "Correction",
     "Objective",
     "PolicyLoss",
     "SapoVizError",

@@ -1,4 +1,4 @@
-"""The same jobs without a browser: `python -m sapo_viz train | experiment | inspect | score | app`.
+"""The same jobs without a browser: `python -m sapo_viz train | inspect | audit | watch | follow | export | …`.
 
 Exit status 0, or 2 with one line on stderr that says what is wrong with the input and what would be
 right. Each subcommand lives with its layer and is imported only when it is called for.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import os
 import sys
 
@@ -15,11 +16,15 @@ from sapo_viz.errors import SapoVizError
 
 # name -> (module with add_arguments(parser) and run(args) -> int, one line of help)
 COMMANDS = {
-    "train": ("sapo_viz.runs.command", "train a small policy and write its events as it goes"),
-    "experiment": ("sapo_viz.runs.experiment_command", "run one of the paper's questions over seeds, with error bars"),
-    "inspect": ("sapo_viz.figures.command", "what each objective does to the tokens of a rollout file"),
-    "score": ("sapo_viz.rollouts.score_command", "log-probs of texts under two models, as a rollout file"),
-    "app": ("sapo_viz.ui.command", "open the app in the browser"),
+    "train": ("sapo_viz.commands.train", "train a small policy and write its events as it goes"),
+    "experiment": ("sapo_viz.commands.experiment", "run one of the paper's questions over seeds, with error bars"),
+    "inspect": ("sapo_viz.commands.inspect", "what each objective does to the tokens of a rollout file"),
+    "audit": ("sapo_viz.commands.audit", "is a recorded run's loss the loss it says?"),
+    "follow": ("sapo_viz.commands.follow", "curves from TensorBoard, trackio, verl's or TRL's own log"),
+    "watch": ("sapo_viz.commands.watch", "say what becomes worse in a run while it trains"),
+    "export": ("sapo_viz.commands.export", "a run's settings for TRL, verl, ms-swift, SkyRL or AReaL"),
+    "score": ("sapo_viz.commands.score", "log-probs of texts under two models, as a rollout file"),
+    "app": ("sapo_viz.commands.app", "open the app in the browser"),
 }
 
 
@@ -29,7 +34,20 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
+def _speak_utf8() -> None:
+    """τ, tokens, JSON and names of files are UTF-8, also where the locale knows ASCII or Latin-1 alone: Python begins
+    anew, since it has already taken the arguments for something else."""
+    if sys.getfilesystemencoding() != "utf-8" and os.environ.get("PYTHONUTF8") != "1":
+        os.environ["PYTHONUTF8"] = "1"
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+
+
 def main(argv: list[str] | None = None) -> int:
+    if argv is None:
+        _speak_utf8()
     argv = sys.argv[1:] if argv is None else argv
     parser = _Parser(prog="sapo_viz", description=__doc__.splitlines()[0])
     subparsers = parser.add_subparsers(dest="command", metavar="{" + ",".join(COMMANDS) + "}", required=True)

@@ -5,12 +5,21 @@ SapoVizError (a ValueError)
 ├── TensorError     a tensor whose shape or values cannot be a batch of log-probabilities
 ├── RolloutError    a rollout file that cannot be read: names file, row, field, value and remedy
 ├── ModelError      a policy that cannot be loaded or does not fit the text
-└── RunError        a run that cannot be started, read or resumed
+├── RunError        a run that cannot be started, read or resumed
+└── SettingError    a setting of the server's owner, in the environment, that means nothing
 
 Each message is one sentence that can be shown to a person as it stands.
 """
 
 from __future__ import annotations
+
+import re
+
+# What libraries advise when they have refused to run code from a file: to run it. That is not passed on.
+_UNSAFE_ADVICE = re.compile(
+    r"weights[_ ]only|trust_remote_code|allow_pickle|add_safe_globals|allowlist|trust the (source|checkpoint)",
+    re.IGNORECASE,
+)
 
 
 class SapoVizError(ValueError):
@@ -35,3 +44,15 @@ class ModelError(SapoVizError):
 
 class RunError(SapoVizError):
     """A training run that cannot be started, read or resumed."""
+
+
+class SettingError(SapoVizError):
+    """A variable of the environment with which whoever runs the server says something that means nothing."""
+
+
+def reason_of(error: BaseException, most: int = 300) -> str:
+    """What a library's error says, as a part of a sentence: its first line, without advice to open a file unsafely."""
+    text = str(error).strip() or type(error).__name__
+    if _UNSAFE_ADVICE.search(text):
+        return "it holds more than data, which could run as code"
+    return text.splitlines()[0].rstrip(" .:")[:most]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-import streamlit as st
+from sapo_viz.ui import session
 
 _SECONDS = 0.35  # about what a browser takes from the figure's data to its picture, on a slow machine
 
@@ -15,6 +15,6 @@ def figure_first(key: str) -> None:
     Streamlit sends elements as the script makes them. Formulas and links arriving beside the figure would
     keep the browser's one thread busy for a quarter of a second before the first curve.
     """
-    if f"{key}@drawn" not in st.session_state:
-        st.session_state[f"{key}@drawn"] = True
+    if not session.has(f"{key}@drawn"):
+        session.put(f"{key}@drawn", True)
         time.sleep(_SECONDS)

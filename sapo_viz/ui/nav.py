@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sapo_viz.figures.assets import ROOT
+from sapo_viz.paths import PAGES
 
 
 def page_file(name: str) -> Path:
     """The script of a page, such as home or train. `st.page_link` takes it as it is."""
-    return ROOT / "pages" / f"{name}.py"
+    return PAGES / f"{name}.py"

@@ -11,5 +11,5 @@ from typing import Any
 
 
 def pack(data: dict[str, Any]) -> bytes:
-    """JSON as UTF-8; `unpack` in plot.js reads it."""
+    """JSON as UTF-8; `unpack` in browser/shared/packed.js reads it."""
     return json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode()

@@ -7,12 +7,14 @@ from typing import Any, TypeVar
 
 import streamlit as st
 
+from sapo_viz.ui import session
+
 T = TypeVar("T")
 
 
 def remembered(key: str, inputs: Any, make: Callable[[], T], message: str = "") -> T:
     """`make()`, or what it gave last time if `inputs` are equal; one value a key, so memory stays bounded."""
-    kept = st.session_state.get(key)
+    kept = session.get(key)
     if kept is not None and kept[0] == inputs:
         return kept[1]  # type: ignore[no-any-return]
     if message:
@@ -20,5 +22,5 @@ def remembered(key: str, inputs: Any, make: Callable[[], T], message: str = "") 
             value = make()
     else:
         value = make()
-    st.session_state[key] = (inputs, value)
+    session.put(key, (inputs, value))
     return value

@@ -8,12 +8,16 @@ from pathlib import Path
 import streamlit as st
 
 from sapo_viz.errors import SapoVizError
-from sapo_viz.figures.assets import ASSETS
+from sapo_viz.paths import ASSETS
 from sapo_viz.ui.nav import page_file
 from sapo_viz.ui.text import plain
+from sapo_viz.ui.tools import page_tools
 from sapo_viz.ui.views import as_left
+from sapo_viz.ui.warm import EVERY_PAGE, before
 from sapo_viz.ui.words import _
+from sapo_viz.ui.work import leave
 
+EVERY_PAGE.ready()
 # The icon costs an import of numpy. Set later, it would leave the tab to the page's own icon, fetched from outside.
 st.set_page_config(page_title="SAPO Viz", page_icon=str(ASSETS / "icon.svg"), layout="wide")
 
@@ -36,14 +40,18 @@ exhibits = [
 ]
 page = st.navigation({"": main, _("Exhibits"): exhibits}, position="top")  # the nameless section has no menu
 st.html(Path(__file__).with_name("page.css"))
+if page.url_path != "tokens":
+    leave()
 try:
     with as_left(page.url_path):
+        page_tools(page.url_path)
+        before(page.url_path)
         page.run()
 except SapoVizError as error:
     st.error(plain(str(error)), icon=":material/error:")
 except Exception:  # a fault of ours: the log gets the traceback, the reader a sentence
     logging.getLogger("sapo_viz").exception("page %s failed", page.title)
     st.error(
-        _("Something went wrong on our side; the details are in the server's log. Reload the page to go on."),
+        _("Something went wrong on our side; the details are in the server's log. Reload the page to continue."),
         icon=":material/error:",
     )

@@ -1,0 +1,55 @@
+"""Is this run's loss the loss it says? One sentence above the tokens, where the file holds the framework's numbers."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from sapo_viz.core.objective import Objective
+from sapo_viz.errors import SapoVizError
+from sapo_viz.paths import ASSETS, data_dir
+from sapo_viz.rollouts.apart.folder import inside
+from sapo_viz.rollouts.audit.audit import audit, has_losses
+from sapo_viz.rollouts.audit.claim import Claim
+from sapo_viz.rollouts.steps import at_once
+from sapo_viz.runs.folder.claims import claim_beside, claim_of
+from sapo_viz.runs.folder.store import RunStore
+from sapo_viz.ui.text import plain
+from sapo_viz.ui.tokens.source import Source
+from sapo_viz.ui.words import _
+from sapo_viz.ui.work import worked
+
+
+def audit_view(source: Source, objectives: dict[str, Objective]) -> None:
+    """Green where the loss matches; red with the fault's name where it does not."""
+    if not has_losses(source.rollouts):
+        return
+    claim = claim_for(source)
+    others = () if claim else tuple(objectives.values())
+    message = _("Computing the framework's loss again…")
+    found = worked(
+        "audit", (source.origin, others), lambda: at_once(lambda: audit(source.rollouts, claim, others)), message
+    )
+    text = " ".join(plain(sentence) for sentence in (found.sentence, *found.notes))
+    if found.status == "matches":
+        (st.info if found.on_policy else st.success)(text, icon=":material/fact_check:")
+    elif found.status == "fault":
+        st.error(text, icon=":material/rule:")
+    else:
+        st.warning(text, icon=":material/rule:")
+
+
+def claim_for(source: Source) -> Claim | None:
+    """What the run, or the config beside the file, says that its loss is."""
+    kind, name = source.origin[0], source.origin[1]
+    try:
+        if kind == "run":
+            recorded = RunStore().recorded(name)
+            return None if recorded is None else claim_of(recorded)
+        if kind == "sample":
+            return claim_beside(ASSETS / "samples" / name)
+        root = data_dir()
+        if kind == "folder" and root is not None:
+            return claim_beside(root / name if name.endswith("/") else inside(root, name))
+    except (SapoVizError, OSError):  # deleted meanwhile
+        pass
+    return None

@@ -1,0 +1,72 @@
+"""The line above every view of a file: what is wrong with it, what each objective keeps, the matching τ."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from sapo_viz.core.objective import Objective
+from sapo_viz.rollouts.analysis.analyse import Analysis
+from sapo_viz.rollouts.analysis.fit import Match, match
+from sapo_viz.rollouts.findings.headline import headline
+from sapo_viz.rollouts.findings.rule import Finding
+from sapo_viz.rollouts.steps import at_once
+from sapo_viz.ui import session
+from sapo_viz.ui.text import plain
+from sapo_viz.ui.tokens.findings import ICONS
+from sapo_viz.ui.tokens.source import Source
+from sapo_viz.ui.tokens.weighed import analysis_of
+from sapo_viz.ui.words import _
+from sapo_viz.ui.work import done, worked
+
+if TYPE_CHECKING:
+    from streamlit.delta_generator import DeltaGenerator
+
+_IN_A_MOMENT = 300_000  # tokens: a second for the match; a larger file is matched where it is asked for
+_SAID = "tokens: headline"  # session: (origin, what was said of it)
+_WELL = ":green[:material/check_circle:]"
+
+
+def headline_place(source: Source, found: tuple[Finding, ...] | None) -> DeltaGenerator:
+    """Where it stands, with what is known before the view below is drawn: what was said of this file last."""
+    place = st.container(key="tokens-headline").empty()
+    origin, said = session.get(_SAID, (None, ""))
+    if origin == source.origin:
+        place.markdown(said)
+    else:
+        place.markdown(_said(found, None, ()))
+    return place
+
+
+def complete_headline(
+    place: DeltaGenerator, source: Source, objectives: dict[str, Objective], found: tuple[Finding, ...] | None
+) -> None:
+    """All of it, once the view stands: the file weighed, and τ matched where that takes a moment."""
+    if found is None:
+        return
+    small = len(source.rollouts.tokens) <= _IN_A_MOMENT
+    analysis = analysis_of(source, objectives) if small or done("analysis", (source.origin, objectives)) else None
+    said = _said(found, analysis, _matches(source, objectives) if small else ())
+    session.put(_SAID, (source.origin, said))
+    place.markdown(said)
+
+
+def _matches(source: Source, objectives: dict[str, Objective]) -> tuple[Match, ...]:
+    """SAPO's τ for GRPO's ε, by sign of A, where both are chosen."""
+    if not {"sapo", "grpo"} <= set(objectives):
+        return ()
+    grpo = objectives["grpo"]
+    return worked(
+        "headline",
+        (source.origin, grpo),
+        lambda: at_once(lambda: tuple(match(source.rollouts, grpo, "sapo", sign) for sign in (1, -1))),
+        _("Matching on this file…"),
+    )
+
+
+def _said(found: tuple[Finding, ...] | None, analysis: Analysis | None, matches: tuple[Match, ...]) -> str:
+    if found is None:
+        return _("Looking for faults…")
+    worst = next((ICONS[finding.severity] for finding in found if finding.severity != "note"), _WELL)
+    return f"{worst} {plain(headline(found, analysis, matches))}"

@@ -1,0 +1,26 @@
+"""From any view of a file into one of its sequences, or to one token of it."""
+
+from __future__ import annotations
+
+from sapo_viz.ui import session
+from sapo_viz.ui.tokens.source import Source
+from sapo_viz.ui.tokens.strip import hold_token
+from sapo_viz.ui.tokens.which import SEQUENCE_OF, show_sequence
+from sapo_viz.ui.tools import lead_to_strip
+
+LOOK = "look"  # session, a widget's, and the address: which view
+
+
+def open_sequence(source: Source, index: int, token: int | None = None) -> None:
+    """Show sequence `index` (from 0) and its token (from 0). For callbacks: before the widgets are made."""
+    show_sequence(index + 1, len(source.rollouts))
+    session.put(SEQUENCE_OF, source.series)
+    session.put(LOOK, "sequence")
+    hold_token(source.rollouts.name, index, token)
+    lead_to_strip()
+
+
+def picked_row(key: str) -> int | None:
+    """The row that was chosen in the dataframe `key`, if one was."""
+    rows = session.sent(key, "selection")["rows"]
+    return int(rows[0]) if rows else None

@@ -1,0 +1,96 @@
+"""Questions of one's own on the Training page: which file, and what the first of them look like and earn."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from sapo_viz.errors import RolloutError
+from sapo_viz.models.memory import free_bytes
+from sapo_viz.models.shape import shape_of
+from sapo_viz.models.source import local_folder, visitors_root
+from sapo_viz.paths import data_dir
+from sapo_viz.rollouts.apart.asking import Given, reading_table
+from sapo_viz.rollouts.apart.folder import inside, list_files
+from sapo_viz.rollouts.table import MOST_BYTES, TextTable
+from sapo_viz.runs.config import RunConfig
+from sapo_viz.runs.need import memory_sentence
+from sapo_viz.runs.questions.exercise import examples_of
+from sapo_viz.runs.workers.quotas import admitted_reward, page_rules
+from sapo_viz.ui import address
+from sapo_viz.ui.text import plain
+from sapo_viz.ui.uploads import uploaded
+from sapo_viz.ui.words import _
+from sapo_viz.ui.work import kept, worked
+
+_ENDINGS = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
+_SHOWN = 300  # characters of a question in the table
+
+
+def choose_questions() -> TextTable | None:
+    """An uploaded file, or one of the data folder where there is such a folder; None while none is chosen.
+
+    Raises:
+        RolloutError: it cannot be read.
+    """
+    upload = st.file_uploader(
+        _("Questions with answers: JSONL, CSV or Parquet"),
+        type=[ending[1:] for ending in _ENDINGS],
+        key="train: questions",
+        help=_("One question a row. A run keeps a copy of them in its folder; nothing in the file is executed."),
+    )
+    if upload is not None:
+        return worked("questions", upload.file_id, lambda: reading_table(uploaded(upload)), _("Reading the questions…"))
+    root = data_dir()
+    if root is None:
+        return None
+    names = [name for name in list_files(root) if name.endswith(_ENDINGS)]
+    asked = address.text("data")
+    name = st.selectbox(
+        _("… or a file of the server's data folder"),
+        names,
+        index=names.index(asked) if asked in names else None,
+        placeholder=_("none"),
+    )
+    address.put("data", name)
+    if name is None:
+        return None
+    path = inside(root, name)
+    state = path.stat()
+    if state.st_size > MOST_BYTES:
+        raise RolloutError(f"{name}: it has more than {MOST_BYTES // 1024**2} MB; take a part of it.")
+    return worked(
+        "questions",
+        (name, state.st_mtime_ns, state.st_size),
+        lambda: reading_table(Given.of_path(path, name)),
+        _("Reading the questions…"),
+    )
+
+
+def show_examples(config: RunConfig, table: TextTable | None) -> None:
+    """Five questions as they will be asked, with what their own answers earn: a reward that is always 0 shows here.
+
+    Raises:
+        RunError: the questions or the reward cannot be used.
+    """
+    reward = admitted_reward(config, page_rules())
+    assert reward is not None  # every text task has one
+    told = kept("examples", (table, config), lambda: examples_of(config, table, reward))
+    st.caption(
+        plain(
+            _("{train} questions to train on, {held_out} held out. Reward: {reward}.").format(
+                train=f"{told.train:,}", held_out=f"{told.held_out:,}", reward=reward.text
+            )
+        )
+    )
+    folder = local_folder(config.policy, visitors_root())
+    if folder is not None:
+        longest = max((len(question.text) for question in told.questions), default=0) + len(config.system)
+        st.caption(plain(memory_sentence(shape_of(folder), config, longest, free_bytes("cpu"))))
+    asked, answers, earned = _("Question"), _("Answer"), _("The answer itself earns")
+    rows = [
+        {asked: question.text[:_SHOWN], answers: question.answer[:_SHOWN], earned: score}
+        for question, score in zip(told.questions, told.scores, strict=True)
+    ]
+    st.dataframe(
+        rows if any(q.answer for q in told.questions) else [{asked: row[asked]} for row in rows], hide_index=True
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+# As many test processes as processors: threads of one would take them from another, and wait for them turning.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
 @pytest.fixture
 def toy_objective() -> Iterator[type[Objective]]:
     """An objective that nobody ships, in the catalogue for one test: it must appear on every surface.
@@ -28,6 +33,7 @@ def toy_objective() -> Iterator[type[Objective]]:
     class Toy(Objective):
         name = "toy"
         label = "Toy gate"
+        family = "soft gate"
         paper = "0000.00000"
         formula = r"\tfrac1\kappa\tanh\big(\kappa(r-1)\big)A"
         idea = "A gate that exists in the tests only."

@@ -36,7 +36,7 @@ def test_the_python_blocks_run_as_they_stand(here: Path) -> None:
     names: dict[str, Any] = {}
     for text in code:
         exec(compile(text, "docs/inspect.md", "exec"), names)
-    assert [finding["id"] for finding in names["problems"]] == ["moved_far"] and names["status"] == 1
+    assert [finding["id"] for finding in names["problems"]] == ["engine_mismatch"] and names["status"] == 1
     assert names["found"].found and names["picture"].figure.layout.width == 700
     assert (here / "report.html").stat().st_size > 4_000_000
 

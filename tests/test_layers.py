@@ -1,4 +1,4 @@
-"""Imports go down only: core < models < rollouts < runs < figures < ui < pages and app.py.
+"""Imports go down only, and no two packages import each other.
 
 Reads the source (ast), so an import inside a function counts too; imports for type checkers alone do not.
 """
@@ -6,6 +6,7 @@ Reads the source (ast), so an import inside a function counts too; imports for t
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,7 +15,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-LAYERS = ("errors", "core", "models", "rollouts", "runs", "figures", "ui", "cli", "pages")
+LAYERS = (
+    *("errors", "paths", "core", "printed", "models", "rollouts", "runs", "experiments"),
+    *("browser", "figures", "ui", "commands", "cli", "pages"),
+)
 RANK = {layer: rank for rank, layer in enumerate(LAYERS)}
 SOURCES = sorted([*ROOT.glob("sapo_viz/**/*.py"), *ROOT.glob("pages/*.py"), ROOT / "app.py"])
 
@@ -24,6 +28,9 @@ HOMES = {
     "starlette": {"ui", "pages"},
     "plotly": {"figures"},
     "transformers": {"models"},
+    "trl": {"models"},
+    "accelerate": {"models"},
+    "datasets": {"models"},
     "peft": {"models"},
     "huggingface_hub": {"models"},
     "tokenizers": {"models"},
@@ -89,6 +96,68 @@ def test_no_import_goes_up(path: Path) -> None:
     assert upward(layer, list(imports_of(path.read_text(encoding="utf-8")))) == []
 
 
+def module_of(path: Path) -> str:
+    """Dotted name of a source file; a package's __init__ is the package itself."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_of(path) for path in SOURCES}
+
+
+def package_of(module: str) -> str:
+    """The folder that a module lies in; what lies at the top is a room of its own."""
+    if (ROOT / module.replace(".", "/")).is_dir():
+        return module
+    above = module.rpartition(".")[0]
+    return module if above in ("", "sapo_viz") else above
+
+
+def edges_between(name_of: dict[str, str]) -> dict[str, set[str]]:
+    """Who imports whom, in the names that `name_of` gives to modules."""
+    edges: dict[str, set[str]] = {}
+    for path in SOURCES:
+        own = module_of(path)
+        if own == "sapo_viz":  # the public face: it names what lies above it and loads that when asked
+            continue
+        edges.setdefault(name_of[own], set())
+        for name in imports_of(path.read_text(encoding="utf-8")):
+            target = name if name in name_of else name.rpartition(".")[0]
+            if target in name_of and target != "sapo_viz" and name_of[target] != name_of[own]:
+                edges[name_of[own]].add(name_of[target])
+    return edges
+
+
+def circles(edges: dict[str, set[str]]) -> list[list[str]]:
+    """The groups of nodes that reach one another, each sorted."""
+
+    def reached(start: str) -> set[str]:
+        found: set[str] = set()
+        todo = [start]
+        while todo:
+            for after in edges.get(todo.pop(), set()) - found:
+                found.add(after)
+                todo.append(after)
+        return found
+
+    reach = {node: reached(node) for node in edges}
+    mutual = {tuple(sorted(m for m in reach if node in reach[m] and m in reach[node])) for node in reach}
+    return sorted(list(group) for group in mutual if len(group) > 1)
+
+
+def test_no_two_modules_import_each_other() -> None:
+    assert circles(edges_between({module: module for module in MODULES})) == []
+
+
+def test_no_two_packages_import_each_other() -> None:
+    assert circles(edges_between({module: package_of(module) for module in MODULES})) == []
+
+
+def test_a_circle_is_found() -> None:
+    """A check that cannot fail would be none."""
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}) == [["a", "b", "c"]]
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_library_is_imported_in_its_own_layer_only(path: Path) -> None:
     layer = layer_of(path)
@@ -116,7 +185,7 @@ HEAVY = {"torch", "transformers", "pandas", "pyarrow", "streamlit", "plotly"}
         ("sapo_viz.rollouts", {"torch", "transformers", "streamlit", "plotly"}),
         ("sapo_viz.runs", {"torch", "transformers", "streamlit", "plotly"}),
         ("sapo_viz.figures", {"torch", "transformers", "streamlit"}),
-        ("sapo_viz.ui.routes", {"torch", "transformers"}),
+        ("sapo_viz.ui.serving.routes", {"torch", "transformers", "numpy", "pandas", "pyarrow"}),
     ],
 )
 def test_importing_what_the_first_page_needs_does_not_import_torch(module: str, free_of: set[str]) -> None:
@@ -142,3 +211,29 @@ def test_an_import_that_goes_up_is_found() -> None:
     """A check that cannot fail would be none."""
     assert upward("core", ["sapo_viz.ui.state", "sapo_viz.errors.KnobError", "math"]) == ["sapo_viz.ui.state"]
     assert upward("runs", ["sapo_viz.figures.palette", "sapo_viz.CATALOG"]) == ["sapo_viz.figures.palette"]
+
+
+@pytest.mark.parametrize(
+    ("what", "homes"),
+    [
+        ("st.session_state", {"sapo_viz/ui/session.py"}),
+        ("st.query_params", {"sapo_viz/ui/address.py", "sapo_viz/ui/views.py"}),
+    ],
+)
+def test_the_state_of_a_visit_is_touched_in_one_place(what: str, homes: set[str]) -> None:
+    users = {
+        str(path.relative_to(ROOT)) for path in SOURCES if re.search(rf"\b{what}\b", path.read_text(encoding="utf-8"))
+    }
+    assert users == homes
+
+
+def test_no_class_or_type_is_defined_under_a_name_that_means_something_else_elsewhere() -> None:
+    homes: dict[str, list[str]] = {}
+    for path in SOURCES:
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            target = node.targets[0] if isinstance(node, ast.Assign) else None
+            name = node.name if isinstance(node, ast.ClassDef) else target.id if isinstance(target, ast.Name) else ""
+            is_type = isinstance(node, ast.ClassDef) or (name[:1].isupper() and not name.isupper() and len(name) > 1)
+            if is_type and not name.startswith("_"):
+                homes.setdefault(name, []).append(str(path.relative_to(ROOT)))
+    assert {name: paths for name, paths in homes.items() if len(paths) > 1} == {}

@@ -39,7 +39,8 @@ def test_the_names_that_users_and_notebooks_rely_on_are_there() -> None:
         vars(sapo_viz.PolicyLoss)
     )
     parameters = list(inspect.signature(sapo_viz.policy_loss).parameters)
-    assert parameters == ["objective", "logprobs", "old_logprobs", "advantages", "mask", "max_length"]
+    first = ["objective", "logprobs", "old_logprobs", "advantages", "mask"]
+    assert parameters == [*first, "sampler_logprobs", "correction", "aggregation", "max_length"]
 
 
 def test_the_catalogue_has_the_objectives_and_knobs_of_the_design() -> None:
@@ -62,6 +63,7 @@ def test_every_entry_of_the_catalogue_is_described() -> None:
     for name, cls in sapo_viz.CATALOG.items():
         assert cls.name == name
         assert re.fullmatch(r"\d{4}\.\d{5}", cls.paper), f"{name}: {cls.paper!r} is no arXiv id"
+        assert cls.family != "other", f"{name}: say what it is chosen under"
         assert cls.label and cls.formula and cls.idea.endswith(".")
         assert cls.__doc__ and f"arXiv {cls.paper}" in cls.__doc__.split("\n\n")[0]
     labels = [cls.label for cls in sapo_viz.CATALOG.values()]

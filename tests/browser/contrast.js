@@ -4,7 +4,8 @@
   const canvas = Object.assign(document.createElement("canvas"), { width: 1, height: 1 });
   const context = canvas.getContext("2d", { willReadFrequently: true });
   const known = new Map();
-  const rgba = (text) => { // whatever the notation: rgb(), color-mix(), oklab() …
+  const rgba = (text) => {
+    // whatever the notation: rgb(), color-mix(), oklab() …
     if (!known.has(text)) {
       context.clearRect(0, 0, 1, 1);
       context.fillStyle = text;
@@ -16,7 +17,7 @@
   };
   const over = ([r, g, b, a], [R, G, B]) => [r * a + R * (1 - a), g * a + G * (1 - a), b * a + B * (1 - a), 1];
   const light = (color) => {
-    const [r, g, b] = color.slice(0, 3).map((c) => (c /= 255) <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
+    const [r, g, b] = color.slice(0, 3).map((c) => ((c /= 255) <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4));
     return 0.2126 * r + 0.7152 * g + 0.0722 * b;
   };
   const contrast = (one, two) => {
@@ -24,7 +25,11 @@
     return (bright + 0.05) / (dark + 0.05);
   };
   const parentOf = (node) => node.parentElement || node.getRootNode().host || null;
-  const chain = (node) => { const all = []; for (; node; node = parentOf(node)) all.push(node); return all; };
+  const chain = (node) => {
+    const all = [];
+    for (; node; node = parentOf(node)) all.push(node);
+    return all;
+  };
 
   // What is painted where `element` stands: [background, text], an element's opacity applied to all that is in it.
   const painted = (element, ink) => {
@@ -33,7 +38,8 @@
       if (index === layers.length) return [under, over(ink, under)];
       const style = getComputedStyle(layers[index]);
       const ground = layers[index] instanceof SVGElement ? under : over(rgba(style.backgroundColor), under);
-      const pair = paint(index + 1, ground), opacity = Number(style.opacity);
+      const pair = paint(index + 1, ground);
+      const opacity = Number(style.opacity);
       return opacity < 1 ? pair.map((color) => over([...color.slice(0, 3), opacity], under)) : pair;
     };
     return paint(0, rgba("Canvas"));
@@ -45,16 +51,27 @@
     const parents = chain(element);
     if (parents.some((one) => one.matches(":disabled, [aria-disabled=true], [aria-hidden=true]:not(svg)"))) return;
     if (parents.some((one) => Number(getComputedStyle(one).opacity) === 0)) return;
-    const size = parseFloat(style.fontSize), bold = Number(style.fontWeight) >= 700;
+    const size = parseFloat(style.fontSize);
+    const bold = Number(style.fontWeight) >= 700;
     const asked = size >= 24 || (bold && size >= 18.66) ? 3 : 4.5;
     const [ground, ink] = painted(element, color);
     const found = contrast(ground, ink);
     if (found >= asked - 0.005) return;
-    const hex = (c) => "#" + c.slice(0, 3).map((v) => Math.round(v).toString(16).padStart(2, "0")).join("");
-    const name = element.getAttribute("class")?.split(" ").find((one) => !/^(st-)?emotion|^e\d|^st-/.test(one));
+    const hex = (c) =>
+      "#" +
+      c
+        .slice(0, 3)
+        .map((v) => Math.round(v).toString(16).padStart(2, "0"))
+        .join("");
+    const name = element
+      .getAttribute("class")
+      ?.split(" ")
+      .find((one) => !/^(st-)?emotion|^e\d|^st-/.test(one));
     const near = parents.find((one) => one.dataset?.testid)?.dataset.testid;
-    offenders.push(`${found.toFixed(2)} "${text.trim().slice(0, 40)}" ${hex(ink)} on ${hex(ground)}, ${size}px `
-      + `<${element.localName}${name ? `.${name}` : ""}> in ${near}`);
+    offenders.push(
+      `${found.toFixed(2)} "${text.trim().slice(0, 40)}" ${hex(ink)} on ${hex(ground)}, ${size}px ` +
+        `<${element.localName}${name ? `.${name}` : ""}> in ${near}`,
+    );
   };
   const visit = (root) => {
     const walker = document.createTreeWalker(root, NodeFilter.SHOW_ELEMENT | NodeFilter.SHOW_TEXT);
@@ -71,7 +88,10 @@
         const color = [...rgba(drawn ? style.fill : style.color)];
         if (drawn) color[3] *= Number(style.fillOpacity);
         check(element, node.data, range.getBoundingClientRect(), color, style);
-      } else if (node.nodeType === Node.ELEMENT_NODE && element.matches("input:not([type=radio], [type=checkbox], [type=range], [type=file]), textarea, select")) {
+      } else if (
+        node.nodeType === Node.ELEMENT_NODE &&
+        element.matches("input:not([type=radio], [type=checkbox], [type=range], [type=file]), textarea, select")
+      ) {
         const words = element.value || element.placeholder || "";
         const own = element.value ? style : getComputedStyle(element, "::placeholder");
         if (words) {
@@ -84,4 +104,4 @@
   };
   visit(document.body);
   return [...new Set(offenders)];
-}
+};

@@ -123,26 +123,27 @@ def test_zoom_survives_a_change_of_tau(visit: Any) -> None:
     assert page.evaluate(zoomed) == before
 
 
-def test_the_keyboard_moves_a_knob(visit: Any) -> None:
+def test_the_keyboard_moves_a_knob_a_number_out_of_range_is_refused_and_pictures_are_pictures(
+    visit: Any, tmp_path: Path
+) -> None:
     page = open_curves(visit, "/curves")
     page.get_by_test_id("knob-grpo-eps_high").focus()
     page.keyboard.press("ArrowRight")
     eventually(page, lambda: knob_value(page, "GRPO eps_high"), pytest.approx(0.21))
     page.wait_for_url("**grpo.eps_high=0.21**")
-
-
-def test_a_number_out_of_range_is_refused_in_words(visit: Any) -> None:
-    page = open_curves(visit, "/curves")
     box = knob_box(page, "SAPO tau_pos")
     box.fill("99")
     eventually(page, lambda: box.evaluate("box => box.validationMessage"), "It takes values from 0.05 to 20.")
     box.blur()
     expect(box).to_have_value("1")
+    assert save(page, "save-png", tmp_path).read_bytes().startswith(b"\x89PNG")
+    assert save(page, "save-svg", tmp_path).read_text(encoding="utf-8").startswith("<svg")
 
 
 def test_the_read_out_is_the_formula(visit: Any) -> None:
-    page = open_curves(visit, "/curves?objectives=sapo&r=1.2")
-    positive, negative = eventually(page, lambda: facts_shown(page), lambda rows: len(rows) == 2)
+    """GRPO damps harmful moves only and is unbounded for A < 0; SAPO damps both sides."""
+    page = open_curves(visit, "/curves?objectives=sapo,grpo&r=1.2")
+    positive, negative, up, down = eventually(page, lambda: facts_shown(page), lambda rows: len(rows) == 4)
     assert positive[2] == f"{1 / math.cosh(0.1) ** 2:.4g}" == "0.9901"  # sech²(τ(r−1)/2) at τ = 1
     assert negative[2] == f"{1 / math.cosh(0.105) ** 2:.4g}"  # τ₋ = 1.05
     # Half-width 1.763/τ, 90 %-width 0.655/τ, and the peak of r·w for τ = 1, as the design computes them.
@@ -150,13 +151,8 @@ def test_the_read_out_is_the_formula(visit: Any) -> None:
     assert positive[5] == f"{1 - 0.6549:.4g} – {1 + 0.6549:.4g}"
     assert positive[7] == "1.575 (r 2.06)"
     assert positive[8] == "both sides"
-
-
-def test_grpo_damps_harmful_moves_only_and_is_unbounded_for_negative_advantage(visit: Any) -> None:
-    page = open_curves(visit, "/curves?objectives=grpo")
-    positive, negative = eventually(page, lambda: facts_shown(page), lambda rows: len(rows) == 2)
-    assert positive[6:] == ["0 – 1.2", "1.2 (r 1.2)", "harmful moves"]
-    assert negative[6:] == ["0.8 – ∞", "grows with r", "harmful moves"]
+    assert up[6:] == ["0 – 1.2", "1.2 (r 1.2)", "harmful moves"]
+    assert down[6:] == ["0.8 – ∞", "grows with r", "harmful moves"]
 
 
 def test_the_matcher_finds_the_tau_that_keeps_what_the_band_keeps(visit: Any) -> None:
@@ -190,8 +186,11 @@ def save(page: Page, button: str, folder: Path) -> Path:
     return path
 
 
-def test_the_csv_holds_the_curves_that_python_computes(visit: Any, tmp_path: Path) -> None:
-    page = open_curves(visit, "/curves?objectives=sapo,grpo&sapo.tau_neg=3")
+def test_the_csv_holds_the_curves_that_python_computes_beside_the_ratios_of_a_sample(
+    visit: Any, tmp_path: Path
+) -> None:
+    page = open_curves(visit, "/curves?objectives=sapo,grpo&sapo.tau_neg=3&ratios=sample+outlier")
+    expect(page.locator(".lab-panel")).to_contain_text("tokens of sample outlier")
     text = save(page, "save-csv", tmp_path).read_text(encoding="utf-8")
     rows = list(csv.DictReader(io.StringIO(text)))
     assert {row["objective"] for row in rows} == {"sapo", "grpo"}
@@ -200,12 +199,6 @@ def test_the_csv_holds_the_curves_that_python_computes(visit: Any, tmp_path: Pat
     python = curve(make_objective("sapo", {"tau_neg": 3.0}), ratios, -1.0)
     for row, weight in zip(mine, python.weight.tolist(), strict=True):
         assert float(row["weight"]) == pytest.approx(weight, abs=1e-9)
-
-
-def test_pictures_are_pictures(visit: Any, tmp_path: Path) -> None:
-    page = open_curves(visit, "/curves")
-    assert save(page, "save-png", tmp_path).read_bytes().startswith(b"\x89PNG")
-    assert save(page, "save-svg", tmp_path).read_text(encoding="utf-8").startswith("<svg")
 
 
 def test_the_ratios_of_a_file_of_mine_lie_under_the_curves(visit: Any, tmp_path: Path) -> None:
@@ -220,8 +213,3 @@ def test_the_ratios_of_a_file_of_mine_lie_under_the_curves(visit: Any, tmp_path:
     (tmp_path / "bad.jsonl").write_text("{}", encoding="utf-8")
     page.locator("input[type=file]").set_input_files(tmp_path / "bad.jsonl")
     expect(page.get_by_role("alert")).to_contain_text("bad.jsonl")
-
-
-def test_a_samples_ratios_are_named_in_the_address(visit: Any) -> None:
-    page = open_curves(visit, "/curves?ratios=sample+outlier")
-    expect(page.locator(".lab-panel")).to_contain_text("tokens of sample outlier")

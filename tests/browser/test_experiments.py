@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
-from sapo_viz.runs.presets import PRESETS
+from sapo_viz.experiments.presets import PRESETS
 from scripts.browser import settle
 
 Visit = Callable[..., Page]
@@ -39,7 +39,7 @@ def test_each_experiment_has_a_link_of_its_own_and_fits_on_a_phone(visit: Visit,
     page = visit(f"/experiments?preset={name}", width=390)
     expect(page.get_by_role("heading", name=PRESETS[name].question)).to_be_visible()
     expect(page.locator(".js-plotly-plot").first).to_be_visible()
-    page.wait_for_function("document.querySelector('[data-testid=stMain]').scrollWidth <= 390")
+    page.wait_for_function("() => document.querySelector('[data-testid=stMain]').scrollWidth <= 390")
 
 
 def test_the_overview_leads_from_one_experiment_to_another(visit: Visit) -> None:

@@ -9,10 +9,16 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from scripts.browser import EXHIBITS, PAGES, Server, settle
-from tests.browser.conftest import eventually
+from tests.browser.conftest import eventually, turn
+from tests.browser.test_axe import AXE, assert_accessible
+from tests.browser.test_contrast import assert_readable
+from tests.browser.test_first_screen import assert_nothing_is_cut_and_the_figure_is_in_the_first_screen
+from tests.browser.test_toolbars import assert_toolbars_are_ours
 
 Visit = Callable[..., Page]
 MENU = ["Home", "Curves", "Tokens", "Training", "Experiments", "Reference"]
+WITH_FIGURES = PAGES.keys() - {"reference", *EXHIBITS}  # Plotly's
+WITHOUT_TOOLBAR = {"home", "train", "tokens"}  # as they open, their figures have none
 
 
 def assert_nothing_sticks_out(page: Page) -> None:
@@ -22,34 +28,35 @@ def assert_nothing_sticks_out(page: Page) -> None:
         eventually(page, lambda widths=widths: page.evaluate(widths), lambda pixels: pixels[0] <= pixels[1])
 
 
-def wait_for_background(page: Page, scheme: str) -> None:
-    """Mean of the background's three channels: above 200 is light, below 60 dark."""
-    page.wait_for_function(
-        """(dark) => {
-          const app = document.querySelector('[data-testid=stApp]');
-          const channels = getComputedStyle(app).backgroundColor.match(/\\d+/g).slice(0, 3).map(Number);
-          const mean = (channels[0] + channels[1] + channels[2]) / 3;
-          return dark ? mean < 60 : mean > 200;
-        }""",
-        arg=scheme == "dark",
-    )
-
-
 @pytest.mark.parametrize(("width", "schemes"), [(1440, ("light", "dark")), (390, ("dark", "light"))])
-@pytest.mark.parametrize("path", PAGES.values(), ids=list(PAGES))
-def test_a_page_opens_by_day_and_by_night_and_nothing_sticks_out(
-    visit: Visit, path: str, width: int, schemes: tuple[str, str]
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_opens_by_day_and_by_night_nothing_sticks_out_or_is_cut_and_every_text_can_be_read(
+    visit: Visit, name: str, width: int, schemes: tuple[str, str]
 ) -> None:
     """It opens in one scheme and follows the system to the other, as a machine does in the evening."""
-    opened, later = schemes
-    page = visit(path, width=width, scheme=opened)
+    page = visit(PAGES[name], width=width, scheme=schemes[0])
     expect(page.get_by_role("heading", level=1)).to_be_visible()
-    wait_for_background(page, opened)
-    assert_nothing_sticks_out(page)
-    page.emulate_media(color_scheme=later)  # type: ignore[arg-type]
-    wait_for_background(page, later)
-    settle(page)
-    assert_nothing_sticks_out(page)
+    assert_nothing_is_cut_and_the_figure_is_in_the_first_screen(page, name, width)
+    for scheme in schemes:
+        turn(page, scheme)
+        assert_nothing_sticks_out(page)
+        if width == 1440:
+            assert_readable(page)
+    if width == 1440:
+        if AXE.exists():
+            assert_accessible(page)
+        if name in WITH_FIGURES:
+            assert_toolbars_are_ours(page, bars=name not in WITHOUT_TOOLBAR)
+
+
+@pytest.mark.parametrize("look", ["batch", "groups", "findings", "fit"])
+def test_a_view_of_a_file_is_named_for_every_reader_and_offers_to_send_its_figures_nowhere(
+    visit: Visit, look: str
+) -> None:
+    page = visit(f"/tokens?look={look}")
+    if AXE.exists():
+        assert_accessible(page)
+    assert_toolbars_are_ours(page)
 
 
 @pytest.mark.parametrize(("path", "name"), [("/train", "Training"), ("/curves", "Curves")])

@@ -10,14 +10,14 @@ import pytest
 from playwright.sync_api import expect
 
 from sapo_viz import CATALOG
-from sapo_viz.figures.assets import ASSETS
-from sapo_viz.figures.report import report_html, write_report
-from sapo_viz.figures.strip_alone import token_strip
-from sapo_viz.rollouts.analysis import analyse
-from sapo_viz.rollouts.read import parse_rollouts, read_rollouts
+from sapo_viz.figures.report.document import report_html, write_report
+from sapo_viz.figures.strip.alone import token_strip
+from sapo_viz.paths import ASSETS
+from sapo_viz.rollouts.analysis.analyse import analyse
+from sapo_viz.rollouts.readers.read import parse_rollouts, read_rollouts
 from scripts.browser import WIDTHS
 from tests.browser.conftest import PATIENCE, eventually
-from tests.figures.hostile import EVIL, NAME, hostile
+from tests.figures.report.hostile import EVIL, NAME, hostile
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
@@ -68,7 +68,7 @@ def open_report(browser: Browser, reports: dict[str, Path]) -> Iterator[Open]:
         page.on("console", listen)
         page.goto(url)
         if name != "cell":
-            page.wait_for_function("document.documentElement.dataset.ready === 'true'")
+            page.wait_for_function("() => document.documentElement.dataset.ready === 'true'")
         return page
 
     yield opened
@@ -99,7 +99,7 @@ def test_a_slider_recolours_the_strip_and_says_the_new_share(open_report: Open) 
     knob.focus()
     for _ in range(20):
         knob.press("ArrowRight")
-    page.wait_for_function("document.querySelector('.tok').dataset.recolours > 0")
+    page.wait_for_function("() => document.querySelector('.tok').dataset.recolours > 0")
     eventually(page, lambda: float(kept.inner_text()), lambda now: now < float(before))
 
 
@@ -139,25 +139,32 @@ def test_a_script_that_slips_in_does_not_run(open_report: Open) -> None:
     assert blocked.startswith("script-src") and page.evaluate("window.hacked") is None
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+# Of the ground, and of the contrast of the words on it.
+CONTRAST = """() => {
+  const light = (css) => css.match(/[\\d.]+/g).slice(0, 3).map((c) => c / 255)
+    .map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+  const ground = light(getComputedStyle(document.body).backgroundColor);
+  const words = ["body", ".quiet", ".finding .tag", ".facts dt", "nav a", "[data-figure] .xtick text"];
+  return [ground, Math.min(...words.map((at) => {
+    const style = getComputedStyle(document.querySelector(at));
+    const ink = light(at.endsWith("text") ? style.fill : style.color);
+    return (Math.max(ink, ground) + 0.05) / (Math.min(ink, ground) + 0.05);
+  }))];
+}"""
+
+
 @pytest.mark.parametrize("width", list(WIDTHS))
-def test_nothing_is_wider_than_the_window_and_text_stands_out(open_report: Open, width: int, scheme: str) -> None:
-    page = open_report("outlier", width=width, scheme=scheme)
-    page.wait_for_function("width => document.documentElement.scrollWidth <= width", arg=width)
-    contrast = page.evaluate(
-        """() => {
-             const light = (css) => css.match(/[\\d.]+/g).slice(0, 3).map((c) => c / 255)
-               .map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4))
-               .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
-             const ground = light(getComputedStyle(document.body).backgroundColor);
-             return ["body", ".quiet", ".finding .tag", ".facts dt", "nav a", "[data-figure] .xtick text"].map((at) => {
-               const style = getComputedStyle(document.querySelector(at));
-               const ink = light(at.endsWith("text") ? style.fill : style.color);
-               return (Math.max(ink, ground) + 0.05) / (Math.min(ink, ground) + 0.05);
-             });
-           }"""
-    )
-    assert min(contrast) >= 4.5
+def test_nothing_is_wider_than_the_window_and_text_stands_out_by_day_and_by_night(
+    open_report: Open, width: int
+) -> None:
+    page = open_report("outlier", width=width)
+    for scheme, wanted in (("light", lambda ground: ground > 0.5), ("dark", lambda ground: ground < 0.1)):
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        eventually(
+            page, lambda: page.evaluate(CONTRAST), lambda seen, wanted=wanted: wanted(seen[0]) and seen[1] >= 4.5
+        )
+        page.wait_for_function("width => document.documentElement.scrollWidth <= width", arg=width)
 
 
 def test_on_paper_a_dark_page_is_light_and_comes_back(open_report: Open) -> None:
@@ -185,12 +192,12 @@ def test_the_button_on_the_page_gives_the_report_of_what_is_shown(
     page = visit("/tokens?objectives=sapo,grpo&sapo.tau_neg=3")
     with page.expect_download(timeout=60_000) as download:
         page.get_by_role("button", name="Report, one HTML file").click()
-    assert download.value.suggested_filename == "outlier-report.html"
+    assert download.value.suggested_filename == "smollm2-mood-report.html"
     path = tmp_path / "report.html"
     download.value.save_as(path)
     context = browser.new_context(offline=True)
     report = context.new_page()
     report.goto(path.as_uri())
-    report.wait_for_function("document.documentElement.dataset.ready === 'true'")
+    report.wait_for_function("() => document.documentElement.dataset.ready === 'true'")
     expect(report.locator(".facts")).to_contain_text("SAPO (τ₊ = 1, τ₋ = 3); GRPO")
     context.close()

@@ -11,15 +11,15 @@ import pytest
 from playwright.sync_api import expect
 
 from sapo_viz import CATALOG
-from sapo_viz.rollouts.analysis import analyse
-from sapo_viz.rollouts.read import parse_rollouts
-from scripts.browser import settle
+from sapo_viz.rollouts.analysis.analyse import analyse
+from sapo_viz.rollouts.readers.read import parse_rollouts
+from scripts.browser import WIDTHS, settle
 from tests.browser.conftest import eventually, hold, listen
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-    from tests.browser.conftest import Visit
+    from tests.browser.conftest import Strip, Visit
 
 # What must show as it is: markup, Markdown, line ends, marks of direction, half characters, nothing at all.
 NASTY = [
@@ -55,7 +55,8 @@ NASTY = [
         "\x00",
         "\x1b[31m",
     ),
-    *("<script>window.hurt=1</script>", "<img src=x onerror='window.hurt=1'>", "\r\n", "</think>", "w" * 600),
+    *("<script>window.hurt=1</script>", "<img src=x onerror='window.hurt=1'>", "\r\n", "</think>"),
+    *("w" * 600, "ab" * 5000),
 ]
 
 
@@ -81,7 +82,15 @@ def give(page: Page, data: bytes, name: str) -> None:
 
 
 def first_row(page: Page) -> Any:
-    return page.locator(".tok-row:not([aria-hidden]) .tok-cell")
+    """A cell a token; what of a token stands in a further line is hidden from voices."""
+    return page.locator(".tok-cell:not([aria-hidden])")
+
+
+def texts(page: Page) -> list[str]:
+    """The tokens in the document, each put together from the lines that it is spread over."""
+    whole = """cells => Object.values(Object.groupBy(cells, (cell) => cell.dataset.i))
+      .map((parts) => parts.map((part) => part.textContent).join(''))"""
+    return page.locator(".tok-cell").evaluate_all(whole)  # type: ignore[no-any-return]
 
 
 def choose(page: Page, index: int, count: int) -> None:
@@ -102,26 +111,38 @@ def colours(page: Page) -> list[str]:
     return shown  # type: ignore[no-any-return]
 
 
-def test_tokens_show_exactly_as_they_are(visit: Visit) -> None:
+def test_tokens_show_exactly_as_they_are_and_none_sticks_out_on_a_laptop_and_on_a_phone(visit: Visit) -> None:
     page = open_file(visit, rollout(NASTY))
-    eventually(page, first_row(page).all_text_contents, [token[:400] for token in NASTY])
+    eventually(page, lambda: texts(page), [token[:400] for token in NASTY])
     inside = page.locator(".tok-cell *").evaluate_all("nodes => [...new Set(nodes.map((n) => n.tagName))]")
     assert inside == ["I"], "only the marks that stand for inkless characters"
     assert page.evaluate("window.hurt") is None
-    choose(page, NASTY.index("w" * 600), len(NASTY))
-    eventually(page, page.locator(".tok-text").text_content, "w" * 600)
-
-
-def test_every_inkless_character_has_a_mark(visit: Visit) -> None:
-    page = open_file(visit, rollout(NASTY))
     wanted = {"⏎", "⇥", "RLO", "ZWSP", "NUL", "ESC", "CR", "⍽", "∅", "◌"}
     glyphs = "nodes => nodes.map((n) => n.dataset.glyph)"
     eventually(page, lambda: set(page.locator(".tok-mark").evaluate_all(glyphs)), wanted.issubset)
+    for long in ("w" * 600, "ab" * 5000):
+        choose(page, NASTY.index(long), len(NASTY))
+        eventually(page, page.locator(".tok-text").text_content, long)
+    for width, height in WIDTHS.items():
+        page.set_viewport_size({"width": width, "height": height})
+        none_sticks_out(page)
 
 
-def test_copying_gives_the_tokens_own_characters_once(visit: Visit) -> None:
+def none_sticks_out(page: Page) -> None:
+    expect(first_row(page)).not_to_have_count(0)
+    page.evaluate("document.fonts.ready.then(() => 0)")  # lines are broken anew then
+    sticks_out = """() => {
+      const right = document.querySelector('.tok-scroll').getBoundingClientRect().right + 1;
+      const cells = [...document.querySelectorAll('.tok-cell')];
+      return cells.filter((cell) => cell.getBoundingClientRect().right > right).length;
+    }"""
+    eventually(page, lambda: page.evaluate(sticks_out), 0)
+    page.wait_for_function("() => document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+
+
+def test_copying_gives_the_tokens_own_characters_once(strip: Strip) -> None:
     tokens = ["<a>", " b", "\n", "\u202e", "c"]
-    page = open_file(visit, rollout(tokens))
+    page = strip(rollout(tokens))
     expect(first_row(page)).to_have_count(len(tokens))
     copied = page.evaluate(
         """() => {
@@ -135,30 +156,11 @@ def test_copying_gives_the_tokens_own_characters_once(visit: Visit) -> None:
     assert copied == "".join(tokens)
 
 
-@pytest.mark.parametrize("advantage", [1.0, -0.7, 0.0])
-def test_the_browsers_numbers_are_those_of_python_for_every_objective(visit: Visit, advantage: float) -> None:
-    """w and c of each token as the details show them, four digits, against the analysis."""
-    data = rollout(["a", "b", "c", "d", "e"], advantage=advantage, seed=3, mask=[1, 1, 0, 1, 1])
-    names = list(CATALOG)
-    page = open_file(visit, data, query="&objectives=" + ",".join(names))
-    table = analyse(parse_rollouts(data, "x"), {name: cls() for name, cls in CATALOG.items()}).token_table(0)
-    for index in (0, 1, 3, 4):
-        choose(page, index, 5)
-
-        def numbers_are_pythons(index: int = index) -> None:
-            for name, cells in zip(names, cells_shown(page), strict=True):
-                w, c = (number(text) for text in cells[:2])
-                assert w == pytest.approx(table[f"weight_{name}"][index], rel=2e-3, abs=1e-6), name
-                assert c == pytest.approx(table[f"coefficient_{name}"][index], rel=2e-3, abs=1e-6), name
-
-        eventually(page, numbers_are_pythons)
-
-
 def number(text: str) -> float:
     return float(text.replace("−", "-"))
 
 
-def test_advantages_that_differ_within_a_sequence_are_weighed_right(visit: Visit) -> None:
+def test_advantages_that_differ_within_a_sequence_are_weighed_right(strip: Strip) -> None:
     data = json.dumps(
         {
             "tokens": ["a", "b"],
@@ -167,7 +169,7 @@ def test_advantages_that_differ_within_a_sequence_are_weighed_right(visit: Visit
             "advantages": [1.0, -0.5],
         }
     ).encode()
-    page = open_file(visit, data, query="&objectives=sapo,gspo")
+    page = strip(data, "sapo,gspo")
     table = analyse(parse_rollouts(data, "x"), {n: CATALOG[n]() for n in ("sapo", "gspo")}).token_table(0)
     for index in (0, 1):
         choose(page, index, 2)
@@ -199,14 +201,14 @@ def test_a_link_shows_the_same_picture(visit: Visit) -> None:
     page = open_file(visit, rollout(["a", " b", " c"]), query=query)
     expect(page.get_by_test_id("view-sapo")).to_have_attribute("aria-pressed", "true")
     expect(page.get_by_label("SAPO tau_pos, as a number")).to_have_value("4")
-    expect(page.locator(".tok-row[data-objective=gspo]")).to_have_count(0)
+    expect(page.locator("[data-bar=gspo]")).to_have_count(0)
     page.get_by_test_id("view-compare").click()
-    expect(page.locator(".tok-row[data-objective=gspo]").first).to_be_visible()
-    page.wait_for_function("!location.search.includes('view=')")
+    expect(page.locator("[data-bar=gspo]")).to_be_visible()
+    page.wait_for_function("() => !location.search.includes('view=')")
 
 
-def test_arrow_keys_walk_from_token_to_token(visit: Visit) -> None:
-    page = open_file(visit, rollout([f" t{i}" for i in range(200)]))
+def test_arrow_keys_walk_from_token_to_token(strip: Strip) -> None:
+    page = strip(rollout([f" t{i}" for i in range(200)]))
     first_row(page).first.click()
     where = page.locator('.tok-cell[aria-selected="true"]')
     for key, place in (("ArrowRight", "1"), ("ArrowRight", "2"), ("ArrowLeft", "1"), ("End", "199"), ("Home", "0")):
@@ -215,49 +217,6 @@ def test_arrow_keys_walk_from_token_to_token(visit: Visit) -> None:
         expect(where).to_be_focused()
     page.keyboard.press("ArrowDown")
     eventually(page, lambda: int(where.get_attribute("data-i") or 0), lambda place: place > 5)
-
-
-# The canvas turns every way of writing a colour into red, green, blue, alpha.
-WORST_CONTRAST = """() => {
-  const paper = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
-  const rgba = (colour) => {
-    paper.clearRect(0, 0, 1, 1);
-    paper.fillStyle = colour;
-    paper.fillRect(0, 0, 1, 1);
-    return [...paper.getImageData(0, 0, 1, 1).data];
-  };
-  const luminance = (colour) => {
-    const linear = (v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
-    const [r, g, b] = rgba(colour).map((v) => linear(v / 255));
-    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-  };
-  const ground = getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor;
-  return Math.min(...[...document.querySelectorAll('.tok-cell')].map((cell) => {
-    const style = getComputedStyle(cell);
-    const text = luminance(style.color);
-    const behind = luminance(rgba(style.backgroundColor)[3] ? style.backgroundColor : ground);
-    return (Math.max(text, behind) + 0.05) / (Math.min(text, behind) + 0.05);
-  }));
-}"""
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_on_every_colour_has_a_contrast_of_at_least_4_5(visit: Visit, scheme: str) -> None:
-    """WCAG 2 contrast of each cell's text on its ground; masked tokens stand on the page's own."""
-    data = rollout([f"t{i}" for i in range(120)], spread=1.5, mask=[i % 9 > 0 for i in range(120)])
-    page = open_file(visit, data, query="&objectives=sapo,grpo,cispo&cispo.eps_low=0.1", scheme=scheme)
-    text_stands_out(page)
-
-
-def text_stands_out(page: Page) -> None:
-    expect(first_row(page).first).to_be_visible()
-    eventually(page, lambda: page.evaluate(WORST_CONTRAST), lambda contrast: 4.5 <= contrast <= 21)
-
-
-def test_ten_thousand_tokens_recolour_in_place(visit: Visit) -> None:
-    """How fast that is: benchmarks/strip.py."""
-    page = open_file(visit, rollout([f" w{i % 97}" for i in range(10_000)]))
-    recolours_in_place(page)
 
 
 def recolours_in_place(page: Page) -> None:
@@ -276,10 +235,11 @@ def recolours_in_place(page: Page) -> None:
     page.mouse.up()
 
 
-def test_a_very_long_sequence_is_shown_in_parts(visit: Visit) -> None:
+def test_a_very_long_sequence_is_shown_in_parts_whose_fifty_thousand_tokens_recolour_in_place(visit: Visit) -> None:
+    """How fast that is: benchmarks/strip.py."""
     page = open_file(visit, rollout([f" w{i % 97}" for i in range(60_000)]))
     expect(page.get_by_text("This sequence has 60,000 tokens")).to_be_visible()
-    eventually(page, page.locator(".tok-cell").count, lambda count: 0 < count < 5_000)  # what is in sight
+    recolours_in_place(page)
     page.locator(".tok-scroll").evaluate("view => { view.scrollTop = view.scrollHeight; }")
     expect(page.locator('.tok-cell[data-i="49999"]').first).to_be_visible()
 
@@ -293,24 +253,19 @@ def test_a_bad_file_is_one_sentence_and_the_view_stays(visit: Visit) -> None:
     expect(first_row(page)).to_have_count(2)
 
 
-@pytest.mark.parametrize("width", [1440, 390])
-def test_long_and_strange_tokens_do_not_stick_out(visit: Visit, width: int) -> None:
-    page = open_file(visit, rollout(NASTY), width=width)
-    expect(first_row(page)).not_to_have_count(0)
-    page.evaluate("document.fonts.ready.then(() => 0)")  # lines are broken anew then
-    sticks_out = """() => {
-      const right = document.querySelector('.tok-scroll').getBoundingClientRect().right + 1;
-      const cells = [...document.querySelectorAll('.tok-row:not([aria-hidden]) .tok-cell')];
-      return cells.filter((cell) => cell.getBoundingClientRect().right > right).length;
-    }"""
-    eventually(page, lambda: page.evaluate(sticks_out), 0)
-    page.wait_for_function("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
-
-
-def test_the_token_table_downloads(visit: Visit, tmp_path: Path) -> None:
-    page = open_file(visit, rollout(["<a>", " b"]))
+def test_an_address_in_a_file_becomes_no_link_and_the_token_table_is_taken_home_guarded(visit: Visit) -> None:
+    """A field's name and a sequence's id are a stranger's; Streamlit's own CSV of a table would hold live formulas."""
+    address = "https://evil.example/login"
+    more = {"id": f"www.evil.example {address}", address: 1, "me@evil.example": 2}
+    page = open_file(visit, rollout(["<a>", "=1+1", " b"], **more))
+    expect(page.get_by_text("evil.example").first).to_be_visible()
+    expect(page.locator("a[href*='evil.example']")).to_have_count(0)
     page.get_by_text("Every token of this sequence").click()
     with page.expect_download() as download:
         page.get_by_role("button", name="Token table, CSV").click()
     text = Path(download.value.path()).read_text(encoding="utf-8")
-    assert text.startswith("position,token,mask,logprob") and "<a>" in text and "weight_sapo" in text
+    assert text.startswith("sequence,position,token,mask,logprob") and "weight_sapo" in text
+    assert "<a>" in text and "'=1+1" in text
+    page.get_by_test_id("stDataFrame").first.hover()
+    expect(page.get_by_test_id("stElementToolbar").first).to_be_visible()
+    expect(page.get_by_label("Download as CSV").first).to_be_hidden()

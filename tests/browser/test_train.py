@@ -1,18 +1,21 @@
-"""A real run in a real browser: start, watch it stream, stop, reload, resume, delete, and on to its tokens."""
+"""A real run in a real browser: start, watch it stream, stop, reload, resume.
+
+What needs no training is in test_train_view.py.
+"""
 
 from __future__ import annotations
 
-import csv
-import json
 import re
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from sapo_viz.runs.config import RunConfig
+from sapo_viz.runs.folder.store import RunStore
 from scripts.browser import settle
 from tests.browser.conftest import eventually, hold, listen
+from tests.browser.test_train_view import store, write  # noqa: F401  # a fixture
 
 Visit = Callable[..., Page]
 FIRST_POINT = 120_000  # ms: a busy machine needs long to import PyTorch
@@ -52,7 +55,7 @@ def stop(row: Locator) -> None:
     expect(row).to_have_attribute("data-status", "stopped")
 
 
-def test_a_run_streams_stops_when_asked_and_survives_a_reload(training: Page) -> None:
+def test_a_run_streams_stops_when_asked_asks_nothing_then_and_survives_a_reload(training: Page) -> None:
     page = training
     row = start(page)
     seen = points(page)
@@ -60,6 +63,9 @@ def test_a_run_streams_stops_when_asked_and_survives_a_reload(training: Page) ->
     expect(page.get_by_test_id("live-note")).to_contain_text("1 running")
     expect(row).to_contain_text("left")
     stop(row)
+    asked = listen(page)
+    page.wait_for_timeout(2500)  # where something runs it would ask twice a second
+    assert [url for url in asked if "/api/" in url] == []
     last = points(page)
     assert last < STEPS
     expect(page).to_have_url(re.compile(f"runs={row.get_attribute('data-run')}"))
@@ -79,7 +85,8 @@ def test_the_zoom_survives_new_points_and_reaches_every_panel(training: Page) ->
     page.mouse.move(x + 0.6 * width, y + 0.7 * height, steps=5)
     page.mouse.up()
     range_of = "(p) => p._fullLayout.xaxis.range.map((v) => v.toFixed(3)).join()"
-    ranges = f"[...document.querySelectorAll('.live-panel:not([hidden]) .live-plot')].map({range_of})"
+    steps = ".live-panel:not([hidden], [data-testid=panel-cost]) .live-plot"  # that one has KL on its x axis
+    ranges = f"[...document.querySelectorAll('{steps}')].map({range_of})"
 
     def one_in_all(shown: list[str]) -> bool:
         return len(set(shown)) == 1 and not shown[0].startswith("0.000")
@@ -105,23 +112,10 @@ def test_a_stopped_run_goes_on_where_it_was_and_no_step_comes_twice(training: Pa
     stop(row)
 
 
-def test_delete_asks_first(training: Page) -> None:
-    page = training
-    row = start(page)
-    stop(row)
-    row.get_by_test_id("delete").click()
-    expect(row).to_contain_text("Delete for good?")
-    row.get_by_test_id("keep").click()
-    expect(row.get_by_test_id("delete")).to_be_visible()
-    row.get_by_test_id("delete").click()
-    row.get_by_test_id("delete-yes").click()
-    expect(row).to_have_count(0)
-    expect(page).not_to_have_url(re.compile("runs=2"))
-
-
-def test_two_runs_overlay_and_a_tick_and_the_legend_take_one_away(training: Page) -> None:
-    page = training
-    stop(start(page))
+def test_two_runs_overlay_and_a_tick_and_the_legend_take_one_away(visit: Visit, store: RunStore) -> None:  # noqa: F811
+    other = write(store, "overlay", RunConfig("sapo", steps=10), [0.5] * 10, last="stopped")
+    page = visit(f"/train?objectives=sapo&steps={STEPS}&runs={other}&prompts=4&completions=8")
+    expect(page.locator(".live[data-ready]")).to_be_visible()
     page.get_by_label(re.compile(r"^τ₋")).fill("2")
     page.get_by_label(re.compile(r"^τ₋")).press("Enter")
     expect(page).to_have_url(re.compile(r"sapo\.tau_neg=2"))
@@ -139,43 +133,6 @@ def test_two_runs_overlay_and_a_tick_and_the_legend_take_one_away(training: Page
     expect(page).not_to_have_url(re.compile(r"%2C|,"))
 
 
-def test_a_steps_rollout_opens_in_the_tokens_page(training: Page) -> None:
-    page = training
-    row = start(page)
-    stop(row)
-    row.get_by_test_id("snapshot").select_option("1")
-    run_id = row.get_attribute("data-run")
-    expect(row.get_by_test_id("open-tokens")).to_have_attribute("href", f"tokens?run={run_id}&step=1")
-    row.get_by_test_id("open-tokens").click()
-    expect(page).to_have_url(re.compile(rf"/tokens\?.*run={run_id}"))
-    expect(page.get_by_role("heading", level=1)).to_be_visible()
-
-
-def test_what_is_shown_can_be_downloaded(training: Page, tmp_path: Path) -> None:
-    page = training
-    row = start(page)
-    stop(row)
-    saved = {}
-    for kind in ("csv", "jsonl", "png", "svg"):
-        with page.expect_download() as download:
-            page.get_by_test_id(f"save-{kind}").click()
-        saved[kind] = tmp_path / download.value.suggested_filename
-        download.value.save_as(saved[kind])
-    rows = list(csv.DictReader(saved["csv"].read_text(encoding="utf-8").splitlines()))
-    assert len(rows) == points(page) and rows[0]["step"] == "1" and 0 <= float(rows[0]["reward"]) <= 1
-    events = [json.loads(line) for line in saved["jsonl"].read_text(encoding="utf-8").splitlines()]
-    assert events[0]["type"] == "start" and events[-1]["type"] == "stopped"
-    assert saved["png"].read_bytes().startswith(b"\x89PNG") and b"<svg" in saved["svg"].read_bytes()[:500]
-
-
-def test_nothing_is_asked_of_the_server_when_nothing_runs(training: Page) -> None:
-    page = training
-    stop(start(page))
-    asked = listen(page)
-    page.wait_for_timeout(2500)  # it would ask twice a second
-    assert [url for url in asked if "/api/" in url] == []
-
-
 def test_the_figures_explain_themselves_without_a_mouse(training: Page) -> None:
     page = training
     panel = page.get_by_test_id("panel-kl_old")
@@ -190,4 +147,4 @@ def test_a_phone_has_one_column_and_nothing_sticks_out(visit: Visit) -> None:
     expect(page.locator(".live[data-ready]")).to_be_visible()
     lefts = "[...document.querySelectorAll('.live-panel:not([hidden])')].map((p) => p.getBoundingClientRect().left)"
     eventually(page, lambda: page.evaluate(lefts), lambda found: len(set(found)) == 1)
-    page.wait_for_function("document.querySelector('[data-testid=stMain]').scrollWidth <= 390")
+    page.wait_for_function("() => document.querySelector('[data-testid=stMain]').scrollWidth <= 390")

@@ -9,8 +9,8 @@ from playwright.sync_api import Page, expect
 
 from sapo_viz.runs.config import RunConfig
 from sapo_viz.runs.events import RunEvent
-from sapo_viz.runs.log import append_event
-from sapo_viz.runs.store import RunStore
+from sapo_viz.runs.folder.log import append_event
+from sapo_viz.runs.folder.store import RunStore
 from tests.browser.conftest import eventually
 from tests.browser.test_train_view import Visit, open_page, store, write  # noqa: F401  # a fixture
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 import re
@@ -15,16 +16,17 @@ from playwright.sync_api import Page, expect
 
 from sapo_viz.runs.config import RunConfig
 from sapo_viz.runs.events import RunEvent
-from sapo_viz.runs.log import append_event
-from sapo_viz.runs.store import RunStore
+from sapo_viz.runs.folder.log import append_event
+from sapo_viz.runs.folder.store import RunStore
 from scripts.browser import Server, settle
-from tests.browser.conftest import eventually, listen
+from tests.browser.conftest import SCHEMES, eventually, listen, turn
 
 Visit = Callable[..., Page]
 FIRST = "document.querySelector('.live-plot')?"  # the reward's
+BY_STEP = ".live-panel:not([hidden], [data-testid=panel-cost]) .live-plot"  # that one has KL on its x axis
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def store(server: Server) -> RunStore:
     return RunStore(server.log_file.parent / "runs")
 
@@ -59,10 +61,8 @@ def snapshot(folder: Path, step: int) -> None:
     (folder / "tokens" / f"step-{step:05d}.jsonl").write_text(text, encoding="utf-8")
 
 
-@pytest.fixture
-def shown(store: RunStore, request: pytest.FixtureRequest) -> str:
+def four_runs(store: RunStore, stem: str) -> str:
     """Three seeds of SAPO, of which one ended early, and one GRPO run; as `runs=` of the address."""
-    stem = re.sub(r"[^A-Za-z0-9]", "-", request.node.name)[-60:].strip("-")
     ids = [
         write(store, f"{stem}-s{s}", RunConfig("sapo", seed=s, steps=20), [0.1 * s + 0.02 * i for i in range(n)])
         for s, n in ((0, 20), (1, 20), (2, 12))
@@ -71,10 +71,24 @@ def shown(store: RunStore, request: pytest.FixtureRequest) -> str:
     return ",".join(ids)
 
 
+@pytest.fixture(scope="module")
+def shown(store: RunStore) -> str:
+    """Runs that nobody changes."""
+    return four_runs(store, "shown")
+
+
+@pytest.fixture(scope="module")
+def page_of_shown(open_once: Visit, shown: str) -> Page:
+    """Those runs on a page that is opened once; who changes what it shows puts it back."""
+    page = open_page(open_once, f"runs={shown}")
+    listen(page)  # all has come
+    return page
+
+
 def open_page(visit: Visit, query: str, **how: Any) -> Page:
     page = visit(f"/train?{query}", **how)
     expect(page.locator(".live[data-ready]")).to_be_visible()
-    page.wait_for_function(f"{FIRST}.data?.some((t) => t.meta === 'mean' || t.mode === 'lines')")
+    page.wait_for_function(f"() => {FIRST}.data?.some((t) => t.meta === 'mean' || t.mode === 'lines')")
     return page
 
 
@@ -87,8 +101,8 @@ def traces(page: Page, meta: str) -> list[dict[str, Any]]:
     return found
 
 
-def test_seeds_are_one_mean_line_with_a_band_and_a_seed_that_ended_early_is_said(visit: Visit, shown: str) -> None:
-    page = open_page(visit, f"runs={shown}")
+def test_seeds_are_one_mean_line_with_a_band_and_a_seed_that_ended_early_is_said(page_of_shown: Page) -> None:
+    page = page_of_shown
 
     def a_line_in_two_parts_and_a_band() -> None:
         [band], [mean], [part] = traces(page, "band"), traces(page, "mean"), traces(page, "part")
@@ -102,12 +116,16 @@ def test_seeds_are_one_mean_line_with_a_band_and_a_seed_that_ended_early_is_said
         assert band["y"][0] == pytest.approx(0.2) and band["y"][-1] == pytest.approx(0.0)  # 0.1 ± 0.1
 
     eventually(page, a_line_in_two_parts_and_a_band)
-    page.get_by_test_id("view-band").select_option("sd")
+    band = page.get_by_test_id("view-band")
+    as_it_was = band.input_value()
+    band.select_option("sd")
     eventually(page, a_band_of_one_standard_deviation)
-    page.get_by_test_id("view-band").select_option("lines")
+    band.select_option("lines")
     eventually(page, lambda: (traces(page, "band"), traces(page, "mean")), ([], []))
     eventually(page, lambda: page.evaluate(f"{FIRST}.data.filter((t) => t.mode === 'lines').length"), 4)
     expect(page).to_have_url(re.compile("band=lines"))
+    band.select_option(as_it_was)
+    eventually(page, a_line_in_two_parts_and_a_band)
 
 
 def test_smoothing_keeps_the_raw_line_behind_and_asks_the_server_nothing(visit: Visit, shown: str) -> None:
@@ -136,7 +154,7 @@ def test_the_address_restores_the_whole_view(visit: Visit, shown: str) -> None:
     expect(page).to_have_url(re.compile("smooth=0.5"))
     state = """() => [...document.querySelectorAll('.live-panel:not([hidden]) .live-plot')].map((p) =>
         [p.data.length, p._fullLayout.yaxis.type, p._fullLayout.xaxis.range, p.data.map((t) => t.y.at(-1) ?? null)])"""
-    page.wait_for_function(f"{FIRST}.data.some((t) => t.meta === 'raw')")
+    page.wait_for_function(f"() => {FIRST}.data.some((t) => t.meta === 'raw')")
     before = page.evaluate(state)
     again = open_page(visit, page.url.split("?")[1])
     eventually(again, lambda: again.evaluate(state), before)
@@ -144,7 +162,7 @@ def test_the_address_restores_the_whole_view(visit: Visit, shown: str) -> None:
     expect(again.get_by_test_id("smooth")).to_have_value("0.5")
     expect(again.get_by_test_id("legend").get_by_role("button", pressed=False)).to_have_count(1)
     again.wait_for_function(
-        "document.querySelector('[data-testid=panel-kl_old] .live-plot')._fullLayout.yaxis.type === 'log'"
+        "() => document.querySelector('[data-testid=panel-kl_old] .live-plot')._fullLayout.yaxis.type === 'log'"
     )
     first = again.locator("tr[data-run]").first
     expect(first.get_by_test_id("pin")).to_have_attribute("aria-pressed", "true")
@@ -165,9 +183,9 @@ def test_the_view_survives_a_rerun_of_the_page(visit: Visit, shown: str) -> None
     eventually(page, lambda: traces(page, "raw"), bool)
 
 
-def test_a_run_gets_a_name_that_stays_and_escape_leaves_it(visit: Visit, shown: str, store: RunStore) -> None:
-    page = open_page(visit, f"runs={shown}")
-    run_id = shown.split(",")[3]
+def test_a_run_gets_a_name_that_stays_and_escape_leaves_it(visit: Visit, store: RunStore) -> None:
+    run_id = write(store, "to-name", RunConfig("grpo", steps=20), [0.5] * 20)
+    page = open_page(visit, f"runs={run_id}")
     row = page.locator(f'tr[data-run="{run_id}"]')
     row.get_by_test_id("rename").click()
     row.get_by_test_id("name").fill("thrown away")
@@ -184,16 +202,20 @@ def test_a_run_gets_a_name_that_stays_and_escape_leaves_it(visit: Visit, shown: 
     expect(page.locator(f'tr[data-run="{run_id}"]')).to_contain_text("clip <b>off</b> & on")
 
 
-def test_only_the_settings_that_differ_are_compared(visit: Visit, shown: str) -> None:
-    page = open_page(visit, f"runs={shown}")
+def test_only_the_settings_that_differ_are_compared(page_of_shown: Page) -> None:
+    page = page_of_shown
     table = page.get_by_test_id("compare")
     head = ["Setting", "Objective", "Learning rate", "Seeds", "Reward, last 10", "Collapsed"]
     expect(table.locator("thead th")).to_have_text(head)
     rows = [["SAPO", "0.0002", "3", "0.337 ± 0.050", "0 / 3"], ["GRPO", "0.001", "1", "0.500", "0 / 1"]]
     cells = "rows => rows.map((row) => [...row.querySelectorAll('td')].map((cell) => cell.textContent))"
     eventually(page, lambda: table.locator("tbody tr").evaluate_all(cells), rows)
-    page.get_by_test_id("legend").get_by_role("button", name=re.compile("GRPO")).click()
-    expect(table).to_be_visible()  # hidden lines stay in the comparison
+    line = page.get_by_test_id("legend").get_by_role("button", name=re.compile("GRPO"))
+    line.click()
+    expect(line).to_have_attribute("aria-pressed", "false")
+    eventually(page, lambda: table.locator("tbody tr").evaluate_all(cells), rows)  # hidden lines stay in the comparison
+    line.click()
+    expect(line).to_have_attribute("aria-pressed", "true")
 
 
 def test_colours_stay_when_another_setting_joins_or_leaves(visit: Visit, store: RunStore, shown: str) -> None:
@@ -206,7 +228,7 @@ def test_colours_stay_when_another_setting_joins_or_leaves(visit: Visit, store: 
     shade = eventually(page, lambda: page.evaluate(colour, other), lambda now: now not in (None, "#0072B2"))
     assert page.evaluate(colour, first) == "#0072B2"
     page.locator(f'tr[data-run="{first}"] input').first.uncheck()
-    page.wait_for_function("document.querySelector('.live-plot')?.data?.length === 1")
+    page.wait_for_function("() => document.querySelector('.live-plot')?.data?.length === 1")
     assert page.evaluate(colour, other) == shade
     expect(page).to_have_url(re.compile(rf"runs={re.escape(other)}(&|$)"))
     settle(page)
@@ -248,7 +270,7 @@ def test_a_collapse_and_a_failure_are_marked_with_what_happened(visit: Visit, st
     page = open_page(visit, f"runs={fallen},{failed}")
     marks = f"{FIRST}.data.filter((t) => t.meta === 'mark').map((t) => [t.x[0], t.marker.symbol])"
     eventually(page, lambda: sorted(page.evaluate(marks)), [[10, "x-thin"], [11, "triangle-down"]])
-    everywhere = """[...document.querySelectorAll('.live-panel:not([hidden]) .live-plot')]
+    everywhere = f"""() => [...document.querySelectorAll('{BY_STEP}')]
         .every((p) => p.data.filter((t) => t.meta === 'mark').length === 2)"""
     page.wait_for_function(everywhere)
     story = page.get_by_test_id("story").locator("li")
@@ -260,23 +282,23 @@ def test_a_collapse_and_a_failure_are_marked_with_what_happened(visit: Visit, st
     expect(page.get_by_test_id("compare")).to_contain_text("1 / 1")
 
 
-def test_every_metric_that_is_logged_can_be_drawn_with_its_formula(visit: Visit, shown: str) -> None:
-    page = open_page(visit, f"runs={shown}")
-    listen(page)  # all has come
+def test_every_metric_that_is_logged_can_be_drawn_with_its_formula(page_of_shown: Page) -> None:
+    page = page_of_shown
     before = page.locator(".live-plot:visible").count()
     page.get_by_test_id("view-more").check()
-    page.wait_for_function("document.querySelector('[data-testid=panel-tokens] .live-plot').data?.length")
+    page.wait_for_function("() => document.querySelector('[data-testid=panel-tokens] .live-plot').data?.length")
     expect(page.locator(".live-plot:visible")).to_have_count(before + 2)  # tokens, seconds; no other was logged
     panel = page.get_by_test_id("panel-tokens")
     panel.get_by_role("button", name=re.compile("^About")).focus()
     expect(panel.get_by_role("tooltip")).to_contain_text("sampled tokens since the start")
     expect(page.get_by_test_id("panel-lr")).to_be_hidden()
     expect(page).to_have_url(re.compile("more=1"))
+    page.get_by_test_id("view-more").uncheck()
+    expect(page.locator(".live-plot:visible")).to_have_count(before)
 
 
-def test_the_cursor_goes_through_all_panels_by_keyboard_and_offers_the_nearest_tokens(visit: Visit, shown: str) -> None:
-    page = open_page(visit, f"runs={shown}")
-    listen(page)  # all has come
+def test_the_cursor_goes_through_all_panels_by_keyboard_and_offers_the_nearest_tokens(page_of_shown: Page) -> None:
+    page = page_of_shown
     plot = page.locator(".live-plot").first
     plot.focus()
     plot.press("Home")
@@ -284,10 +306,9 @@ def test_the_cursor_goes_through_all_panels_by_keyboard_and_offers_the_nearest_t
     plot.press("ArrowLeft")
     pick = page.get_by_test_id("pick")
     expect(pick).to_contain_text("step 10")
-    hovered = (
-        "[...document.querySelectorAll('.live-plot')].filter((p) => p.querySelector('.hoverlayer .hovertext')).length"
-    )
-    eventually(page, lambda: page.evaluate(hovered) - page.locator(".live-plot:visible").count(), 0)
+    without = f"""[...document.querySelectorAll('{BY_STEP}')]
+        .filter((p) => p.checkVisibility() && !p.querySelector('.hoverlayer .hovertext')).length"""
+    eventually(page, lambda: page.evaluate(without), 0)
     link = pick.get_by_test_id("pick-tokens").first
     expect(link).to_have_attribute("href", re.compile(r"tokens\?run=.*&step=10$"))
     expect(page.get_by_test_id("legend")).to_contain_text("0.50")  # GRPO's reward at that step
@@ -295,13 +316,13 @@ def test_the_cursor_goes_through_all_panels_by_keyboard_and_offers_the_nearest_t
     expect(pick).to_be_hidden()
 
 
-def test_scrubbing_shows_gates_closing_without_asking_the_server_again(visit: Visit, shown: str) -> None:
-    page = open_page(visit, f"runs={shown}")
+def test_scrubbing_shows_gates_closing_without_asking_the_server_again(page_of_shown: Page) -> None:
+    page = page_of_shown
     scrub = page.get_by_test_id("scrub")
     scrub.scroll_into_view_if_needed()
     gate = scrub.get_by_test_id("scrub-gate")
     expect(gate).to_have_count(2)
-    page.wait_for_function("document.querySelectorAll('[data-testid=scrub-tokens] span[data-w]').length === 10")
+    page.wait_for_function("() => document.querySelectorAll('[data-testid=scrub-tokens] span[data-w]').length === 10")
     asked = listen(page)
     slider = scrub.get_by_test_id("scrub-slider")
     slider.focus()
@@ -326,13 +347,12 @@ def test_scrubbing_shows_gates_closing_without_asking_the_server_again(visit: Vi
     expect(gate.first).to_have_attribute("aria-label", re.compile("step (20|12)"))
 
 
-def test_a_run_that_is_deleted_while_it_is_shown_leaves_the_others_right(
-    visit: Visit, shown: str, store: RunStore
-) -> None:
-    page = open_page(visit, f"runs={shown}")
-    store.delete(shown.split(",")[2])
+def test_a_run_that_is_deleted_while_it_is_shown_leaves_the_others_right(visit: Visit, store: RunStore) -> None:
+    four = four_runs(store, "one-goes")
+    page = open_page(visit, f"runs={four}")
+    store.delete(four.split(",")[2])
     page.reload()
-    expect(page.get_by_text("Not here, or deleted since")).to_be_visible()
+    expect(page.get_by_text("Not found, or deleted since")).to_be_visible()
 
     def two_seeds_both_whole() -> None:
         [mean] = traces(page, "mean")
@@ -341,14 +361,60 @@ def test_a_run_that_is_deleted_while_it_is_shown_leaves_the_others_right(
     eventually(page, two_seeds_both_whole)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_phone_shows_controls_story_and_gates_within_its_width(visit: Visit, shown: str, scheme: str) -> None:
-    page = open_page(visit, f"runs={shown}", width=390, scheme=scheme)
+def test_delete_asks_first(visit: Visit, store: RunStore) -> None:
+    run_id = write(store, "to-delete", RunConfig("sapo", steps=20), [0.5] * 20, last="stopped")
+    page = open_page(visit, f"runs={run_id}")
+    row = page.locator(f'tr[data-run="{run_id}"]')
+    row.get_by_test_id("delete").click()
+    expect(row).to_contain_text("Delete for good?")
+    row.get_by_test_id("keep").click()
+    expect(row.get_by_test_id("delete")).to_be_visible()
+    row.get_by_test_id("delete").click()
+    row.get_by_test_id("delete-yes").click()
+    expect(row).to_have_count(0)
+    expect(page).not_to_have_url(re.compile(run_id))
+    eventually(page, (store.root / run_id).exists, False)
+
+
+def test_what_is_shown_can_be_downloaded_and_a_steps_rollout_opens_in_the_tokens_page(
+    visit: Visit, store: RunStore, tmp_path: Path
+) -> None:
+    run_id = write(store, "to-save", RunConfig("sapo", steps=20), [0.05 * i for i in range(20)], last="stopped")
+    page = open_page(visit, f"runs={run_id}")
+    eventually(page, lambda: page.evaluate(f"{FIRST}.data[0].x.length"), 20)
+    saved = {}
+    for kind in ("csv", "jsonl", "png", "svg"):
+        with page.expect_download() as download:
+            page.get_by_test_id(f"save-{kind}").click()
+        saved[kind] = tmp_path / download.value.suggested_filename
+        download.value.save_as(saved[kind])
+    rows = list(csv.DictReader(saved["csv"].read_text(encoding="utf-8").splitlines()))
+    assert [(row["step"], float(row["reward"])) for row in rows] == [(str(i + 1), 0.05 * i) for i in range(20)]
+    events = [json.loads(line) for line in saved["jsonl"].read_text(encoding="utf-8").splitlines()]
+    assert events[0]["type"] == "start" and events[-1]["type"] == "stopped"
+    assert saved["png"].read_bytes().startswith(b"\x89PNG") and b"<svg" in saved["svg"].read_bytes()[:500]
+    choice = page.locator(f'tr[data-run="{run_id}"]').get_by_test_id("export-to")
+    choice.locator("summary").click()
+    with page.expect_download() as download:
+        choice.get_by_text("verl", exact=True).click()
+    assert download.value.suggested_filename == f"{run_id}-verl.zip"
+    row = page.locator(f'tr[data-run="{run_id}"]')
+    row.get_by_test_id("snapshot").select_option("1")
+    expect(row.get_by_test_id("open-tokens")).to_have_attribute("href", f"tokens?run={run_id}&step=1")
+    row.get_by_test_id("open-tokens").click()
+    expect(page).to_have_url(re.compile(rf"/tokens\?.*run={run_id}"))
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+
+
+def test_a_phone_shows_controls_story_and_gates_within_its_width_by_day_and_by_night(visit: Visit, shown: str) -> None:
+    page = open_page(visit, f"runs={shown}", width=390)
     page.get_by_test_id("scrub").scroll_into_view_if_needed()
-    page.wait_for_function("document.querySelectorAll('.scrub-gate rect').length > 4")
+    page.wait_for_function("() => document.querySelectorAll('.scrub-gate rect').length > 4")
     wide = (
         "[...document.querySelectorAll('.live-controls, .live-legend, .live-panels, .live-after, .live-scrub')]"
         ".map((n) => n.getBoundingClientRect()).filter((b) => b.width && b.right > 391).length"
     )
-    eventually(page, lambda: page.evaluate(wide), 0)
-    page.wait_for_function("document.querySelector('[data-testid=stMain]').scrollWidth <= 390")
+    for scheme in SCHEMES:
+        turn(page, scheme)
+        eventually(page, lambda: page.evaluate(wide), 0)
+        page.wait_for_function("() => document.querySelector('[data-testid=stMain]').scrollWidth <= 390")

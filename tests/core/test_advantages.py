@@ -69,3 +69,14 @@ def test_rewards_that_do_not_fit_are_named(rewards: torch.Tensor, message: str) 
     with pytest.raises(TensorError) as error:
         group_advantages(rewards)
     assert str(error.value) == message
+
+
+@pytest.mark.parametrize("normalize_std", [True, False])
+def test_written_out_for_files_it_is_what_training_takes(normalize_std: bool) -> None:
+    """`group_advantages` is the source of the expected numbers; rewards from a seed, groups of 1 to 12."""
+    draw = torch.Generator().manual_seed(0)
+    for size in range(1, 13):
+        rewards = torch.randn(1, size, generator=draw, dtype=torch.float64) * 10 + 0.1
+        got = advantages_of(rewards[0].tolist(), ["p"] * size, normalize_std=normalize_std)
+        expected = group_advantages(rewards, normalize_std=normalize_std)[0].tolist()
+        assert got == pytest.approx(expected, rel=1e-12, abs=1e-13)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import functools
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,15 +16,16 @@ import torch
 from torch import Tensor
 
 from sapo_viz import CATALOG, Objective, policy_loss
-from sapo_viz.core.export import latex, standalone
+from sapo_viz.core.objective import AGGREGATIONS, Aggregation
 from sapo_viz.errors import KnobError
+from sapo_viz.printed.standalone import latex, standalone
 from tests.core.conftest import Batch, make_batch
 
 ALLOWED = {"torch", "math"}  # torch, and the standard library where a formula does
 EXACT = 1e-12
 
 
-def loss_function(objective: Objective) -> Callable[..., Tensor]:
+def loss_function(objective: Objective, aggregation: Aggregation | None = None) -> Callable[..., Tensor]:
     """The exported function, run in a namespace of its own in which nothing but torch can be imported."""
 
     def only_allowed(name: str, *more: Any, **named: Any) -> Any:
@@ -31,7 +33,7 @@ def loss_function(objective: Objective) -> Callable[..., Tensor]:
         return builtins.__import__(name, *more, **named)
 
     namespace: dict[str, Any] = {"__builtins__": {**vars(builtins), "__import__": only_allowed}}
-    exec(compile(standalone(objective), f"{objective.name}.py", "exec"), namespace)
+    exec(compile(standalone(objective, aggregation), f"{objective.name}.py", "exec"), namespace)
     return namespace[f"{objective.name}_loss"]
 
 
@@ -58,14 +60,22 @@ def hard_batches() -> list[Batch]:
     return batches
 
 
-def both(objective: Objective, batch: Batch, *, per_token: bool = False, **more: Any) -> list[tuple[Tensor, Tensor]]:
+def both(
+    objective: Objective,
+    batch: Batch,
+    *,
+    per_token: bool = False,
+    aggregation: Aggregation | None = None,
+    **more: Any,
+) -> list[tuple[Tensor, Tensor]]:
     """(loss, gradient) of the app and of the exported file. A [B, T] advantage differs between tokens."""
     advantages = batch.advantages
     if per_token:
         advantages = advantages[:, None] * torch.linspace(-1, 1, batch.mask.shape[1], dtype=torch.float64)
     results = []
-    exported = loss_function(objective)
-    for run in (lambda *arguments: policy_loss(objective, *arguments, **more).loss, lambda *a: exported(*a, **more)):
+    exported = loss_function(objective, aggregation)
+    here = functools.partial(policy_loss, objective, aggregation=aggregation, **more)
+    for run in (lambda *arguments: here(*arguments).loss, lambda *a: exported(*a, **more)):
         leaf = batch.grad_leaf()
         loss = run(leaf, batch.old_logprobs, advantages, batch.mask)
         loss.backward()
@@ -92,6 +102,13 @@ def test_the_exported_file_gives_the_same_loss_and_gradient(name: str, per_token
 def test_an_objective_that_joined_the_catalogue_is_exported_too(toy_objective: type[Objective]) -> None:
     for batch in hard_batches():
         assert_same(both(toy_objective(kappa=1.3), batch))  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("how", AGGREGATIONS)
+def test_the_exported_file_has_the_aggregation_that_it_was_asked_for(how: Aggregation) -> None:
+    for objective in (CATALOG["sapo"](), CATALOG["gspo"](), CATALOG["dr_grpo"]()):
+        for batch in hard_batches():
+            assert_same(both(objective, batch, aggregation=how))
 
 
 def test_the_generation_budget_divides_where_the_objective_has_one() -> None:
@@ -183,7 +200,7 @@ def test_the_files_run_where_this_project_is_not_installed(tmp_path: Path) -> No
 def test_writing_the_files_down_does_not_import_torch() -> None:
     """The Curves page shows them, and torch costs seconds."""
     code = (
-        "import sys, sapo_viz; from sapo_viz.core.export import latex, standalone\n"
+        "import sys, sapo_viz; from sapo_viz.printed.standalone import latex, standalone\n"
         "[(standalone(cls()), latex(cls())) for cls in sapo_viz.CATALOG.values()]\n"
         "sys.exit('torch' in sys.modules)"
     )

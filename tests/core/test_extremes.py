@@ -6,6 +6,7 @@ a ratio is held within e^±20, as verl does, and outside that range it gets no g
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -50,8 +51,48 @@ def vespo(a: float, z: float) -> float:
     return math.exp(k * log_w - decay * math.expm1(log_w))
 
 
+def old_probability(z: float) -> float:
+    """Of the rows below."""
+    return math.exp(-1 - z) if z > 0 else math.exp(-1)
+
+
+def dgpo(r: float, a: float) -> float:
+    return r * (min(1.0, r / 0.8) if a < 0 else min(1.0, 1.28 / r) ** 0.5)
+
+
+def maspo(r: float, a: float, z: float) -> float:
+    width = min(old_probability(z) ** -0.3, 10.0) * (1 + 0.03 * a if a > 0 else 1 / (1 - 0.03 * a))
+    harmful = (a > 0 and r > 1) or (a < 0 and r < 1)
+    return r * (math.exp(-((r - 1) ** 2) / (2 * width**2)) if harmful else 1.0)
+
+
+def moved(r: float, z: float) -> float:
+    """How far the token's probability did."""
+    return old_probability(z) * math.expm1(max(-20.0, min(20.0, z)) if abs(z) <= 20 else z)
+
+
+def prime(r: float, a: float, z: float, harmful: bool) -> float:
+    return cut(z) * ((0.0 if harmful else r) - 2 * 1e-3 * z / a)
+
+
+def fipo(r: float, a: float, z: float) -> list[float]:
+    """The first of the row's three tokens has two after it, the last none."""
+    z, gamma = max(-20.0, min(20.0, z)), 2 ** (-1 / 32)
+    sums = [z * (1 + gamma + gamma**2), z * (1 + gamma), z]
+    boost = [min(max(math.exp(total), 1.0), 1.2) for total in sums]
+    if a < 0 and r > 4:
+        boost = [min(factor, 1.0) for factor in boost]
+    return [factor * r * inside_band(r, a, 0.2, 0.28) for factor in boost]
+
+
+def kl_cov(r: float, a: float, z: float) -> list[float]:
+    """Three equal tokens have covariance 0, so the first is the one that is pulled back, with β = 1."""
+    pull = 0.0 if z == 0 else math.copysign(1.0, z) / a
+    return [cut(z) * (r - pull), cut(z) * r, cut(z) * r]
+
+
 # c(r, A, z) of DESIGN's table with the default knobs. GSPO: all tokens of the test's row share z, so s = r.
-COEFFICIENT: dict[str, Callable[[float, float, float], float]] = {
+COEFFICIENT: dict[str, Callable[[float, float, float], float | list[float]]] = {
     "sapo": lambda r, a, z: cut(z) * r * sech2((1.0 if a > 0 else 1.05) * (r - 1) / 2),
     "grpo": lambda r, a, z: cut(z) * r * inside_band(r, a, 0.2, 0.2),
     "gspo": lambda r, a, z: cut(z) * r * inside_band(r, a, 3e-4, 4e-4),
@@ -68,6 +109,23 @@ COEFFICIENT: dict[str, Callable[[float, float, float], float]] = {
     "erf": lambda r, a, z: cut(z) * r * math.exp(-50 * (r - 1) ** 2),
     "arctan": lambda r, a, z: cut(z) * r / (1 + 100 * (r - 1) ** 2),
     "softsign": lambda r, a, z: cut(z) * r * (1 + 100 * (r - 1) ** 2) ** -1.5,
+    "gspo_token": lambda r, a, z: r * inside_band(r, a, 3e-4, 4e-4),  # s is stopped: clamped, never cut
+    "dgpo": lambda r, a, z: cut(z) * dgpo(r, a),
+    "maspo": lambda r, a, z: cut(z) * maspo(r, a, z),
+    "pspo": lambda r, a, z: cut(z) * 0.9 * r,
+    "cfpo": lambda r, a, z: cut(z) * r * (1 - a * (r - 1) / 0.2),
+    "drpo": lambda r, a, z: cut(z) * r * (1 - a * old_probability(z) * (r - 1) / 12.5),
+    "dro": lambda r, a, z: 1 - cut(z) * 0.1 * z / a,
+    "prime_dppo": lambda r, a, z: prime(r, a, z, moved(r, z) > 0.2 if a > 0 else moved(r, z) < -0.2),
+    "prime_ipo": lambda r, a, z: prime(r, a, z, abs(moved(r, z)) > 0.1),
+    "gpg": lambda r, a, z: 1.0,
+    "topr": lambda r, a, z: 1.0 if a > 0 else math.exp(max(-20.0, min(0.0, 3 * z))),  # W multiplies three tokens
+    "icepop": lambda r, a, z: r * (0.5 <= r <= 5.0),
+    "aspo": lambda r, a, z: min(1 / r, 3.0) * (r <= 1.2) if a > 0 else min(r, 3.0) * (r >= 0.8),
+    "fipo": lambda r, a, z: [cut(z) * c for c in fipo(r, a, z)],
+    "m2po": lambda r, a, z: cut(z) * r * inside_band(r, a, 0.3, 0.5),  # three equal tokens: its floors, or no band
+    "clip_cov": lambda r, a, z: cut(z) * r * inside_band(r, a, 0.2, 0.2),  # three equal tokens have covariance 0
+    "kl_cov": lambda r, a, z: kl_cov(r, a, z),
 }
 
 
@@ -81,36 +139,34 @@ def row(z: float, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.full((1, 3), new, dtype=dtype), torch.full((1, 3), old, dtype=dtype)
 
 
-@pytest.mark.parametrize("advantage", [1.0, -1.0])
-@pytest.mark.parametrize("z", LOG_RATIOS)
 @pytest.mark.parametrize("name", COEFFICIENT)
-def test_coefficient_is_the_closed_form_from_near_to_700_away(name: str, z: float, advantage: float) -> None:
-    new, old = row(z, torch.float64)
-    out = policy_loss(make_objective(name), new.requires_grad_(True), old, torch.tensor([advantage]).double())
-    exact = (new[0, 0] - old[0, 0]).item()  # 1 + z − 1 in floats
-    expected = COEFFICIENT[name](math.exp(max(-20.0, min(20.0, exact))), advantage, exact)
-    got = out.tokens.coefficient[0]
-    # float64 loses 1e-16·e^20 where σ saturates, which is 1e-8 of r = 5e8; elsewhere it is rounding.
-    assert got.tolist() == pytest.approx([expected] * 3, rel=1e-12, abs=1e-13)
-    assert math.isfinite(out.loss.item())
+def test_coefficient_is_the_closed_form_from_near_to_700_away(name: str) -> None:
+    for z, advantage in itertools.product(LOG_RATIOS, (1.0, -1.0)):
+        new, old = row(z, torch.float64)
+        out = policy_loss(make_objective(name), new.requires_grad_(True), old, torch.tensor([advantage]).double())
+        exact = (new[0, 0] - old[0, 0]).item()  # 1 + z − 1 in floats
+        expected = COEFFICIENT[name](math.exp(max(-20.0, min(20.0, exact))), advantage, exact)
+        got = out.tokens.coefficient[0]
+        # float64 loses 1e-16·e^20 where σ saturates, which is 1e-8 of r = 5e8; elsewhere it is rounding.
+        each = expected if isinstance(expected, list) else [expected] * 3
+        assert got.tolist() == pytest.approx(each, rel=1e-12, abs=1e-13), (z, advantage)
+        assert math.isfinite(out.loss.item()), (z, advantage)
 
 
-@pytest.mark.parametrize("advantage", [1.0, -1.0, 0.0])
-@pytest.mark.parametrize("z", LOG_RATIOS)
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16], ids=str)
-def test_loss_gradient_weights_and_metrics_are_finite(
-    objective: Objective, dtype: torch.dtype, z: float, advantage: float
-) -> None:
-    new, old = row(z, dtype)
-    new.requires_grad_(True)
-    out = policy_loss(objective, new, old, torch.tensor([advantage], dtype=dtype))
-    out.loss.backward()
-    assert new.grad is not None and new.grad.dtype == dtype
-    # A gradient of e^20 is 5e8, past float16's 65504: the loss itself is float32 and stays finite.
-    assert torch.isfinite(new.grad).all() or dtype == torch.float16
-    assert math.isfinite(out.loss.item())
-    assert all(torch.isfinite(value).all() for value in (out.tokens.ratio, out.tokens.gate_weight))
-    assert all(math.isfinite(value) for value in out.metrics.values())
+def test_loss_gradient_weights_and_metrics_are_finite(objective: Objective, dtype: torch.dtype) -> None:
+    for z, advantage in itertools.product(LOG_RATIOS, (1.0, -1.0, 0.0)):
+        here = z, advantage
+        new, old = row(z, dtype)
+        new.requires_grad_(True)
+        out = policy_loss(objective, new, old, torch.tensor([advantage], dtype=dtype))
+        out.loss.backward()
+        assert new.grad is not None and new.grad.dtype == dtype, here
+        # A gradient of e^20 is 5e8, past float16's 65504: the loss itself is float32 and stays finite.
+        assert torch.isfinite(new.grad).all() or dtype == torch.float16, here
+        assert math.isfinite(out.loss.item()), here
+        assert all(torch.isfinite(value).all() for value in (out.tokens.ratio, out.tokens.gate_weight)), here
+        assert all(math.isfinite(value) for value in out.metrics.values()), here
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)

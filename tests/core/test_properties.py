@@ -31,21 +31,38 @@ def token_share(mask: Tensor, how: Aggregation, max_length: int | None = None) -
     return share * mask
 
 
+# What a token weighs at π_θ = π_old, where that is not 1.
+ON_POLICY = {"pspo": lambda objective: 1 - objective.alpha}
+CUTS_ON_POLICY = {"clip_cov"}
+DEPENDS_ON_THE_SIZE_OF_A = {"maspo"}
+# J reads a probability, or log π itself, and its gradient is its slope all the same.
+WHOLE_SLOPE = {"drpo", "dro", "prime_dppo", "prime_ipo"}
+# A gate that is a number stands before a ratio that is none, so the gradient is not the slope of the loss, whether or
+# not π_old moves along; test_extremes.py has their closed forms, test_frameworks.py the sources' own numbers.
+STOPPED_IN_PART = {"gspo_token", "dgpo", "maspo", "fipo"}
+
+
+def on_policy_weight(objective: Objective) -> float:
+    return float(ON_POLICY.get(objective.name, lambda _: 1.0)(objective))
+
+
 def largest(difference: Tensor) -> float:
     return float(difference.abs().max())
 
 
 def test_on_policy_the_gradient_is_reinforce(objective: Objective, batches: Any, gradient_of: Any) -> None:
     """At π_θ = π_old: ∂/∂log π = A × the token's share, for every objective (w(1) = 1)."""
+    if objective.name in CUTS_ON_POLICY:
+        pytest.skip("leaves tokens out on-policy too")
     for batch in batches:
         batch = replace(batch, logprobs=batch.old_logprobs)
         reinforce = batch.advantages[:, None] * token_share(batch.mask, objective.aggregation)
-        assert largest(gradient_of(objective, batch) - reinforce) < EXACT
+        assert largest(gradient_of(objective, batch) - on_policy_weight(objective) * reinforce) < EXACT
 
 
 @settings(max_examples=25, deadline=None)
 @given(data=st.data())
-@pytest.mark.parametrize("name", CATALOG)
+@pytest.mark.parametrize("name", [name for name in CATALOG if name not in CUTS_ON_POLICY])
 def test_on_policy_the_gradient_is_reinforce_whatever_the_knobs(name: str, data: st.DataObject) -> None:
     cls = CATALOG[name]
     knobs = {knob.name: data.draw(st.floats(knob.lo, knob.hi), knob.name) for knob in cls.knobs().values()}
@@ -55,7 +72,7 @@ def test_on_policy_the_gradient_is_reinforce_whatever_the_knobs(name: str, data:
     policy_loss(cls(**knobs), logprobs, logprobs.detach(), advantages).loss.backward()
     assert logprobs.grad is not None
     share = token_share(torch.ones(1, 3, dtype=torch.bool), cls.aggregation)
-    assert largest(-logprobs.grad - advantage * share) < EXACT
+    assert largest(-logprobs.grad - on_policy_weight(cls(**knobs)) * advantage * share) < EXACT
 
 
 def test_weight_times_ratio_times_advantage_times_share_is_the_training_gradient(
@@ -73,6 +90,8 @@ def test_weight_times_ratio_times_advantage_times_share_is_the_training_gradient
 def test_the_training_gradient_is_the_slope_of_the_loss(objective: Objective, batches: Any, gradient_of: Any) -> None:
     """Central differences. An objective with a stopped ratio is moved together with π_old, so z stays put:
     what remains is the slope in log π that its method keeps."""
+    if objective.name in STOPPED_IN_PART:
+        pytest.skip("stopped in part")
     h = 1e-6
     for batch in batches:
 
@@ -81,7 +100,10 @@ def test_the_training_gradient_is_the_slope_of_the_loss(objective: Objective, ba
             return policy_loss(objective, batch.logprobs + step, old, batch.advantages, batch.mask).loss.item()
 
         everywhere = torch.full_like(batch.logprobs, 0.1)
-        stopped = abs(loss(everywhere, with_old=True) - loss(0 * everywhere, with_old=True)) > 1e-9
+        stopped = (
+            objective.name not in WHOLE_SLOPE
+            and abs(loss(everywhere, with_old=True) - loss(0 * everywhere, with_old=True)) > 1e-9
+        )
         gradient = gradient_of(objective, batch)
         for row, column in batch.mask.nonzero().tolist():
             step = torch.zeros_like(batch.logprobs)
@@ -151,11 +173,17 @@ def test_sequences_with_advantage_0_get_no_gradient(objective: Objective, batch:
     advantages[[0, 2]] = 0.0
     batch = replace(batch, advantages=advantages)
     gradient = gradient_of(objective, batch)
+    if objective.pulls_without_advantage:
+        assert gradient[[0, 2]].abs().sum() > 0 or objective.reads_batch, "it is said of it, so it must be so"
+        return
     assert (gradient[[0, 2]] == 0).all()
     assert gradient[1].abs().sum() > 0 or objective.ratio_level != "token"
 
 
 def test_the_weight_shown_at_advantage_0_is_that_of_a_small_negative_one(objective: Objective, batch: Any) -> None:
+    if objective.pulls_without_advantage or objective.name in DEPENDS_ON_THE_SIZE_OF_A:
+        pytest.skip("its weight is not the same for a small A")
+
     def weight(value: float) -> Tensor:
         advantages = torch.full_like(batch.advantages, value)
         return policy_loss(objective, batch.logprobs, batch.old_logprobs, advantages, batch.mask).tokens.gate_weight
@@ -171,7 +199,7 @@ def test_one_advantage_for_a_sequence_or_the_same_for_each_token_is_the_same(obj
 
 
 def test_advantages_of_each_token_give_the_training_gradient_too(objective: Objective, batch: Any) -> None:
-    """Rollout files may carry an advantage a token, zeros among them; c·A is still what training adds."""
+    """Rollout files may carry an advantage per token, zeros among them; c·A is still what training adds."""
     generator = torch.Generator().manual_seed(3)
     advantages = torch.randn(batch.logprobs.shape, generator=generator, dtype=torch.float64)
     advantages[:, 1::3] = 0.0

@@ -17,10 +17,13 @@ from sapo_viz.figures.batch import (
     sequence_ratio_figure,
     variance_figure,
 )  # fmt: skip
+from sapo_viz.figures.course import course_figure
 from sapo_viz.figures.palette import style_of
-from sapo_viz.rollouts.analysis import analyse
-from sapo_viz.rollouts.fit import kept_curve, match
-from sapo_viz.rollouts.groups import completion_table
+from sapo_viz.rollouts.analysis.analyse import analyse
+from sapo_viz.rollouts.analysis.facts import gather
+from sapo_viz.rollouts.analysis.fit import kept_curve, match
+from sapo_viz.rollouts.analysis.groups import completion_table
+from sapo_viz.rollouts.analysis.over_steps import course
 from tests.rollouts.made import rollouts
 
 CALM = rollouts()
@@ -104,3 +107,15 @@ def test_a_dead_group_says_so() -> None:
     rewards = tuple([1.0] * 8 + list(CALM.rewards[8:]))
     picture = group_figure(completion_table(rollouts(rewards=rewards, advantages=CALM.advantages * 0), 0))
     assert "nothing can be learned" in picture.takeaway
+
+
+def test_the_course_of_a_file_is_drawn_by_place_and_by_step() -> None:
+    """64 sequences of 40 to 80 tokens over 8 steps: places 1, 2–3, … 64 on, and three series of 8 steps."""
+    data = rollouts(steps=tuple(i // 8 for i in range(64)))
+    along = course(gather(data))
+    picture = course_figure(along)
+    assert along.first.tolist() == [1, 2, 4, 8, 16, 32, 64]
+    assert along.tokens_at.sum() == len(data.mask) and along.length @ np.full(8, 8) == len(data.mask)
+    assert [len(trace.y) for trace in picture.figure.data] == [7, 8, 8, 8]
+    assert "Along the sequences" in picture.takeaway and "by step at step" in picture.takeaway
+    assert len(course_figure(course(gather(rollouts()))).figure.data) == 1

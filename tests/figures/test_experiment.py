@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import pytest
 
+from sapo_viz.experiments.analysis import analyse, keys_of
+from sapo_viz.experiments.presets import PRESETS
+from sapo_viz.experiments.records import RunRecord
 from sapo_viz.figures.experiment import result_figure, styles
-from sapo_viz.figures.live_looks import FURTHER, looks
+from sapo_viz.figures.looks import FURTHER, looks
 from sapo_viz.figures.palette import style_of
-from sapo_viz.runs.experiment import analyse, keys_of
-from sapo_viz.runs.presets import PRESETS
-from sapo_viz.runs.records import Record
 
 
 def made_up(name: str, seeds: int = 3):  # type: ignore[no-untyped-def]
     """Every run rises from 0 to 0.1·seed + 0.5 in 40 steps."""
     preset = PRESETS[name]
     records = {
-        key: Record(key[0], key[1], "done", 40, tuple((0.5 + 0.1 * seed) * step / 40 for step in range(1, 41)))
+        key: RunRecord(key[0], key[1], "done", 40, tuple((0.5 + 0.1 * seed) * step / 40 for step in range(1, 41)))
         for (_, seed), key in keys_of(preset, seeds).items()
     }
     return analyse(preset, seeds, records)

@@ -14,9 +14,10 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
 from sapo_viz.errors import ModelError
-from sapo_viz.models.policy import BUNDLED, Policy, load_policy, new_policy
+from sapo_viz.models.policy import BUNDLED, MAX_TOKENIZER, Policy, load_policy, load_tokenizer, new_policy
 from sapo_viz.models.rollout import decode, sample
-from sapo_viz.models.scoring import score_pair, score_text
+from sapo_viz.models.scoring.score import score_pair, score_text
+from sapo_viz.models.source import locate
 from sapo_viz.models.tasks import ADDITION, TASKS, Task
 from sapo_viz.models.tokenizer import encode, token_texts
 
@@ -132,7 +133,16 @@ def test_half_characters_and_blanks_are_shown_as_they_are() -> None:
 
 
 def test_importing_the_layer_loads_neither_torch_nor_transformers() -> None:
-    code = "import sys, sapo_viz.models.policy, sapo_viz.models.rollout, sapo_viz.models.scoring\n"
+    code = "import sys, sapo_viz.models.policy, sapo_viz.models.rollout, sapo_viz.models.scoring.score\n"
     code += "print([name for name in ('torch', 'transformers', 'tokenizers') if name in sys.modules])"
     answer = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "[]"
+
+
+def test_a_tokenizer_that_would_fill_the_memory_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    with (tmp_path / "tokenizer.json").open("wb") as file:
+        file.truncate(MAX_TOKENIZER + 3 * 1024**2)
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.safetensors").write_bytes(b"x")
+    with pytest.raises(ModelError, match=r"tokenizer\.json has 67 MB; a tokenizer's file may have 64 MB"):
+        load_tokenizer(locate(str(tmp_path)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from tokenizers import processors
 
 from sapo_viz.models.tokenizer import encode, token_bytes, token_texts
 from tests.models.tiny import byte_level, sentencepiece_like
@@ -45,3 +46,15 @@ def test_a_completion_does_not_begin_with_the_blank_that_sentencepiece_adds() ->
     assert token_texts(SENTENCEPIECE, encode(SENTENCEPIECE, "Hello")) == ["H", "e", "ll", "o"]
     assert token_texts(SENTENCEPIECE, encode(SENTENCEPIECE, " Hello"))[0] == " "
     assert token_texts(SENTENCEPIECE, encode(SENTENCEPIECE, "Hello", start=True))[0] == " "
+
+
+def test_a_prompt_is_given_the_start_symbol_once() -> None:
+    """Llama's tokenizers put <|begin|> before a text; a chat that was rendered before it was logged has it already."""
+    tokenizer = byte_level()
+    tokenizer.add_special_tokens({"bos_token": "<|begin|>"})
+    begin = tokenizer.bos_token_id
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single="<|begin|> $A", special_tokens=[("<|begin|>", begin)]
+    )
+    plain, rendered = (encode(tokenizer, text, start=True) for text in ("the cat", "<|begin|>the cat"))
+    assert plain == rendered and plain.count(begin) == 1 and plain[0] == begin

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sapo_viz.rollouts.read import parse_rollouts
+from sapo_viz.rollouts.readers.read import parse_rollouts
 from sapo_viz.rollouts.schema import Rollouts
 
 WORKED_RATIOS = (1.02, 1.01, 0.99, 2.5)  # DESIGN, "Worked case"

@@ -41,15 +41,24 @@ def rollouts(**changes: Any) -> Rollouts:
     return Rollouts(**(fields | changes))
 
 
-def tempered(alpha: float, *, tokens: int = 24_000, words: int = 60, of_new: bool = False) -> Rollouts:
+def tempered(
+    alpha: float, *, tokens: int = 24_000, words: int = 60, of_new: bool = False, top_p: float = 1.0
+) -> Rollouts:
     """Tokens sampled from softmax contexts of mixed entropy; the new log-probs are the old logits times `alpha`.
 
-    With `of_new` the tokens are sampled from the new distribution instead of the old one. No update at all.
+    With `of_new` the tokens are sampled from the new distribution instead of the old one. With `top_p` the old one
+    is cut to the likeliest tokens that hold this mass, and scaled up. No update at all.
     """
     rng = np.random.default_rng(1)
     scale = rng.choice([1.5, 3.0, 6.0, 12.0], size=tokens, p=[0.1, 0.2, 0.3, 0.4])
     old = _log_softmax(rng.gumbel(size=(tokens, words)) * scale[:, None])
     new = _log_softmax(alpha * old)
+    if top_p < 1:
+        order = np.argsort(-old, axis=1)
+        before = np.take_along_axis(np.exp(old), order, 1).cumsum(1) - np.take_along_axis(np.exp(old), order, 1)
+        keep = np.zeros_like(old, dtype=bool)
+        np.put_along_axis(keep, order, before < top_p, 1)
+        old = _log_softmax(np.where(keep, old, -1e4))
     sampler = np.exp(new if of_new else old)
     chosen = np.minimum((sampler.cumsum(1) < rng.random((tokens, 1))).sum(1), words - 1)
     place = np.arange(tokens)

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from sapo_viz import CATALOG
-from sapo_viz.figures.assets import ASSETS
-from sapo_viz.rollouts import folder
-from sapo_viz.rollouts.analysis import analyse, analysing, unweighed
-from sapo_viz.rollouts.disagree import comparing, tokens_apart
-from sapo_viz.rollouts.facts import gather
-from sapo_viz.rollouts.findings import findings
-from sapo_viz.rollouts.read import parse_rollouts, parsing
+from sapo_viz.paths import ASSETS
+from sapo_viz.rollouts.analysis.analyse import analyse, analysing, unweighed
+from sapo_viz.rollouts.analysis.disagree import comparing, tokens_apart
+from sapo_viz.rollouts.analysis.facts import gather
+from sapo_viz.rollouts.apart import folder
+from sapo_viz.rollouts.findings.judge import findings
+from sapo_viz.rollouts.readers.read import parse_rollouts, parsing
 from sapo_viz.rollouts.steps import Steps, at_once, finish
 from sapo_viz.rollouts.write import write_rollouts
 from tests.rollouts.made import rollouts

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from sapo_viz.runs import process
-from sapo_viz.runs.store import LIVE, RunStore
+from sapo_viz.runs.folder import process
+from sapo_viz.runs.folder.store import LIVE, RunStore
 
 torch.set_num_threads(1)
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
+from sapo_viz.commands.train import add_arguments, config_from
 from sapo_viz.core.objective import CATALOG, Objective
 from sapo_viz.errors import SapoVizError
-from sapo_viz.runs.command import add_arguments, config_from
 from sapo_viz.runs.config import SETTINGS, RunConfig
 
 ROOT = Path(__file__).parents[2]
@@ -48,7 +48,18 @@ def test_a_config_survives_json_copy_and_pickle(objective: str) -> None:
         ({"completions": 1}, "completions is 1; it takes whole numbers from 2 to 1024."),
         ({"optimizer": "adam"}, "optimizer is 'adam'; it takes adamw or sgd."),
         ({"label": "two\nlines"}, "label is 'two\\nlines'; it takes text of 0 to 80 characters on one line."),
-        ({"task": "sorting"}, "task is 'sorting'; it takes addition or chain or synonyms."),
+        ({"task": "sorting"}, "task is 'sorting'; it takes addition or chain or synonyms or mood or questions."),
+        (
+            {"reward": "numeric"},
+            "reward is 'numeric', and the task addition makes no use of it; leave it out, or take the task mood or "
+            "questions.",
+        ),
+        ({"chat": "on", "task": "chain"}, "chat is 'on', and the task chain makes no use of it; leave it out, or take "
+         "the task mood or questions."),
+        (
+            {"data": "sums.csv", "task": "mood"},
+            "data is 'sums.csv', and the task mood makes no use of it; leave it out, or take the task questions.",
+        ),
         ({"minibatches": 512}, "minibatches is 512; with 16 × 16 completions it takes whole numbers from 1 to 256."),
         ({"knobs": {"eps_low": 0.2}}, "SAPO: there is no knob 'eps_low'; it has tau_pos, tau_neg."),
         ({"knobs": {"tau_pos": 0}}, "SAPO: tau_pos (τ₊) is 0; it takes values from 0.05 to 20."),
@@ -110,8 +121,8 @@ def test_bad_flags_end_with_status_2_and_one_line(flags: list[str], words: str, 
 
 
 def test_reading_and_launching_runs_imports_neither_torch_nor_transformers() -> None:
-    code = "import sys, sapo_viz.runs.launcher, sapo_viz.runs.command, sapo_viz.runs.metrics\n"
-    code += "from sapo_viz.runs.config import RunConfig; from sapo_viz.runs.store import RunStore\n"
+    code = "import sys, sapo_viz.runs.workers.launcher, sapo_viz.commands.train, sapo_viz.runs.metrics\n"
+    code += "from sapo_viz.runs.config import RunConfig; from sapo_viz.runs.folder.store import RunStore\n"
     code += "RunConfig.from_json(RunConfig().to_json()); RunStore('nowhere').list()\n"
     code += "print([name for name in ('torch', 'transformers', 'streamlit', 'pandas') if name in sys.modules])"
     answer = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

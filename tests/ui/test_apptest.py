@@ -38,32 +38,57 @@ def assert_no_fault(app: AppTest) -> None:
     assert [error.value for error in app.error if OUR_FAULT in error.value] == []
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_page_runs_to_its_end_and_opens_with_a_title(name: str) -> None:
-    app = open_page(name)
-    assert_no_fault(app)
-    assert len(app.title) == 1
-    assert len(app.error) == 0, "a first visit has nothing to complain about"
-
-
-def test_each_page_has_a_title_of_its_own() -> None:
-    titles = {open_page(name).title[0].value for name in NAMES}
-    assert len(titles) == len(NAMES)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_a_page_runs_twice_in_one_session(name: str) -> None:
+def test_every_page_runs_twice_in_one_session_and_has_a_title_of_its_own() -> None:
     """What the first run left in the session's state must not break the second."""
-    assert_no_fault(open_page(name).run())
+    titles = set()
+    for name in NAMES:
+        app = open_page(name)
+        assert_no_fault(app)
+        assert len(app.error) == 0, f"a first visit of {name} has nothing to complain about"
+        (title,) = app.title
+        titles.add(title.value)
+        assert_no_fault(app.run())
+    assert len(titles) == len(NAMES)
 
 
 @pytest.mark.parametrize("name", ["curves", "tokens", "train"])
 def test_an_objective_that_joins_the_catalogue_can_be_chosen(name: str, toy_objective: type[Objective]) -> None:
     app = open_page(name)
     assert_no_fault(app)
-    (choice,) = {tuple(group.options) for group in app.get("button_group") if group.label == "Objectives"}
-    assert choice == tuple(cls.label for cls in CATALOG.values())
-    assert toy_objective.label in choice
+    offered = families(app)
+    assert sorted(offered) == sorted(cls.label for cls in CATALOG.values())
+    assert toy_objective.label in offered
+
+
+def families(app: AppTest) -> list[str]:
+    """The labels in the chooser's groups: each objective stands in one."""
+    groups = [group for group in app.get("button_group") if str(group.key).startswith("objectives: ")]
+    return [label for group in groups for label in group.options]
+
+
+def test_a_click_in_a_family_joins_the_one_choice() -> None:
+    app = open_page("curves")
+    (soft,) = [group for group in app.get("button_group") if group.key == "objectives: soft gate"]
+    soft.set_value(["sapo", "erf"]).run()
+    assert_no_fault(app)
+    assert app.query_params["objectives"] == "sapo,grpo,erf"
+    (row,) = [group for group in app.get("button_group") if group.key == "objectives"]
+    assert "Erf gate" in row.options, "what is chosen stands in the row"
+
+
+def test_a_search_leaves_the_objectives_that_answer_to_it() -> None:
+    app = open_page("curves")
+    app.text_input(key="objectives: find").set_value("2602.04879").run()
+    assert_no_fault(app)
+    assert families(app) == ["DPPO-TV", "DPPO-KL", "DPPO + KL (prime-rl)", "IPO (prime-rl)"]
+
+
+def test_a_link_that_asks_for_what_is_not_known_is_said_to_be_wrong() -> None:
+    app = open_page("curves", {"objectives": "sapo,foo", "axis": "cubic"})
+    assert_no_fault(app)
+    said = " ".join(warning.value.replace("\\", "") for warning in app.warning)
+    assert "The link's objectives=foo is unknown here and was left out." in said
+    assert "The link's axis=cubic is unknown here and was left out." in said
 
 
 @pytest.mark.parametrize("name", ["curves", "tokens"])
@@ -77,9 +102,9 @@ def test_a_link_sets_the_knobs_of_an_objective_that_joined_the_catalogue(
     assert any("Toy gate: kappa (κ) is 99.0; it takes values from 0.1 to 9." in text for text in said)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_every_page_bears_an_objective_that_joined_the_catalogue(name: str, toy_objective: type[Objective]) -> None:
-    assert_no_fault(open_page(name))
+def test_every_page_bears_an_objective_that_joined_the_catalogue(toy_objective: type[Objective]) -> None:
+    for name in NAMES:
+        assert_no_fault(open_page(name))
 
 
 @pytest.mark.parametrize(
@@ -97,9 +122,15 @@ def test_every_page_bears_an_objective_that_joined_the_catalogue(name: str, toy_
     ],
     ids=lambda query: "&".join(f"{name}={value}" for name, value in query.items()),
 )
-@pytest.mark.parametrize("name", NAMES)
-def test_an_address_with_nonsense_in_it_does_not_break_a_page(name: str, query: dict[str, str]) -> None:
-    assert_no_fault(open_page(name, query))
+def test_an_address_with_nonsense_in_it_does_not_break_a_page(query: dict[str, str]) -> None:
+    """All pages in one visit, home first, each opened at that address."""
+    app = AppTest.from_file(str(SHELL), default_timeout=SECONDS)
+    for name in ("home", *(name for name in NAMES if name != "home")):
+        if name != "home":
+            app.switch_page(f"../../pages/{name}.py")
+        for key, value in query.items():
+            app.query_params[key] = value
+        assert_no_fault(app.run())
 
 
 def test_pages_that_show_only_curves_and_text_import_neither_torch_nor_pandas() -> None:

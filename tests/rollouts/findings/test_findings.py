@@ -1,0 +1,383 @@
+"""Each rule speaks on data that has its fault, and on the calm data it does not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sapo_viz import CATALOG
+from sapo_viz.rollouts.analysis.facts import gather
+from sapo_viz.rollouts.analysis.groups import recomputed
+from sapo_viz.rollouts.findings.causes import mean_k3, temperature
+from sapo_viz.rollouts.findings.document import document
+from sapo_viz.rollouts.findings.judge import all_rules, findings
+from sapo_viz.rollouts.findings.rule import SEVERITIES, Finding
+from sapo_viz.rollouts.readers.read import read_rollouts
+from sapo_viz.rollouts.schema import Rollouts
+from tests.rollouts.made import rollouts, tempered
+
+ROOT = Path(__file__).parents[3]
+WIDE = {"gspo": CATALOG["gspo"](eps_low=0.01, eps_high=0.01)}  # fits the calm data: nothing is shut out, nor idle
+
+
+def said(data: Rollouts) -> dict[str, Finding]:
+    return {finding.id: finding for finding in findings(data, WIDE)}
+
+
+CALM = rollouts()
+Z = CALM.logprobs - CALM.old_logprobs
+N, M = len(CALM), len(CALM.mask)
+RNG = np.random.default_rng(5)
+
+
+def changed(values: np.ndarray, places: Any, new: Any) -> np.ndarray:
+    out = np.array(values)
+    out[places] = new
+    return out
+
+
+def sentinels() -> Rollouts:
+    return rollouts(old_logprobs=changed(CALM.old_logprobs, slice(100, 110), -9999.0))
+
+
+def zero_fillers() -> Rollouts:
+    surprising = np.flatnonzero(CALM.old_logprobs < -0.5)[:20]
+    return rollouts(logprobs=changed(CALM.logprobs, surprising, 0.0))
+
+
+def constant_logprobs() -> Rollouts:
+    part = slice(CALM.offsets[3], CALM.offsets[4])
+    return rollouts(old_logprobs=changed(CALM.old_logprobs, part, -0.7))
+
+
+def masked_out() -> Rollouts:
+    return rollouts(mask=changed(CALM.mask, slice(CALM.offsets[5], CALM.offsets[6]), False))
+
+
+def length_cap() -> Rollouts:
+    """Twelve of 64 sequences stop at 80 tokens."""
+    lengths = np.array([80] * 12 + RNG.integers(30, 79, 52).tolist())
+    total = int(lengths.sum())
+    old = -RNG.exponential(1.0, total)
+    return rollouts(
+        offsets=np.concatenate(([0], np.cumsum(lengths))),
+        tokens=CALM.tokens.cut(slice(0, 0)),
+        logprobs=old * 1.001,
+        old_logprobs=old,
+        advantages=np.repeat(np.where(np.arange(64) % 2, 1.0, -1.0), lengths),
+        mask=np.ones(total, bool),
+    )
+
+
+def copies() -> Rollouts:
+    """Sequence 9 of group 1 is that of group 0, written again."""
+    equal = CALM.lengths.min()
+    first = slice(CALM.offsets[0], CALM.offsets[0] + equal)
+    again = slice(CALM.offsets[9], CALM.offsets[9] + equal)
+    mask = np.ones(M, bool)
+    for start, stop, part in ((CALM.offsets[0], CALM.offsets[1], first), (CALM.offsets[9], CALM.offsets[10], again)):
+        mask[start:stop] = False
+        mask[part] = True
+    return rollouts(mask=mask, old_logprobs=changed(CALM.old_logprobs, again, CALM.old_logprobs[first]))
+
+
+def bf16() -> Rollouts:
+    def rounded(values: np.ndarray) -> np.ndarray:
+        bits = values.astype(np.float32).view(np.uint32) & np.uint32(0xFFFF0000)
+        return bits.view(np.float32).astype(np.float64)
+
+    return rollouts(logprobs=rounded(CALM.logprobs), old_logprobs=rounded(CALM.old_logprobs))
+
+
+def dead_groups() -> Rollouts:
+    """Group 2 all wrong, group 5 all right."""
+    rewards = np.array(CALM.rewards)
+    rewards[16:24], rewards[40:48] = 0.0, 1.0
+    return graded(rewards=tuple(rewards.tolist()))
+
+
+def graded(**changes: Any) -> Rollouts:
+    """With the advantages that follow from these rewards and groups."""
+    data = rollouts(**changes)
+    return replace(data, advantages=np.repeat(recomputed(data)[1]["std"], data.lengths))
+
+
+def engine_noise() -> Rollouts:
+    """Log-normal noise with E[r] = 1, the same whatever A is."""
+    noise = 0.16 * RNG.standard_normal(M) - 0.0128
+    return rollouts(old_logprobs=CALM.old_logprobs - 1.0, logprobs=CALM.old_logprobs - 1.0 + noise)
+
+
+def heavy_tail() -> Rollouts:
+    big = {n: np.tile(getattr(CALM, n), 4) for n in ("old_logprobs", "advantages", "mask")}
+    total = len(big["mask"])
+    z = 0.001 * RNG.standard_normal(total)
+    z[RNG.choice(total, total // 400, replace=False)] = 1.0
+    many = {n: getattr(CALM, n) * 4 for n in ("ids", "prompts", "rewards", "groups", "steps")}
+    offsets = np.concatenate(([0], np.cumsum(np.tile(CALM.lengths, 4))))
+    old = big.pop("old_logprobs") - 1.0
+    return rollouts(offsets=offsets, old_logprobs=old, logprobs=old + z, **big, **many)
+
+
+def few_tokens() -> Rollouts:
+    places = np.flatnonzero(CALM.advantages < 0)[::300]
+    old = changed(CALM.old_logprobs, places, -8.0)
+    return rollouts(old_logprobs=old, logprobs=changed(CALM.logprobs, places, -0.5))
+
+
+def outside_the_band() -> Rollouts:
+    """Every sequence 0.05 beyond 1 on its harmful side."""
+    old = CALM.old_logprobs - 1.0
+    return rollouts(old_logprobs=old, logprobs=old + 0.05 * np.sign(CALM.advantages))
+
+
+def shift() -> Rollouts:
+    """In every second sequence the trainer's log-probs lie a token later."""
+    new = np.array(CALM.logprobs)
+    for i in range(0, N, 2):
+        part = slice(CALM.offsets[i], CALM.offsets[i + 1])
+        new[part] = np.roll(new[part], 1)
+    return rollouts(logprobs=new)
+
+
+def truncated(kept: float) -> Rollouts:
+    """A sampler that drew from the likeliest tokens holding `kept` of the mass, and scaled them up (top-p)."""
+    full = tempered(1.0, words=60, top_p=kept)
+    return full
+
+
+def stale() -> Rollouts:
+    """The trainer took π_old anew; the sampler's own log-probs say that it had other weights."""
+    noise = 0.16 * RNG.standard_normal(M) - 0.0128
+    return rollouts(sampler_logprobs=CALM.old_logprobs + noise)
+
+
+def summed() -> Rollouts:
+    """A small push for each whole sequence, either way, whatever A is: 60 tokens of 0.03 make a ratio of 6."""
+    push = np.repeat(RNG.permutation(np.repeat([0.03, -0.03], N // 2)), CALM.lengths)
+    old = CALM.old_logprobs - 1.0
+    return rollouts(old_logprobs=old, logprobs=old + push)
+
+
+def interleaved() -> Rollouts:
+    """Advantages of completions 8 apart, as after `repeat` in place of `repeat_interleave`."""
+    rewards = np.array(CALM.rewards).reshape(8, 8)
+    a = (rewards - rewards.mean(0)) / (rewards.std(0, ddof=1) + 1e-6)
+    return rollouts(advantages=np.repeat(a.ravel(), CALM.lengths))
+
+
+def over_steps(**changes: Any) -> Rollouts:
+    return rollouts(steps=tuple(i // 8 for i in range(N)), groups=tuple(str(i // 2) for i in range(N)), **changes)
+
+
+STEP = np.repeat(np.arange(N) // 8, CALM.lengths)
+
+
+def shrinking() -> Rollouts:
+    """Answers of step s keep 2^−s/2 of their tokens."""
+    place = np.arange(M) - np.repeat(CALM.offsets[:-1], CALM.lengths)
+    return over_steps(mask=place < np.repeat(CALM.lengths, CALM.lengths) * 0.7**STEP)
+
+
+def falling() -> Rollouts:
+    factor = 0.6**STEP
+    return over_steps(old_logprobs=CALM.old_logprobs * factor, logprobs=CALM.old_logprobs * factor + Z * factor)
+
+
+def growing() -> Rollouts:
+    old = CALM.old_logprobs - 1.0
+    return over_steps(old_logprobs=old, logprobs=old + 0.02 * (1 + 2 * STEP) * RNG.standard_normal(M))
+
+
+def drifting_sampler() -> Rollouts:
+    """0.03 nats a token between sampler and trainer: nothing for a token, a ratio of 3 after 37 of them."""
+    return rollouts(sampler_logprobs=np.minimum(CALM.old_logprobs - 0.03, 0.0))
+
+
+FAULTS: dict[str, tuple[str, Callable[[], Rollouts]]] = {
+    "sentinels": ("problem", sentinels),
+    "zero_fillers": ("problem", zero_fillers),
+    "constant_logprobs": ("problem", constant_logprobs),
+    "masked_out": ("warning", masked_out),
+    "length_cap": ("warning", length_cap),
+    "copies": ("warning", copies),
+    "bf16": ("warning", bf16),
+    "no_signal": ("problem", lambda: rollouts(advantages=np.zeros(M))),
+    "dead_groups": ("note", dead_groups),
+    "single_completions": ("problem", lambda: graded(groups=CALM.ids)),
+    "reward_sign": ("problem", lambda: rollouts(rewards=tuple(1 - r for r in CALM.rewards))),  # type: ignore[operator]
+    "one_sign": ("warning", lambda: rollouts(advantages=np.abs(CALM.advantages))),
+    "advantage_scale": ("warning", lambda: rollouts(advantages=CALM.advantages * 40)),
+    "on_policy": ("note", lambda: rollouts(logprobs=CALM.old_logprobs)),
+    "temperature": ("problem", lambda: tempered(0.8, of_new=True)),
+    "engine_mismatch": ("warning", engine_noise),
+    "sampler_not_old": ("warning", lambda: rollouts(old_logprobs=CALM.old_logprobs - 0.05, logprobs=CALM.logprobs)),
+    "wrong_way": ("problem", lambda: rollouts(logprobs=CALM.old_logprobs, old_logprobs=CALM.logprobs)),
+    "moved_far": ("problem", lambda: rollouts(logprobs=np.minimum(CALM.old_logprobs + 60 * Z, 0))),
+    "heavy_tail": ("warning", heavy_tail),
+    "few_tokens": ("problem", few_tokens),
+    "beyond_clamp": ("problem", lambda: rollouts(logprobs=changed(CALM.logprobs, 7, -30.0))),
+    "gspo_band": ("warning", outside_the_band),
+    "shifted": ("problem", shift),
+    "truncated_sampling": ("problem", lambda: truncated(0.9)),
+    "stale_sampler": ("warning", stale),
+    "answers_dropped": ("problem", drifting_sampler),
+    "sequence_sum": ("note", summed),
+    "advantage_recipe": ("warning", interleaved),
+    "entropy_falls": ("warning", falling),
+    "length_drifts": ("warning", shrinking),
+    "mismatch_grows": ("problem", growing),
+}
+
+
+def test_every_rule_has_a_fault_here() -> None:
+    assert set(FAULTS) == set(all_rules())
+
+
+def test_calm_data_gets_no_finding() -> None:
+    assert said(CALM) == {}
+
+
+@pytest.mark.parametrize("rule", FAULTS)
+def test_a_rule_speaks_where_its_fault_is(rule: str) -> None:
+    severity, fault = FAULTS[rule]
+    found = said(fault())
+    assert rule in found, f"it said {list(found)}"
+    finding = found[rule]
+    assert finding.severity == severity
+    assert finding.number and finding.rule == all_rules()[rule].threshold and finding.remedy
+    assert all(0 <= index < len(fault()) for index in finding.where)
+
+
+@pytest.mark.parametrize(
+    ("rule", "where"),
+    [("sentinels", 1), ("constant_logprobs", 3), ("masked_out", 5), ("copies", 9), ("beyond_clamp", 0)],
+)
+def test_a_finding_names_the_sequence_to_open(rule: str, where: int) -> None:
+    assert where in said(FAULTS[rule][1]())[rule].where
+
+
+def test_advantages_that_were_shuffled_are_told_from_those_turned_round() -> None:
+    shuffled = np.repeat(np.random.default_rng(0).permutation(CALM.advantages[CALM.offsets[:-1]]), CALM.lengths)
+    finding = said(rollouts(advantages=shuffled))["reward_sign"]
+    assert finding.severity == "warning" and "little to do" in finding.title
+
+
+def test_a_completion_alone_is_no_fault_where_its_advantage_was_taken_against_others() -> None:
+    """verl gives one alone its reward; TRL 0. The calm run's own advantages are neither."""
+    own = np.repeat(np.array(CALM.rewards, float), CALM.lengths)
+    assert said(rollouts(groups=CALM.ids, advantages=own))["single_completions"].severity == "problem"
+    assert said(rollouts(groups=CALM.ids))["single_completions"].severity == "note"
+
+
+def test_problems_come_first() -> None:
+    found = findings(sentinels()) + findings(dead_groups())
+    assert [f.severity for f in findings(few_tokens())] == sorted(
+        (f.severity for f in findings(few_tokens())), key=list(SEVERITIES).index
+    )
+    assert found[0].severity == "problem"
+
+
+@pytest.mark.parametrize(
+    ("alpha", "of_new"),
+    [(0.6, True), (0.6, False), (0.8, True), (0.8, False), (0.9, True), (0.9, False)]
+    + [(1.25, True), (1.25, False), (1.5, False)],
+)
+def test_a_temperature_is_seen_and_estimated(alpha: float, of_new: bool) -> None:
+    """Simulated softmax contexts; the estimate's error is a bound that this very test states."""
+    seen = temperature(gather(tempered(alpha, of_new=of_new)))
+    assert seen is not None and seen.alpha == pytest.approx(alpha, abs=0.06)
+
+
+@pytest.mark.parametrize(("kept", "severity"), [(0.9, "problem"), (0.95, "warning"), (0.99, "warning")])
+def test_truncated_sampling_is_named_alone(kept: float, severity: str) -> None:
+    """E[π_θ/π_old] over what a truncated sampler draws is the kept mass itself."""
+    found = said(truncated(kept))
+    assert found["truncated_sampling"].severity == severity
+    assert not {"temperature", "zero_fillers", "moved_far", "engine_mismatch", "sampler_not_old"} & set(found)
+
+
+def test_a_shift_is_named_alone_with_its_size_and_place() -> None:
+    found = said(shift())
+    assert "one token later" in found["shifted"].number and "32 of 64 sequences" in found["shifted"].number
+    assert not {"temperature", "moved_far", "engine_mismatch", "few_tokens"} & set(found)
+
+
+def test_without_signs_of_an_update_the_learning_rate_is_not_accused() -> None:
+    """The same large differences, with A and against nothing: only the first is an update."""
+    turned = np.where(np.repeat(np.arange(N) % 2 == 0, CALM.lengths), 60 * Z, -60 * Z)
+    assert "moved_far" in said(rollouts(logprobs=np.minimum(CALM.old_logprobs + 60 * Z, 0)))
+    found = said(rollouts(logprobs=np.minimum(CALM.old_logprobs + turned, 0)))
+    assert "moved_far" not in found and "engine_mismatch" in found
+
+
+def test_a_band_is_judged_only_where_it_is_asked_about() -> None:
+    assert "gspo_band" not in {f.id for f in findings(outside_the_band(), {"sapo": CATALOG["sapo"]()})}
+
+
+def test_fillers_at_the_last_token_are_placed_there() -> None:
+    last = changed(CALM.old_logprobs, CALM.offsets[1:] - 1, 0.0)
+    new = changed(CALM.logprobs, CALM.offsets[1:] - 1, -0.8)
+    assert "all the last token" in said(rollouts(old_logprobs=last, logprobs=new))["zero_fillers"].number
+
+
+def test_a_change_names_its_step() -> None:
+    """From step 1 on each k3 is nine times that of step 0 or more."""
+    assert "from step 1 on" in said(growing())["mismatch_grows"].number
+
+
+def test_dead_groups_come_with_the_forecast_for_prompts_alike() -> None:
+    """p = .25, G = 2: p² + (1 − p)² = .625; .25^8 + .75^8 = .1001 and .75^9 = .0751, so that 9 leave a tenth."""
+    rewards = tuple(float(i % 4 == 0) for i in range(N))
+    number = said(graded(groups=tuple(str(i // 2) for i in range(N)), rewards=rewards))["dead_groups"].number
+    assert "= 62 %" in number and "G = 9 would leave a tenth" in number
+
+
+@pytest.mark.parametrize(("shut", "eps"), [("narrow", 3e-4), ("wide", 0.5)])
+def test_a_band_is_too_narrow_or_too_wide(shut: str, eps: float) -> None:
+    found = findings(CALM, {"gspo": CATALOG["gspo"](eps_low=eps, eps_high=eps)})
+    assert [f.title for f in found] == [f"GSPO's band is too {shut} for these s_i"]
+
+
+def test_no_temperature_is_seen_where_there_is_none() -> None:
+    assert temperature(gather(tempered(1.0))) is None
+    assert temperature(gather(CALM)) is None
+
+
+def test_k3_is_the_mean_over_tokens() -> None:
+    assert mean_k3(gather(CALM)) == pytest.approx(float((np.exp(Z) - 1 - Z).mean()))
+
+
+def test_a_sentinel_does_not_drown_the_other_numbers() -> None:
+    assert mean_k3(gather(sentinels())) == pytest.approx(mean_k3(gather(CALM)), rel=0.05)
+
+
+def test_known_equal_weights_make_any_difference_a_mismatch() -> None:
+    """An update on the same numbers is not called one; told that there was none, it is."""
+    data = rollouts(logprobs=np.minimum(CALM.old_logprobs + 4 * Z, 0))
+    assert "engine_mismatch" not in said(data) and "engine_mismatch" in said(replace(data, same_weights=True))
+
+
+def test_dead_groups_are_counted_by_their_reward() -> None:
+    number = said(dead_groups())["dead_groups"].number
+    assert "2 of 8 groups" in number and "lowest reward (0): 1" in number and "highest (1): 1" in number
+
+
+@pytest.mark.parametrize("name", ["addition-step12.jsonl", "outlier.jsonl"])
+def test_the_bundled_samples_raise_no_false_problem(name: str) -> None:
+    """The calm run has none. In the outlier run one step threw the policy far (k3 = 0.5) and not along A, as other
+    weights would: the file cannot tell the two apart, and the finding says so."""
+    found = findings(read_rollouts(ROOT / "assets" / "samples" / name))
+    problems = {finding.id for finding in found if finding.severity == "problem"}
+    assert problems == (set() if name.startswith("addition") else {"engine_mismatch"})
+
+
+def test_docs_findings_is_that_of_the_rules() -> None:
+    text = (ROOT / "docs" / "findings.md").read_text(encoding="utf-8")
+    assert text == document(), "stale: python -m sapo_viz.rollouts.findings.document > docs/findings.md"
+    assert all(rule.threshold in text and rule.reason in text and rule.remedy in text for rule in all_rules().values())

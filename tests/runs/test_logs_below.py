@@ -1,0 +1,126 @@
+"""Logs in the owner's data folder become runs by themselves: one a training, nothing written beside them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+import time
+from pathlib import Path
+
+import pytest
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+
+from sapo_viz.runs.folder.labels import read_label
+from sapo_viz.runs.folder.store import RunStore
+from sapo_viz.runs.logged.below import LogsBelow, find_logs, run_id_of
+from sapo_viz.ui.serving.routes import routes
+from tests.recorder.recording import record_run
+from tests.waiting import wait_until
+
+VERL = {"critic/score/mean": 0.25, "actor/ppo_kl": 0.01}
+
+
+def verl(path: Path, steps: int = 2) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps({"step": n, "data": VERL}) + "\n" for n in range(1, steps + 1)))
+    return path
+
+
+def events(folder: Path) -> None:
+    from tensorboardX import SummaryWriter
+
+    writer = SummaryWriter(str(folder))
+    for step in (1, 2):
+        writer.add_scalar("train/reward", step / 10, step)
+    writer.close()
+
+
+def state(folder: Path, steps: int) -> None:
+    folder.mkdir(parents=True)
+    history = [{"step": n, "reward": n / 10} for n in range(1, steps + 1)]
+    (folder / "trainer_state.json").write_text(json.dumps({"log_history": history}))
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    (tmp_path / "data").mkdir()
+    return tmp_path / "data"
+
+
+def steps_of(store: RunStore) -> dict[str, int]:
+    return {read_label(store, run.id): run.step for run in store.list()}
+
+
+def test_each_training_is_one_run_whatever_it_writes(data: Path, tmp_path: Path) -> None:
+    verl(data / "verl" / "log.jsonl")
+    events(data / "trl" / "runs" / "today")
+    state(data / "trl" / "checkpoint-2", 2)  # the same training
+    state(data / "plain" / "checkpoint-2", 2)
+    (data / "swift" / "runs").mkdir(parents=True)
+    (data / "swift" / "logging.jsonl").write_text('{"reward": 0.5, "global_step/max_steps": "3/9"}\n')
+    events(data / "swift" / "runs")
+    with sqlite3.connect(data / "project.db") as db:
+        db.execute("create table metrics (id integer primary key, run_id text, timestamp text, run_name text, "
+                   "step integer, metrics text)")  # fmt: skip
+        db.execute("insert into metrics (run_name, step, metrics) values ('a', 7, '{\"reward\": 0.5}')")
+    (data / "other.db").write_bytes(b"SQLite format 3\0")
+    (data / "tokens.jsonl").write_text('{"step": 1, "tokens": ["a"], "logprobs": [-1.0]}\n')
+    record_run(data / "recorded")
+    before = sorted(data.rglob("*"))
+    store = RunStore(tmp_path / "runs")
+    below = LogsBelow(data, store.root)
+    assert below.look() == 2 + 1 + 2 + 1 + 1 and below.look() == 0  # an event file's last step may have more to say
+    assert steps_of(store) == {
+        "verl/log.jsonl": 2, "trl/runs/today": 1, "plain": 2, "swift/logging.jsonl": 3, "project.db": 7
+    }  # fmt: skip
+    assert sorted(data.rglob("*")) == before
+
+
+def test_it_goes_on_with_the_log_and_is_as_old_as_it_is(data: Path, tmp_path: Path) -> None:
+    log = verl(data / "log.jsonl")
+    os.utime(log, (time.time() - 86_400,) * 2)
+    store = RunStore(tmp_path / "runs")
+    below = LogsBelow(data, store.root)
+    below.look()
+    [run] = store.list()
+    assert run.recorded is not None and run.recorded.source == "verl" and run.status == "silent"
+    verl(log, 3)
+    assert below.look() == 1 and store.summary(run.id).status == "running"
+
+
+def test_a_later_checkpoint_and_an_event_file_of_a_restart_go_on_with_the_run(data: Path, tmp_path: Path) -> None:
+    state(data / "a" / "checkpoint-2", 2)
+    below = LogsBelow(data, tmp_path / "runs")
+    assert below.look() == 2
+    state(data / "a" / "checkpoint-4", 4)
+    later = time.time() + 5
+    os.utime(data / "a" / "checkpoint-4" / "trainer_state.json", (later, later))
+    below._walked = 0.0
+    assert below.look() == 2 and steps_of(RunStore(tmp_path / "runs")) == {"a": 4}
+
+
+def test_a_run_that_somebody_deleted_is_left_alone(data: Path, tmp_path: Path) -> None:
+    log = verl(data / "log.jsonl")
+    below = LogsBelow(data, tmp_path / "runs")
+    below.look()
+    shutil.rmtree(tmp_path / "runs" / run_id_of("log.jsonl"))
+    verl(log, 3)
+    assert below.look() == below.look() == 0 and not RunStore(tmp_path / "runs").list()
+
+
+def test_no_link_is_followed(data: Path, tmp_path: Path) -> None:
+    verl(tmp_path / "elsewhere" / "log.jsonl")
+    (data / "folder").symlink_to(tmp_path / "elsewhere")
+    (data / "log.jsonl").symlink_to(tmp_path / "elsewhere" / "log.jsonl")
+    assert find_logs(data) == []
+
+
+def test_asking_for_the_runs_has_them_followed(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    verl(data / "log.jsonl")
+    monkeypatch.setenv("SAPO_VIZ_RUNS_DIR", str(tmp_path / "runs"))
+    monkeypatch.setenv("SAPO_VIZ_DATA_DIR", str(data))
+    TestClient(Starlette(routes=routes())).get("/api/runs/recorded")
+    wait_until(lambda: steps_of(RunStore()) == {"log.jsonl": 2})

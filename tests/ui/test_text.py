@@ -1,0 +1,34 @@
+"""Text of strangers in messages: neither Markdown nor a link. tests/browser/test_tokens.py has it in a browser."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from sapo_viz.ui.text import plain, visible
+
+# How Streamlit's Markdown finds addresses in text whose escapes are gone (mdast-util-gfm-autolink-literal).
+ADDRESSES = re.compile(r"(https?://|www(?=\.))([-.\w]+)|(?<!\S)([-.\w+]+)@([-\w]+(?:\.[-\w]+)+)", re.IGNORECASE)
+TEXTS = ["https://evil.example/x", "see HTTP://evil.example", "www.evil.example", "me@evil.example", "a+b@c.d.example"]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_an_address_is_shown_and_not_linked(text: str) -> None:
+    assert ADDRESSES.search(text)
+    shown = re.sub(r"\\(.)", r"\1", plain(text))
+    assert not ADDRESSES.search(shown)
+    assert shown.replace("\u2060", "") == text
+
+
+@pytest.mark.parametrize("text", ["[x](y)", "$x$", "*a* _b_", "<b>", ":material/home:", "# a", "a\nb", "1. a", "- a"])
+def test_every_mark_of_markdown_is_escaped(text: str) -> None:
+    assert not re.search(r"[\[\]$*_<>:#.\n-]", re.sub(r"\\.", "", plain(text)))
+
+
+@pytest.mark.parametrize(
+    ("token", "shown"),
+    [("\n", "⏎"), (" the", "␣the"), ("a\tb", "a⇥b"), ("  ", "␣␣"), ("", ""), ("\n\n  x ", "⏎⏎  x␣"), ("é", "é")],
+)
+def test_a_token_in_a_table_is_seen(token: str, shown: str) -> None:
+    assert visible(token) == shown

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.report import Row, Section
+from benchmarks.report import Row, Section, beside, occupied
 from scripts.browser import chromium, serving, settle
 
 if TYPE_CHECKING:
@@ -77,6 +77,26 @@ class Drag:
 
 
 def measure() -> Section:
+    rows, notes = _measured()
+    with occupied():
+        busy, busy_notes = _measured()
+    return Section(
+        "Slider input → repaint while dragging",
+        "24 curves (six objectives, both signs, surrogate and weight) and the exhibits as they open, at 1440 px, "
+        "Chromium without GPU (it paints on the CPU). Input event → end of the frame that shows it, "
+        f"{STEPS} inputs on a slider, one after the other; then, on the curves, a mouse drag of {SECONDS} seconds. "
+        "*Busy* is the same beside one process that keeps a core occupied.",
+        beside(rows, busy),
+        [
+            *notes,
+            *(f"Busy: {note}" for note in busy_notes),
+            "A native slider with `st.plotly_chart` shows nothing until release and follows 250–350 ms after it "
+            "(measured for the design).",
+        ],
+    )
+
+
+def _measured() -> tuple[list[Row], list[str]]:
     with tempfile.TemporaryDirectory() as folder, serving(Path(folder)) as server, chromium() as browser:
         page = browser.new_page(viewport={"width": 1440, "height": 900})
         traffic: list[str] = []
@@ -91,26 +111,19 @@ def measure() -> Section:
         drag = _drag(page, traffic)
         page.close()
         exhibits = {name: _exhibit(browser, f"{server.url}/{name}", knob) for name, knob in EXHIBITS.items()}
-    return Section(
-        "Slider input → repaint while dragging",
-        "24 curves (six objectives, both signs, surrogate and weight) and the exhibits as they open, at 1440 px, "
-        "Chromium without GPU (it paints on the CPU). Input event → end of the frame that shows it, "
-        f"{STEPS} inputs on a slider, one after the other; then, on the curves, a mouse drag of {SECONDS} seconds.",
-        [
-            Row("input → repaint", "ms", result["samples"], digits=1),
-            *(Row(f"input → repaint, exhibit {name}", "ms", r["samples"], digits=1) for name, r in exhibits.items()),
-            Row("between repaints during a mouse drag", "ms", drag.gaps, digits=1),
-            Row("repaints a second during a mouse drag", "/s", drag.per_second),
-        ],
-        [
-            f"Inputs after which nothing had moved: {sum(r['still'] for r in (result, *exhibits.values()))} of "
-            f"{STEPS * (1 + len(exhibits)):,}.",
-            f"The drag made {drag.inputs} inputs and {sum(drag.per_second):.0f} repaints in {SECONDS} seconds.",
-            f"Requests and WebSocket frames during the drag, before release: {drag.sent}.",
-            "A native slider with `st.plotly_chart` shows nothing until release and follows 250–350 ms after it "
-            "(measured for the design).",
-        ],
-    )
+    rows = [
+        Row("input → repaint", "ms", result["samples"], digits=1),
+        *(Row(f"input → repaint, exhibit {name}", "ms", r["samples"], digits=1) for name, r in exhibits.items()),
+        Row("between repaints during a mouse drag", "ms", drag.gaps, digits=1),
+        Row("repaints a second during a mouse drag", "/s", drag.per_second),
+    ]
+    notes = [
+        f"Inputs after which nothing had moved: {sum(r['still'] for r in (result, *exhibits.values()))} of "
+        f"{STEPS * (1 + len(exhibits)):,}.",
+        f"The drag made {drag.inputs} inputs and {sum(drag.per_second):.0f} repaints in {SECONDS} seconds.",
+        f"Requests and WebSocket frames during the drag, before release: {drag.sent}.",
+    ]
+    return rows, notes
 
 
 def _exhibit(browser: Browser, url: str, knob: str) -> dict[str, Any]:

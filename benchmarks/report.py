@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import os
 import platform
 import statistics
-from dataclasses import dataclass
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import plotly
@@ -18,20 +22,27 @@ TARGET = ROOT / "docs" / "benchmarks.md"
 
 @dataclass(frozen=True)
 class Row:
-    """One quantity and its samples, in `unit`. `digits` behind the point are shown."""
+    """One quantity and its samples, in `unit`. `digits` behind the point are shown.
+
+    `busy` are samples of the same beside a process that keeps a core occupied.
+    """
 
     what: str
     unit: str
     samples: list[float]
     digits: int = 0
+    busy: list[float] | None = None
 
-    def cells(self) -> str:
+    def cells(self, with_busy: bool = False) -> str:
         values = sorted(self.samples)
         p95 = values[min(len(values) - 1, round(0.95 * (len(values) - 1)))]
         numbers = (statistics.median(values), values[0], values[-1], p95)
         median, low, high, tail = (f"{number:,.{self.digits}f}" for number in numbers)
         tail = tail if len(values) >= 20 else "–"
-        return f"| {self.what} | {median} {self.unit} | {low} – {high} | {tail} | {len(values)} |"
+        line = f"| {self.what} | {median} {self.unit} | {low} – {high} | {tail} | {len(values)} |"
+        if not with_busy:
+            return line
+        return line + (f" {statistics.median(self.busy):,.{self.digits}f} {self.unit} |" if self.busy else " – |")
 
 
 @dataclass(frozen=True)
@@ -44,10 +55,29 @@ class Section:
     notes: list[str]
 
     def markdown(self) -> str:
+        busy = any(row.busy for row in self.rows)
         table = ["| what | median | lowest – highest | 95 % | n |", "|---|---|---|---|---|"]
-        table += [row.cells() for row in self.rows]
+        if busy:
+            table = [table[0] + " busy: median |", table[1] + "---|"]
+        table += [row.cells(busy) for row in self.rows]
         notes = [f"- {note}" for note in self.notes]
         return "\n".join([f"## {self.title}", "", self.how, "", *table, *([""] if notes else []), *notes, ""])
+
+
+@contextlib.contextmanager
+def occupied() -> Iterator[None]:
+    """A process beside us that keeps one core occupied, for the column *busy*."""
+    other = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        yield
+    finally:
+        other.kill()
+        other.wait()
+
+
+def beside(quiet: list[Row], busy: list[Row]) -> list[Row]:
+    """The rows of a quiet measurement with the same of a busy one in their last column."""
+    return [replace(row, busy=other.samples) for row, other in zip(quiet, busy, strict=True)]
 
 
 def machine() -> str:
@@ -67,11 +97,9 @@ def machine() -> str:
     )
 
 
-def write(where: str, sections: list[Section]) -> None:
-    text = (
-        "# Benchmarks\n\n"
-        "Made by `make bench`; run it to see your machine's numbers. Nothing here is asserted by a test.\n\n"
-        f"Machine: {where}, at the end {os.getloadavg()[0]:.1f} (the benchmarks' own work included).\n\n"
-    )
-    TARGET.parent.mkdir(exist_ok=True)
-    TARGET.write_text(text + "\n".join(section.markdown() for section in sections), encoding="utf-8")
+def write(where: str, section: Section) -> None:
+    """Put the section in the place of the one with its title, or behind the others; it says where it was measured."""
+    head, *others = TARGET.read_text(encoding="utf-8").split("\n## ")
+    sections = {text.partition("\n")[0]: f"## {text.rstrip()}\n" for text in others}
+    sections[section.title] = f"{section.markdown()}\nMachine: {where}, at the end {os.getloadavg()[0]:.1f}.\n"
+    TARGET.write_text("\n".join([head.rstrip() + "\n", *sections.values()]), encoding="utf-8")

@@ -23,7 +23,7 @@ import numpy as np
 from benchmarks.report import ROOT, Row, Section
 from scripts.browser import chromium, serving, settle
 
-LENGTH = 500  # tokens a sequence
+LENGTH = 500  # tokens per sequence
 VOCABULARY = 30_000
 _PATIENCE = 300_000  # ms; the machine may be busy
 
@@ -32,13 +32,13 @@ OURS = """
 import json, sys, time
 began = time.perf_counter()
 from sapo_viz import CATALOG
-from sapo_viz.rollouts.read import read_rollouts
+from sapo_viz.rollouts.readers.read import read_rollouts
 import torch
 seconds = {"imports": time.perf_counter() - began}
 def part(name, began):
     seconds[name] = time.perf_counter() - began
 began = time.perf_counter(); rollouts = read_rollouts(sys.argv[1]); part("read", began)
-from sapo_viz.rollouts.analysis import analyse
+from sapo_viz.rollouts.analysis.analyse import analyse
 began = time.perf_counter()
 analysis = analyse(rollouts, {key: CATALOG[key]() for key in ("sapo", "grpo", "gspo")}); part("analyse", began)
 began = time.perf_counter()

@@ -53,7 +53,7 @@ def measure() -> Section:
                 try:
                     _wait(server)
                     page.goto(server.url + path, wait_until="commit")
-                    seen = page.wait_for_function("window.sapoSeen", timeout=60_000).json_value()
+                    seen = page.wait_for_function("() => window.sapoSeen", timeout=60_000).json_value()
                     samples.setdefault(name, []).append(seen / 1000 - began)
                 finally:
                     page.close()

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.report import Row, Section
+from benchmarks.report import Row, Section, beside, occupied
 from scripts.browser import chromium, serving, settle
 
 if TYPE_CHECKING:
@@ -18,12 +18,12 @@ SIZES = (10_000, 50_000)
 STEPS = 100
 PAGE = "/tokens?source=file&objectives=sapo,grpo,gspo"
 
-# As in drag.py: the message is handled after the frame of this input was painted. The first row of tokens must
+# As in drag.py: the message is handled after the frame of this input was painted. The tokens or their bars must
 # look another way after each input, or an empty frame would be measured.
 INPUT_TO_PAINT = """async ([kind, steps]) => {
-  const colours = (row) => [...row.querySelectorAll('.tok-cell')].map((cell) => cell.style.backgroundColor);
   const look = () => document.querySelector('.tok').dataset.show
-    + [...document.querySelectorAll('.tok-row')].map((row) => row.dataset.objective + colours(row)).join();
+    + [...document.querySelectorAll('.tok-cell')].map((cell) => cell.style.backgroundColor).join()
+    + [...document.querySelectorAll('.tok-bars path')].map((path) => path.getAttribute('d')).join();
   const painted = () => new Promise((done) => requestAnimationFrame(() => {
     const channel = new MessageChannel();
     channel.port1.onmessage = () => done(performance.now());
@@ -54,6 +54,23 @@ INPUT_TO_PAINT = """async ([kind, steps]) => {
 
 
 def measure() -> Section:
+    rows, notes = _measured()
+    with occupied():
+        busy, _ = _measured()
+    return Section(
+        "Token strip: input → repaint",
+        "One sequence as running text, three objectives with a bar each under every token, at 1440 px, Chromium "
+        "without GPU. Input event → end of the frame that "
+        f"shows it, {STEPS} inputs each, one after the other: τ₊ of SAPO, what is coloured (w, c, r, z in turn), which "
+        "objective is shown (each alone and all compared in turn). Numbers and shares are computed for all "
+        "tokens; the lines in sight are in the document. *Busy* is the same beside one process that keeps a core "
+        "occupied.",
+        beside(rows, busy),
+        notes,
+    )
+
+
+def _measured() -> tuple[list[Row], list[str]]:
     rows, notes = [], []
     with tempfile.TemporaryDirectory() as folder, serving(Path(folder)) as server, chromium() as browser:
         for size in SIZES:
@@ -75,15 +92,7 @@ def measure() -> Section:
                 f"inputs after which no token looked another way: {still} of {3 * STEPS}."
             )
             page.close()
-    return Section(
-        "Token strip: input → repaint",
-        "One sequence, three objectives in rows at 1440 px, Chromium without GPU. Input event → end of the frame that "
-        f"shows it, {STEPS} inputs each, one after the other: τ₊ of SAPO, what is coloured (w, c, r, z in turn), which "
-        "objective's row is shown (each alone and all compared in turn). Numbers and shares are computed for all "
-        "tokens; the lines in sight are in the document.",
-        rows,
-        notes,
-    )
+    return rows, notes
 
 
 def _note(frame: Any, into: list[int]) -> None:

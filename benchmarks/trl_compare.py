@@ -32,7 +32,7 @@ def ours(seed: int, steps: int, threads: int, out: Path) -> None:
     """Our side: the engine as a run has it, timed from outside from one step's event to the next one's."""
     pin(threads)
     from sapo_viz.runs.config import RunConfig
-    from sapo_viz.runs.engine import train
+    from sapo_viz.runs.training.engine import train
 
     config = RunConfig(
         "grpo", seed=seed, steps=steps, lr=LEARNING_RATE, warmup=WARMUP, prompts=PROMPTS, completions=COMPLETIONS,

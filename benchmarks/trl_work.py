@@ -23,7 +23,7 @@ LEARNING_RATE, WARMUP, BETAS, CLIP = 2e-4, 8, (0.9, 0.95), 1.0
 
 @dataclass
 class Side:
-    """What one side did in one run. One entry a rollout, which is followed by its updates."""
+    """What one side did in one run. One entry per rollout, which is followed by its updates."""
 
     side: str
     seed: int

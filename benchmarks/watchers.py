@@ -22,8 +22,8 @@ from urllib.parse import parse_qs, urlsplit
 
 from benchmarks.report import ROOT, Row, Section
 from sapo_viz.runs.config import RunConfig
-from sapo_viz.runs.launcher import launch, stop
-from sapo_viz.runs.store import RunStore
+from sapo_viz.runs.folder.store import RunStore
+from sapo_viz.runs.workers.launcher import launch, stop
 from scripts.browser import chromium, serving, settle
 
 WATCHERS = 20

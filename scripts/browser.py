@@ -10,13 +10,14 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, BrowserContext, Page
 
 ROOT = Path(__file__).resolve().parents[1]
 EXHIBITS = {"outlier": "/outlier", "coherence": "/coherence", "asymmetry": "/asymmetry"}
@@ -43,15 +44,32 @@ def chromium_path() -> str | None:
 
 
 @contextlib.contextmanager
-def chromium() -> Iterator[Browser]:
+def chromium(*flags: str) -> Iterator[Browser]:
+    """The browser; `flags` come on top of FLAGS."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium_path(), args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=chromium_path(), args=[*FLAGS, *flags])
         try:
             yield browser
         finally:
             browser.close()
+
+
+@contextlib.contextmanager
+def chromium_with_profile(folder: Path, *flags: str) -> Iterator[BrowserContext]:
+    """The browser's own context, with a profile in `folder`: there it keeps what it has compiled of a page's scripts.
+    The contexts that one makes compile them anew for every page. `.browser` is the browser, for those too."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        context = playwright.chromium.launch_persistent_context(
+            folder, executable_path=chromium_path(), args=[*FLAGS, *flags]
+        )
+        try:
+            yield context
+        finally:
+            context.close()
 
 
 def free_port() -> int:
@@ -81,19 +99,25 @@ class Server:
             self.process.wait()
 
 
-def launch(folder: Path, script: str = "app.py") -> Server:
+def launch(
+    folder: Path,
+    script: str = "app.py",
+    *,
+    address: str = "127.0.0.1",
+    environment: Mapping[str, str] = MappingProxyType({}),
+) -> Server:
     """Start `streamlit run` on a free port of this machine, with runs and log in `folder`; do not wait for it."""
     folder.mkdir(parents=True, exist_ok=True)
     port = free_port()
     command = [sys.executable, "-m", "streamlit", "run", script, "--server.headless", "true"]
-    command += ["--server.address", "127.0.0.1", "--server.port", str(port), "--server.fileWatcherType", "none"]
+    command += ["--server.address", address, "--server.port", str(port), "--server.fileWatcherType", "none"]
     log_file = folder / "server.log"
     log: IO[bytes]
     with log_file.open("wb") as log:
         process = subprocess.Popen(
             command,
             cwd=ROOT,
-            env={**os.environ, "SAPO_VIZ_RUNS_DIR": str(folder / "runs")},
+            env={**os.environ, "SAPO_VIZ_RUNS_DIR": str(folder / "runs"), **environment},
             stdout=log,
             stderr=subprocess.STDOUT,
         )
@@ -113,9 +137,15 @@ def wait_until_up(server: Server, seconds: float = 60) -> None:
 
 
 @contextlib.contextmanager
-def serving(folder: Path, script: str = "app.py") -> Iterator[Server]:
+def serving(
+    folder: Path,
+    script: str = "app.py",
+    *,
+    address: str = "127.0.0.1",
+    environment: Mapping[str, str] = MappingProxyType({}),
+) -> Iterator[Server]:
     """A server that answers, ended at the end."""
-    server = launch(folder, script)
+    server = launch(folder, script, address=address, environment=environment)
     try:
         wait_until_up(server)
         yield server

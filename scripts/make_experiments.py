@@ -2,7 +2,8 @@
 
 Runs every preset, plain and with each of its switches, through the app's own queue, in runs/ or SAPO_VIZ_RUNS_DIR;
 what is there already is not run again. Writes assets/experiments/<preset>.json and docs/experiments.md. With
-`--collect` it starts nothing and writes down what is there; with `--count` it says how many runs it takes.
+`--collect` it starts nothing and writes down what is there; with `--page` it writes the page anew from what is shipped;
+with `--count` it says how many runs it takes.
 """
 
 from __future__ import annotations
@@ -12,17 +13,16 @@ import platform
 import sys
 import time
 from collections.abc import Collection
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-from sapo_viz.runs import experiment_runs  # noqa: E402
-from sapo_viz.runs.collapse import RULE  # noqa: E402
-from sapo_viz.runs.conclusion import conclusion  # noqa: E402
-from sapo_viz.runs.experiment import Result, analyse, keys_of  # noqa: E402
-from sapo_viz.runs.experiment_design import MOST_SEEDS, Preset  # noqa: E402
-from sapo_viz.runs.experiment_text import (  # noqa: E402
+from sapo_viz.experiments import runs as experiment_runs
+from sapo_viz.experiments.analysis import Result, analyse, keys_of
+from sapo_viz.experiments.collapse import RULE
+from sapo_viz.experiments.conclusion import conclusion
+from sapo_viz.experiments.design import MOST_SEEDS, Preset
+from sapo_viz.experiments.measured import FOLDER, Measured, measured, seeds_of, to_json
+from sapo_viz.experiments.presets import PAPER, PRESETS, SAME_CLIP
+from sapo_viz.experiments.records import Key
+from sapo_viz.experiments.text import (
     ARM_HEAD,
     CHANGE_HEAD,
     DIFFERENCE_HEAD,
@@ -31,13 +31,11 @@ from sapo_viz.runs.experiment_text import (  # noqa: E402
     difference_rows,
     markdown_table,
 )
-from sapo_viz.runs.groups import group_key  # noqa: E402
-from sapo_viz.runs.measured import FOLDER, Measured, measured, seeds_of, to_json  # noqa: E402
-from sapo_viz.runs.presets import PAPER, PRESETS, SAME_CLIP  # noqa: E402
-from sapo_viz.runs.records import Key  # noqa: E402
-from sapo_viz.runs.store import RunStore  # noqa: E402
+from sapo_viz.paths import HOME
+from sapo_viz.runs.folder.store import RunStore
+from sapo_viz.runs.groups import group_key
 
-PAGE = ROOT / "docs" / "experiments.md"
+PAGE = HOME / "docs" / "experiments.md"
 # Where the preset's own seeds are too few to tell. Runs that collapse or do not differ from seed to seed as widely as
 # rewards can, so what rescues them takes eight.
 SEEDS: dict[tuple[str, tuple[str, ...]], int] = {
@@ -51,10 +49,11 @@ INTRO = """# Experiments
 Every number on this page comes from a run of the bundled policies with the settings of its card (page *Experiments*, or
 `python -m sapo_viz experiment NAME`), made by `scripts/make_experiments.py`; the runs' curves are in
 `assets/experiments/`. Rewards are means of a run's last ten of 40 steps; ± is the standard deviation over seeds.
-Differences are paired by seed, with Student's 95 % interval for each one by itself: of twenty such intervals one
-misses, and there are {intervals} on this page. The sentence under each table is generated from its numbers.
+Differences are paired by seed. Each interval holds 95 % over all looks from 3 to 24 seeds, for whoever watches seeds
+come in or asks for more; it does so for each pair by itself: of twenty pairs one misses, and there are {intervals}
+intervals on this page. The sentence under each table is generated from its numbers.
 
-{collapsed} (`sapo_viz/runs/collapse.py`)
+{collapsed} (`sapo_viz/experiments/collapse.py`)
 
 A policy of 75,776 or 125,952 parameters that adds three-digit numbers supports or refutes nothing at the paper's scale.
 """
@@ -181,7 +180,7 @@ def main(arguments: list[str]) -> int:
         print(f"{len(wanted(names))} runs")
         return 0
     store = RunStore()
-    for name in names:
+    for name in names if "--page" not in arguments else ():
         for switches in variants(PRESETS[name]):
             if "--collect" not in arguments:
                 measure(PRESETS[name], switches, store)

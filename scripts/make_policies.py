@@ -1,4 +1,4 @@
-"""Make the policies that ship: `python scripts/make_policies.py` (`make policies`), about six minutes on one core.
+"""Make the policies that ship: `python -m scripts.make_policies` (`make policies`), about six minutes on one core.
 
 addition-start       1,500 supervised steps on a noisy teacher: knows the form, unsure about every column
 addition-rl          the same after a run of our own engine
@@ -13,22 +13,20 @@ from __future__ import annotations
 import argparse
 import random
 import shutil
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import torch
 
 from sapo_viz.models.policy import Policy, load_policy, new_policy
 from sapo_viz.models.rollout import decode, sample
 from sapo_viz.models.tasks import ADDITION, CHAIN, Task
+from sapo_viz.paths import ASSETS
 from sapo_viz.runs.config import RunConfig
-from sapo_viz.runs.engine import train
+from sapo_viz.runs.training.engine import train
 
-POLICIES = Path(__file__).parents[1] / "assets" / "policies"
+POLICIES = ASSETS / "policies"
 SEED, LR = 0, 2e-3
 RL_STEPS = 150
 SAMPLED, GREEDY = 4096, 2048  # problems in the evaluation
@@ -89,7 +87,8 @@ def accuracy(policy: Policy, task: Task, count: int, *, greedy: bool) -> float:
     prompts = task.sample_prompts(count, random.Random("evaluation"))
     generator = torch.Generator().manual_seed(1)
     rollout = sample(policy, prompts, 1, max_length=task.completion_length, greedy=greedy, generator=generator)
-    return sum(map(task.reward, prompts, decode(policy, rollout))) / count
+    assert rollout is not None
+    return sum(map(float, map(task.reward, prompts, decode(policy, rollout)))) / count
 
 
 CARD = """\
@@ -156,7 +155,7 @@ def reinforced(start: str) -> tuple[Policy, str]:
     assert event.type == "finished", event
     how = (
         f"From addition-start by {RL_STEPS} steps of SAPO (τ₊ 1.0, τ₋ 1.05) in this project's engine: "
-        f"16 prompts × 16 completions a step, 4 mini-batches, AdamW, learning rate 1e-4, gradient norm "
+        f"16 prompts × 16 completions per step, 4 mini-batches, AdamW, learning rate 1e-4, gradient norm "
         f"clipped at 1, 8 warm-up updates, no KL penalty, seed {SEED}; the reward is 1 when the final answer is exact."
     )
     return event.payload, how

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
+from sapo_viz import CATALOG
+from sapo_viz.core.metrics import METRICS
+from sapo_viz.paths import HOME
+from sapo_viz.printed.reference import markdown
+from sapo_viz.runs.metrics import RUN_METRICS
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-from sapo_viz import CATALOG  # noqa: E402
-from sapo_viz.core.metrics import METRICS  # noqa: E402
-from sapo_viz.core.reference import markdown  # noqa: E402
-from sapo_viz.runs.metrics import RUN_METRICS  # noqa: E402
-
-PAGE = ROOT / "docs" / "reference.md"
+PAGE = HOME / "docs" / "reference.md"
 
 
 def reference() -> str:

@@ -1,10 +1,14 @@
-"""Make the sample rollout files: `python scripts/make_samples.py` (`make samples`), about a minute on one core.
+"""Make the sample rollout files: `python -m scripts.make_samples` (`make samples`), about a minute on one core.
 
+smollm2-mood.jsonl                        a step of a language model's run under SAPO, as `scripts.record_mood` recorded
+                                          it, without what only an audit reads: what Tokens opens on. Quantiles of its
+                                          ratios, for Home, are in ../home.json
 addition-step12.{jsonl,json,csv,parquet}  step 12 of a SAPO run at learning rate 1e-4, two groups: ratios near 1
 outlier.jsonl                             GRPO by plain SGD without gradient clipping, four groups of the step
                                           that moved a token with negative advantage furthest up
 
-Both are real runs from addition-start with fixed seeds; log-probs are those before and after the step's updates.
+The other two are real runs from addition-start with fixed seeds; log-probs are those before and after the step's
+updates.
 """
 
 from __future__ import annotations
@@ -12,20 +16,22 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
+import numpy as np
 import torch
 
-from sapo_viz.rollouts.read import parse_rollouts
+from sapo_viz.paths import ASSETS
+from sapo_viz.rollouts.readers.read import parse_rollouts, read_rollouts
 from sapo_viz.rollouts.write import FORMATS, write_rollouts
 from sapo_viz.runs.config import RunConfig
-from sapo_viz.runs.engine import train
+from sapo_viz.runs.training.engine import train
 
-SAMPLES = Path(__file__).parents[1] / "assets" / "samples"
+SAMPLES = ASSETS / "samples"
+MOOD = 12  # the recorded step: later ones read worse
+QUANTILES = 401  # of its ratios, about one a token
 CALM = RunConfig(seed=0, steps=12, lr=1e-4, snapshot_every=0, device="cpu")
 OUTLIER = RunConfig(
     objective="grpo",
@@ -62,6 +68,17 @@ def groups_of(rows: list[Row], count: int, *, first: int | None = None) -> list[
     return [row for row in rows if row["group"] in chosen]
 
 
+def mood(folder: Path) -> None:
+    """From the recorded run beside it; the recorder keeps log-probs as float32, six decimals say as much."""
+    read = read_rollouts(folder / "recorded" / "sapo" / "tokens" / f"step-{MOOD:05d}.rank-0.parquet")
+    rounded = {name: getattr(read, name).round(6) for name in ("logprobs", "old_logprobs", "advantages")}
+    plain = replace(read, **rounded, loss_gradients=None, microbatches=(), losses=())
+    (folder / "smollm2-mood.jsonl").write_bytes(write_rollouts(plain, "jsonl"))
+    z = plain.log_ratio[plain.mask]
+    kept = dict(tokens=len(z), step=MOOD, log_ratios=np.quantile(z, np.linspace(0, 1, QUANTILES)).round(4).tolist())
+    (folder.parent / "home.json").write_text(json.dumps(kept) + "\n", encoding="utf-8")
+
+
 def jsonl(rows: list[Row]) -> bytes:
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
 
@@ -73,6 +90,7 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
 
+    mood(folder)
     calm = parse_rollouts(jsonl(groups_of(snapshots(CALM)[-1], 2)), "addition-step12.jsonl")
     for format in FORMATS:
         (folder / f"addition-step12.{format}").write_bytes(write_rollouts(calm, format))

@@ -8,7 +8,17 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from playwright.sync_api import ViewportSize
+
 from scripts.browser import PAGES, WIDTHS, chromium, settle
+
+# The Training page reads its runs when it stands already.
+RUNS_ARE_DRAWN = """() => {
+  const live = document.querySelector('.live');
+  if (!live) return true;
+  const shown = live.querySelector('[data-testid=legend] button');
+  return 'ready' in live.dataset && (!shown || live.querySelector('.live-plot').data?.some((t) => t.x?.length > 1));
+}"""
 
 
 def main() -> None:
@@ -25,12 +35,13 @@ def main() -> None:
     with chromium() as browser:
         for width in args.widths:
             for scheme in args.schemes:
-                viewport = {"width": width, "height": WIDTHS[width]}
+                viewport = ViewportSize(width=width, height=WIDTHS[width])
                 context = browser.new_context(viewport=viewport, color_scheme=scheme)
                 for name in args.pages:
                     page = context.new_page()
                     page.goto(f"{args.url.rstrip('/')}{PAGES[name]}" + (f"?{args.query}" if args.query else ""))
                     settle(page)
+                    page.wait_for_function(RUNS_ARE_DRAWN)
                     if args.whole:  # Streamlit scrolls inside the page: the window has to be as tall as its content
                         height = page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
                         page.set_viewport_size({"width": width, "height": max(height, WIDTHS[width])})

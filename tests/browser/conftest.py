@@ -46,11 +46,13 @@ STREAMLIT_PROBES = re.compile(r"/[\w-]+/_stcore/(health|host-config)$")
 NO_SUCH_PAGE = "The page that you have requested does not seem to exist."  # said on the page as well
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    again = config.getoption("reruns", default=0) is None  # `--reruns 0` shows a failure at once
     for item in items:
         if HERE in item.path.parents:
             item.add_marker("browser")
-            item.add_marker(pytest.mark.flaky(reruns=1))  # the run's last lines name each that needed it
+            if again:
+                item.add_marker(pytest.mark.flaky(reruns=1))  # the run's last lines name each that needed it
 
 
 @pytest.fixture(scope="session")

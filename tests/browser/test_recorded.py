@@ -49,6 +49,7 @@ def test_a_run_that_begins_elsewhere_appears_by_itself_streams_and_ends(
     page = visit("/train", server=server_with_data)
     expect(page.locator("tr[data-run=own]")).to_contain_text("finished")
     settings = {"learning_rate": 1e-5, "max_steps": 12}
+    shutil.rmtree(folders[1] / "llama", ignore_errors=True)  # of a first try
     run = record_run(folders[1] / "llama", 4, end=None, framework="trl", version="1.16.0", settings=settings)
     run.note("on-policy", "TRL makes one update from each rollout here, so every ratio is 1.")
     row = page.locator('tr[data-run="data:llama"]')
@@ -83,7 +84,7 @@ def test_a_run_with_a_faulty_loss_says_so_on_the_training_page_and_leads_to_its_
 ) -> None:
     """Recorded with TRL's own trainer, whose loss had lost the advantages: the reason stands on the first screen."""
     folder = folders[1] / "lost"
-    shutil.copytree(RECORDED / "advantages", folder)
+    shutil.copytree(RECORDED / "advantages", folder, dirs_exist_ok=True)
     lines = [dict(type="start", step=0, time=1.0)]
     lines += [dict(type="step", step=step, time=2.0, metrics=dict(reward=0.5)) for step in (1, 2, 3, 4)]
     lines += [dict(type="sample", step=step, time=2.0, file="") for step in (2, 4)]

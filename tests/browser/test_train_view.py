@@ -6,20 +6,21 @@ import csv
 import json
 import math
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlparse
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from sapo_viz.runs.config import RunConfig
 from sapo_viz.runs.events import RunEvent
 from sapo_viz.runs.folder.log import append_event
 from sapo_viz.runs.folder.store import RunStore
 from scripts.browser import Server, settle
-from tests.browser.conftest import SCHEMES, eventually, listen, turn
+from tests.browser.conftest import SCHEMES, eventually, hold, listen, turn
 
 Visit = Callable[..., Page]
 FIRST = "document.querySelector('.live-plot')?"  # the reward's
@@ -33,6 +34,7 @@ def store(server: Server) -> RunStore:
 
 def write(store: RunStore, name: str, config: RunConfig, rewards: list[float], last: str = "finished") -> str:
     """A run that ended. Tokens: 100 a step; seconds: 2 a step; log r of its snapshots: ±0.3 and one of 1."""
+    shutil.rmtree(store.root / name, ignore_errors=True)  # of a first try
     run_id = store.create(config, name)
     folder = store.folder(run_id)
     append_event(folder, RunEvent("start", 0, {"config": config.to_dict(), "resumed": False}))
@@ -382,6 +384,8 @@ def test_what_is_shown_can_be_downloaded_and_a_steps_rollout_opens_in_the_tokens
     run_id = write(store, "to-save", RunConfig("sapo", steps=20), [0.05 * i for i in range(20)], last="stopped")
     page = open_page(visit, f"runs={run_id}")
     eventually(page, lambda: page.evaluate(f"{FIRST}.data[0].x.length"), 20)
+    on_their_way: list[Route] = []
+    page.route("**/api/runs/snapshots*", lambda route: on_their_way.append(route))
     saved = {}
     for kind in ("csv", "jsonl", "png", "svg"):
         with page.expect_download() as download:
@@ -400,8 +404,17 @@ def test_what_is_shown_can_be_downloaded_and_a_steps_rollout_opens_in_the_tokens
     assert download.value.suggested_filename == f"{run_id}-verl.zip"
     row = page.locator(f'tr[data-run="{run_id}"]')
     row.get_by_test_id("snapshot").select_option("1")
-    expect(row.get_by_test_id("open-tokens")).to_have_attribute("href", f"tokens?run={run_id}&step=1")
-    row.get_by_test_id("open-tokens").click()
+    link = row.get_by_test_id("open-tokens")
+    expect(link).to_have_attribute("href", f"tokens?run={run_id}&step=1")
+    # The cards above the table grow when their snapshots come. A link under a press waits for that where it stands:
+    # otherwise it is let go beside the link, and the click is lost.
+    hold(page, link)
+    page.mouse.down()
+    with page.expect_response("**/api/runs/snapshots*"):
+        for route in on_their_way:
+            route.continue_()
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done, 100)))")
+    page.mouse.up()
     expect(page).to_have_url(re.compile(rf"/tokens\?.*run={run_id}"))
     expect(page.get_by_role("heading", level=1)).to_be_visible()
 

@@ -148,7 +148,8 @@ export class LiveScrub {
           if (!answer.snapshots) return;
           this.axis = { scale: answer.scale, width: answer.width };
           run.gates = [...(run.gates ?? []), ...answer.snapshots];
-          this.draw();
+          // The cards grow, and push away what stands below them: a link of the table, perhaps under a press.
+          this.lab.hand.free("snapshots", () => this.draw());
         } catch {
           run.asked = undefined; // the server is away; asked again with the next news
         }

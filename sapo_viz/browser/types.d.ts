@@ -274,6 +274,7 @@ interface Series {
   width: number;
   dots?: boolean;
   looks?: [string, string] | null;
+  instead?: { metric: string; label: string };
 }
 interface Panel {
   spec: { series: Series[]; span: number; against?: string };

@@ -45,6 +45,7 @@ class Recorded:
     knobs: Mapping[str, float]
     model: str
     world: int  # ranks
+    log: str  # what kind of log it was followed from, which tells no settings; empty if a recorder wrote it
     settings: Mapping[str, Value | bool]
 
     @classmethod
@@ -61,6 +62,7 @@ class Recorded:
             knobs={name: float(value) for name, value in _pairs(values.get("knobs")).items() if _is_number(value)},
             model=_text(values.get("model")),
             world=world if type(world) is int and 1 <= world <= 100_000 else 1,
+            log=_text(values.get("log")),
             settings=_pairs(values.get("settings")),
         )
 

@@ -38,6 +38,13 @@ def events(folder: Path) -> None:
     writer.close()
 
 
+def trackio(path: Path) -> None:
+    with sqlite3.connect(path) as db:
+        db.execute("create table metrics (id integer primary key, run_id text, timestamp text, run_name text, "
+                   "step integer, metrics text)")  # fmt: skip
+        db.execute("insert into metrics (run_name, step, metrics) values ('a', 7, '{\"reward\": 0.5}')")
+
+
 def state(folder: Path, steps: int) -> None:
     folder.mkdir(parents=True)
     history = [{"step": n, "reward": n / 10} for n in range(1, steps + 1)]
@@ -62,10 +69,7 @@ def test_each_training_is_one_run_whatever_it_writes(data: Path, tmp_path: Path)
     (data / "swift" / "runs").mkdir(parents=True)
     (data / "swift" / "logging.jsonl").write_text('{"reward": 0.5, "global_step/max_steps": "3/9"}\n')
     events(data / "swift" / "runs")
-    with sqlite3.connect(data / "project.db") as db:
-        db.execute("create table metrics (id integer primary key, run_id text, timestamp text, run_name text, "
-                   "step integer, metrics text)")  # fmt: skip
-        db.execute("insert into metrics (run_name, step, metrics) values ('a', 7, '{\"reward\": 0.5}')")
+    trackio(data / "project.db")
     (data / "other.db").write_bytes(b"SQLite format 3\0")
     (data / "tokens.jsonl").write_text('{"step": 1, "tokens": ["a"], "logprobs": [-1.0]}\n')
     record_run(data / "recorded")
@@ -109,6 +113,20 @@ def test_a_run_that_somebody_deleted_is_left_alone(data: Path, tmp_path: Path) -
     shutil.rmtree(tmp_path / "runs" / run_id_of("log.jsonl"))
     verl(log, 3)
     assert below.look() == below.look() == 0 and not RunStore(tmp_path / "runs").list()
+    assert LogsBelow(data, tmp_path / "runs").look() == 0  # the server begun again
+    (tmp_path / "runs" / ".followed").unlink()
+    assert LogsBelow(data, tmp_path / "runs").look() == 3
+
+
+def test_a_log_that_cannot_be_read_yet_is_asked_again_when_it_has_grown(data: Path, tmp_path: Path) -> None:
+    path = data / "project.db"
+    path.write_bytes(b"SQLite format 3\0")  # trackio's, before its table is there
+    below = LogsBelow(data, tmp_path / "runs")
+    assert below.look() == below.look() == 0
+    path.unlink()
+    trackio(path)
+    below._walked = 0.0
+    assert below.look() == 1
 
 
 def test_no_link_is_followed(data: Path, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import { el } from "../shared/dom.js";
 import { show } from "../shared/numbers.js";
 import { savePicture } from "../shared/plotly.js";
 import { applyTheme } from "../shared/theme.js";
-import { againstTraces, lineOf, markTraces, tracesOf } from "./traces.js";
+import { againstTraces, drawnOf, lineOf, markTraces, tracesOf } from "./traces.js";
 
 // A double click is ours: Plotly's own goes back to the axis of the first drawing, which other runs may have had.
 const OURS = { responsive: false, displayModeBar: false, scrollZoom: false, doubleClick: false };
@@ -53,14 +53,8 @@ export class LivePanels {
         },
         "log",
       );
-      const head = el(
-        "div",
-        { class: "live-head" },
-        el("h3", {}, spec.label),
-        about,
-        el("small", { title: spec.legend }, spec.legend),
-        log,
-      );
+      const legend = el("small", { title: spec.legend }, spec.legend);
+      const head = el("div", { class: "live-head" }, el("h3", {}, spec.label), about, legend, log);
       const plot = el("div", { class: "live-plot", role: "img", "aria-label": spec.label });
       const host = el(
         "div",
@@ -68,7 +62,7 @@ export class LivePanels {
         head,
         plot,
       );
-      return { spec, plot, host, log, traces: [], turns: 0 };
+      return { spec, plot, host, log, legend, traces: [], turns: 0 };
     });
     this.host.replaceChildren(...this.list.map((panel) => panel.host), this.message);
   }
@@ -120,6 +114,7 @@ export class LivePanels {
           ticktext: DECADES.map((v) => (v < 0.01 || v > 1000 ? v.toExponential(0) : String(v))),
         });
       Plotly.react(panel.plot, panel.traces, panel.layout, { ...this.lab.data.config, ...OURS });
+      this.nameInsteads(panel, groups);
       if (!panel.listening) {
         panel.listening = true;
         this.listen(panel);
@@ -128,6 +123,17 @@ export class LivePanels {
     }
     if (this.lab.cursor.held) this.lab.cursor.show();
     this.host.dataset.repaints = String(++this.repaints);
+  }
+
+  // Beside the legend: which runs are drawn with another metric than the panel's, and with which.
+  nameInsteads({ spec, legend }, groups) {
+    if (!spec.series.some((series) => series.instead)) return;
+    const told = [spec.legend];
+    for (const series of spec.series) {
+      const those = groups.filter((group) => drawnOf(series, group).instead);
+      if (those.length) told.push(`${series.instead.label}: ${those.map((group) => group.name).join(", ")}`);
+    }
+    legend.textContent = legend.title = told.filter(Boolean).join("; ");
   }
 
   visible() {
@@ -197,9 +203,10 @@ export class LivePanels {
 
   describe(spec, groups) {
     const parts = groups.map((group) => {
-      const values = group.runs.map((run) => this.lab.value(run, spec.series[0].metric)).filter(Number.isFinite);
+      const { metric, label, instead } = drawnOf(spec.series[0], group);
+      const values = group.runs.map((run) => this.lab.value(run, metric)).filter(Number.isFinite);
       const mean = values.reduce((a, b) => a + b, 0) / values.length;
-      return `${group.name} ${values.length ? show(mean) : "–"}`;
+      return `${group.name}${instead ? ` (${label})` : ""} ${values.length ? show(mean) : "–"}`;
     });
     return `${spec.label}, ${this.lab.words.by[this.lab.view.x]}. ${parts.join("; ") || this.lab.words.nothing}.`;
   }

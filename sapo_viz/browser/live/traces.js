@@ -27,14 +27,25 @@ export function lineOf(run, metric, axis) {
   };
 }
 
+// The metric that a panel draws of a group: its own, or the one that stands in where these runs log none of that.
+/** @type {(series: Series, group: Group) => { metric: string; label: string; instead: boolean }} */
+export function drawnOf({ metric, label, instead }, group) {
+  /** @type {(name: string) => boolean} */
+  const has = (name) => group.runs.some((run) => run.steps.some((event) => Number.isFinite(event.metrics[name])));
+  return instead && !has(metric) && has(instead.metric)
+    ? { ...instead, instead: true }
+    : { metric, label, instead: false };
+}
+
 /** @type {(panel: Panel, groups: Group[], view: View, words: Words) => object[]} */
 export function tracesOf(panel, groups, view, words) {
   /** @type {object[]} */
   const traces = [];
   for (const group of groups) {
     panel.spec.series.forEach((series, place) => {
-      const lines = group.runs.map((run) => lineOf(run, series.metric, view.x));
-      const of = panel.spec.series.length > 1 ? ` ${series.label}` : "";
+      const drawn = drawnOf(series, group);
+      const lines = group.runs.map((run) => lineOf(run, drawn.metric, view.x));
+      const of = panel.spec.series.length > 1 || drawn.instead ? ` ${drawn.label}` : "";
       const about = {
         group,
         series,
@@ -260,8 +271,8 @@ function folded(text) {
 /** @type {(panel: Panel, groups: Group[], view: View, tell: (run: Run) => string[]) => object[]} */
 export function markTraces(panel, groups, view, tell) {
   const marks = [];
-  const { metric } = panel.spec.series[0];
   for (const group of groups) {
+    const { metric } = drawnOf(panel.spec.series[0], group);
     for (const run of group.runs) {
       const fall = run.collapse;
       if (!fall || !run.steps.length) continue;

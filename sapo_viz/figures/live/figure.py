@@ -32,6 +32,7 @@ class Series:
     width: float = 2.0
     dots: bool = False
     looks: tuple[str, str] | None = None  # taken now and then: dots joined by a line, with these two as its interval
+    instead: str = ""  # the metric of runs that log none of this one; the panel names them, and it
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ PANELS: tuple[Panel, ...] = (
         legend="line: training; dots: held-out, likeliest answers",
     ),
     Panel("kl_start", (Series("kl_start"),), range=(0.0, 0.1)),
-    Panel("kl_old", (Series("kl_old"),), range=(0.0, 0.005)),
+    Panel("kl_old", (Series("kl_old", instead="kl_old_k1"),), range=(0.0, 0.005)),
     Panel("entropy", (Series("entropy"),), range=(0.0, 0.25)),
     Panel("gate_mean", (Series("gate_mean"),), range=(0.0, 1.05)),
     Panel("clip_fraction", (Series("clip_fraction"),), range=(0.0, 0.3)),
@@ -96,7 +97,7 @@ def panel_label(panel: Panel) -> str:
 
 
 def _panel_data(panel: Panel, words: Any) -> dict[str, Any]:
-    metrics = [RUN_METRICS[series.metric] for series in panel.series]
+    metrics = [RUN_METRICS[name] for series in panel.series for name in (series.metric, series.instead) if name]
     if panel.against:
         metrics.append(RUN_METRICS[panel.against])
     about = [f"{words(m.label)}: {words(m.formula)}. {words('Healthy')}: {words(m.healthy)}." for m in metrics]
@@ -123,6 +124,7 @@ def _panel_data(panel: Panel, words: Any) -> dict[str, Any]:
         range=panel.range,
         series=[
             dict(metric=s.metric, label=words(RUN_METRICS[s.metric].label), width=s.width, dots=s.dots, looks=s.looks)
+            | (dict(instead=dict(metric=s.instead, label=words(RUN_METRICS[s.instead].label))) if s.instead else {})
             for s in panel.series
         ],
         layout=layout.to_plotly_json(),
@@ -152,8 +154,9 @@ def run_line(config: RunConfig) -> dict[str, Any]:
     )
 
 
-def recorded_line(run: Recorded) -> dict[str, Any]:
-    """The same for a run that another program trains: of its settings, those that have a counterpart here."""
+def recorded_line(run: Recorded, run_id: str) -> dict[str, Any]:
+    """The same for a run that another program trains: of its settings, those that have a counterpart here. A log does
+    not tell its settings, so no two of them are known to differ by their seed alone."""
     style, cls = (style_of(run.objective), CATALOG[run.objective]) if run.objective else (None, None)
     told = [f"{name} {value:g}" for name, value in run.knobs.items()]
     return dict(
@@ -161,7 +164,7 @@ def recorded_line(run: Recorded) -> dict[str, Any]:
         objective_label=run.label,
         color=style.color if style else UNKNOWN,
         dash=style.dash if style else "solid",
-        group=f"recorded-{run.group}",
+        group=f"log-{run_id}" if run.log else f"recorded-{run.group}",
         seed=run.seed,
         total=run.steps,
         differs=", ".join(filter(None, [run.model, *told])),

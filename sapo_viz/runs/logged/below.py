@@ -3,6 +3,9 @@
 Found by their names and first bytes: TensorBoard's event files, trackio's databases, verl's file log, ms-swift's
 logging.jsonl, trainer_state.json. A training that writes several of them is one run: logging.jsonl is taken before
 event files, these before trainer_state.json. Nothing is written below the data folder.
+
+A run that was followed once and whose folder is gone was deleted by a person: `.followed` in the runs folder names those
+that were begun, and is all that has to go for them to be followed again.
 """
 
 from __future__ import annotations
@@ -29,6 +32,7 @@ _EVERY = 10.0  # seconds between two walks
 _CLOSED = 60.0  # seconds after which the last step of an event file has no more to say
 _FIRST = 1 << 16  # bytes in which a line of verl's log begins
 _LABEL = 80  # characters, as labels have
+_BEGUN = ".followed"  # in the runs folder: the ids that were begun, one a line
 _log = logging.getLogger(__name__)
 _known: dict[tuple[Path, int], bool] = {}  # a file that has a first line -> whether that is a log's
 
@@ -47,30 +51,52 @@ class LogsBelow:
         self._walked = -_EVERY
         self._logs: list[tuple[str, Path]] = []
         self._following: dict[str, _Following] = {}
-        self._left: set[tuple[str, Path]] = set()  # not to be read, or deleted here while it was followed
+        self._unread: dict[Path, tuple[int, int]] = {}  # a log that could not be read, in the state that it had
+        self._begun = self._begun_before()
 
     def look(self) -> int:
         """Write down what is new; returns how many steps."""
         if time.monotonic() - self._walked >= _EVERY:
             self._logs, self._walked = find_logs(self.data), time.monotonic()
-        return sum(self._look(name, log) for name, log in self._logs if (name, log) not in self._left)
+        return sum(self._look(name, log) for name, log in self._logs)
 
     def _look(self, name: str, log: Path) -> int:
-        folder = self.runs / run_id_of(name)
+        run_id = run_id_of(name)
+        folder = self.runs / run_id
+        if run_id in self._begun and not folder.is_dir():
+            return 0
+        state = (0, 0)
         try:
+            state = _state(log)
+            if self._unread.get(log) == state:
+                return 0
             if name not in self._following or self._following[name].log != log:  # begun again, a later checkpoint
                 self._following[name] = _Following(log, Followed(open_log(log), folder))
             written = log.stat().st_mtime
             steps = self._following[name].followed.look(last=time.time() - written > _CLOSED)
+            if folder.is_dir():
+                self._begin(run_id)
             if steps:
                 os.utime(folder / NAME, (written, written))  # whether it goes on is told by its age
                 if not (folder / "label").exists():
                     write_whole(folder / "label", name[-_LABEL:] + "\n")
             return steps
         except (RunError, OSError) as error:
-            _log.info("%s is not followed: %s", log, error)
-            self._left.add((name, log))
+            _log.info("%s is not followed as it is now: %s", log, error)
+            self._unread[log] = state  # a database has its table a moment after its file: asked again when it has grown
             return 0
+
+    def _begin(self, run_id: str) -> None:
+        if run_id in self._begun:
+            return
+        self._begun.add(run_id)
+        with open(self.runs / _BEGUN, "a", encoding="utf-8") as file:
+            file.write(run_id + "\n")
+
+    def _begun_before(self) -> set[str]:
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            return set((self.runs / _BEGUN).read_text(encoding="utf-8").split())
+        return set()
 
 
 def run_id_of(name: str) -> str:
@@ -119,6 +145,12 @@ def _states(folder: Path, folders: list[str], names: list[str]) -> list[Path]:
     own = [folder / "trainer_state.json"] if "trainer_state.json" in names else []
     below = [folder / name / "trainer_state.json" for name in folders if name.startswith("checkpoint-")]
     return own + [path for path in below if path.is_file()]
+
+
+def _state(path: Path) -> tuple[int, int]:
+    """A database of SQLite grows in its -wal first."""
+    states = [file.stat() for file in (path, path.with_name(f"{path.name}-wal")) if file.exists()]
+    return sum(state.st_size for state in states), max(state.st_mtime_ns for state in states)
 
 
 def _changed(path: Path) -> float:

@@ -21,6 +21,26 @@ def with_adapter(model: PreTrainedModel, adapter: Located) -> PreTrainedModel:
     Raises:
         ModelError: it is no LoRA adapter, or one for another model.
     """
+    return _wrapped(model, adapter).get_base_model()  # type: ignore[no-any-return]  # one of transformers', in peft's
+
+
+def merged_with(model: PreTrainedModel, adapter: Located) -> PreTrainedModel:
+    """The same model with W + (α/r)·B·A as its weights and no layer of the adapter left: one that anything can load.
+
+    The sum is rounded to the weights' own precision, so hold them in float32 when they are merged.
+
+    Raises:
+        ModelError: it is no LoRA adapter, or one for another model; or a sum is not finite.
+    """
+    wrapped = _wrapped(model, adapter)
+    try:
+        return wrapped.merge_and_unload(safe_merge=True)  # type: ignore[no-any-return]
+    except ValueError as error:
+        raise ModelError(f"the adapter {adapter.name!r} cannot be merged ({reason_of(error, 200)}).") from None
+
+
+def _wrapped(model: PreTrainedModel, adapter: Located) -> Any:
+    """peft's wrapper around the model, once the adapter was seen to fit it in every layer."""
     folder = Path(adapter.folder)
     _check(adapter.name, folder)
     from peft import PeftModel
@@ -34,14 +54,14 @@ def with_adapter(model: PreTrainedModel, adapter: Located) -> PreTrainedModel:
             f"the adapter {adapter.name!r} does not fit the model ({reason_of(error, 200)}); it takes the model that "
             "it was trained on."
         ) from None
-    base: Any = wrapped.get_base_model()
-    in_file, in_model = _layers_in_file(folder), sum(name.endswith("lora_A") for name, _ in base.named_modules())
+    names = [name for name, _ in wrapped.get_base_model().named_modules()]
+    in_file, in_model = _layers_in_file(folder), sum(name.endswith("lora_A") for name in names)
     if in_file != in_model:  # peft leaves out what does not fit and goes on
         raise ModelError(
             f"the adapter {adapter.name!r} has {in_file} LoRA layers in its file and {in_model} in this model; it "
             "takes the model that it was trained on."
         )
-    return base  # type: ignore[no-any-return]  # a model of peft's, which is one of transformers' around it
+    return wrapped
 
 
 def _layers_in_file(folder: Path) -> int:

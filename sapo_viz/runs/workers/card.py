@@ -16,8 +16,12 @@ _ROWS = 12  # of the table of steps
 _SHOWN = ("reward", "held_out", "pass_k", "kl_start", "entropy", "length")
 
 
-def model_card(config: RunConfig, events: Iterable[Mapping[str, Any]]) -> str:
-    """The card of the run with these settings and events."""
+def model_card(config: RunConfig, events: Iterable[Mapping[str, Any]], *, merged: str = "") -> str:
+    """The card of the run with these settings and events.
+
+    Args:
+        merged: the precision of weights that the run's adapter is a part of; empty if there is none, or it lies apart.
+    """
     events = list(events)
     cls = CATALOG[config.objective]
     base = config.policy if config.policy != "auto" else f"the bundled start of the task {config.task}"
@@ -27,7 +31,7 @@ def model_card(config: RunConfig, events: Iterable[Mapping[str, Any]]) -> str:
     paper = f" ([arXiv {cls.paper}](https://arxiv.org/abs/{cls.paper}))" if cls.paper else ""
     lines = [
         "---",
-        f"library_name: {'peft' if config.lora_rank else 'transformers'}",
+        f"library_name: {'peft' if config.lora_rank and not merged else 'transformers'}",
         *([f"base_model: {_yaml(config.policy)}"] if config.policy != "auto" else []),
         "tags:",
         *(f"- {tag}" for tag in ("reinforcement-learning", config.objective, *(["lora"] if config.lora_rank else []))),
@@ -38,8 +42,7 @@ def model_card(config: RunConfig, events: Iterable[Mapping[str, Any]]) -> str:
         f"Reinforcement learning with {cls.label}{paper} from `{_line(base)}`, on {_data(config)}.",
         "",
         f"- Objective: {cls.label}{', ' + knobs if knobs else ''}.",
-        f"- Weights: {'LoRA, rank ' + str(config.lora_rank) if config.lora_rank else 'all'}; "
-        f"{start.get('trained', start.get('parameters', 0)):,} trained.",
+        f"- Weights: {_weights(config, merged)}; {start.get('trained', start.get('parameters', 0)):,} trained.",
         f"- Rollouts: {config.prompts} prompts × {config.completions} completions, {config.minibatches} mini-batches × "
         f"{config.epochs} epochs; {len(steps)} of {config.steps} steps.",
         "",
@@ -57,6 +60,12 @@ def model_card(config: RunConfig, events: Iterable[Mapping[str, Any]]) -> str:
         ", ".join([f"SAPO Viz {__version__}", *_versions(), f"Python {platform.python_version()}"]) + ".",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _weights(config: RunConfig, merged: str) -> str:
+    if not config.lora_rank:
+        return "all"
+    return f"LoRA, rank {config.lora_rank}" + (f", merged into the policy's own, in {merged}" if merged else "")
 
 
 def _data(config: RunConfig) -> str:

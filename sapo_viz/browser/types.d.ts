@@ -77,6 +77,14 @@ interface ParentNode {
   querySelectorAll(selectors: string): NodeListOf<HTMLElement>;
 }
 
+// ── what every page has (ui/tools.py) ───────────────────────────────────────────────────────────
+interface PageToolsData {
+  words: Record<"link" | "copied" | "not_copied" | "present" | "leave" | "controls", string>;
+  present: boolean;
+  /** How often something was chosen that is shown further up. */
+  arrive: number;
+}
+
 // ── curves (figures/curves.py) ──────────────────────────────────────────────────────────────────
 interface CurveObjective extends Look {
   name: string;
@@ -130,18 +138,67 @@ interface CurvesHand {
   facts(objective: CurveObjective, sign: number): GateFacts;
 }
 
-// ── the outlier exhibit (figures/exhibits/outlier.py) ───────────────────────────────────────────
-interface OutlierObjective extends Look {
+// ── the exhibits (figures/exhibits/) ────────────────────────────────────────────────────────────
+interface ExhibitObjective extends Look {
   name: string;
   label: string;
   level: string;
   reads_logprobs: boolean;
   knobs: KnobSpec[];
 }
+/** What Python sends to each; `values` are what its controls set, `usual` what they are reset to. */
+interface ExhibitData {
+  name: string;
+  labels: Words;
+  values: any;
+  usual?: any;
+  cases?: ExhibitCase[];
+}
+/** Values worth seeing, all of them or a part. */
+interface ExhibitCase {
+  name: string;
+  label: string;
+  note: string;
+  values: any;
+}
+interface AsymmetryData extends ExhibitData {
+  objective: ExhibitObjective;
+  controls: Record<"vocabulary" | "p" | "zipf" | "ratio", KnobSpec>;
+  values: {
+    numbers: Record<"vocabulary" | "p" | "zipf" | "ratio", number>;
+    knobs: Knobs;
+    scale: "weight" | "coefficient";
+  };
+}
+type CoherenceNumber = "tau" | "within" | "between" | "sequences" | "length" | "seed";
+interface CoherenceData extends ExhibitData {
+  controls: Record<CoherenceNumber, KnobSpec>;
+  values: { numbers: Record<CoherenceNumber, number>; axes: "linear" | "log"; tail: "normal" | "heavy" };
+  color: string;
+  /** Log-ratios of a file's response tokens in place of drawn ones, and where each sequence begins. */
+  file: { name: string; z: number[]; starts: number[]; ids: string[] } | null;
+}
+interface OutlierData extends ExhibitData {
+  objectives: ExhibitObjective[];
+  controls: Record<"ratio" | "more" | "length" | "old", KnobSpec>;
+  values: {
+    ratios: number[];
+    /** further tokens at r = 1 */
+    more: number;
+    sign: number;
+    axis: "linear" | "log";
+    show: "weight" | "coefficient";
+    old: number;
+    knobs: Record<string, Knobs>;
+  };
+  most: number;
+}
+
+// ── of them, the outlier exhibit ────────────────────────────────────────────────────────────────
 type TokenWeight = { w: number; c: number; ratio: number };
 /** What an objective keeps of the sequence: token by token, and all in all. */
 interface OutlierRow {
-  objective: OutlierObjective;
+  objective: ExhibitObjective;
   tokens: TokenWeight[];
   filler: TokenWeight | null;
   kept: number;

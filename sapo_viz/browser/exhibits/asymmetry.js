@@ -15,9 +15,20 @@ import { count, sentence } from "./words.js";
 const LARGEST = 6; // bars for this many of the other tokens
 const MARGIN = { left: 62, right: 14 };
 
+/** @typedef {import("./logit_update.js").Sums} Sums */
+/** @typedef {ReturnType<typeof logitUpdate>} Update */
+/** @typedef {{ text: string } & Record<string, any>} Text what is written, with the attributes of its node */
+
+/** @extends {Exhibit<AsymmetryData>} */
 class AsymmetryExhibit extends Exhibit {
+  /** @param {HTMLElement} parent */
   constructor(parent) {
     super(parent);
+    /** @type {({ exponent: number } & Sums) | undefined} */
+    this.zipf = undefined;
+    /** @type {Update[]} of the last picture: the good one, the bad one */
+    this.updates = [];
+    this.change = "–"; // of the total on the other tokens, by τ₋ alone
     const names = ["frameP", "frameN", "frameV", "frameT", "bars", "lines", "marks", "texts"];
     this.layers = Object.fromEntries(names.map((name) => [name, svg("g", { "aria-hidden": "true" })]));
     this.svg.append(...Object.values(this.layers));
@@ -50,24 +61,28 @@ class AsymmetryExhibit extends Exhibit {
 
   // ── numbers ─────────────────────────────────────────────────────────────────────────────────
   // Once for each exponent.
+  /** @param {number} exponent */
   sums(exponent) {
-    if (this.zipf?.exponent !== exponent)
-      this.zipf = { exponent, ...zipfSums(exponent, this.data.controls.vocabulary.hi) };
+    if (this.zipf?.exponent === exponent) return this.zipf;
+    this.zipf = { exponent, ...zipfSums(exponent, this.data.controls.vocabulary.hi) };
     return this.zipf;
   }
 
+  /** @param {number} vocabulary */
   spread(vocabulary) {
     const { numbers } = this.values;
     return otherTokens(numbers, vocabulary, this.sums(numbers.zipf));
   }
 
   // SAPO's weight (or coefficient) at r for one sign; `knobs` may differ from those in force.
+  /** @type {(sign: number, knobs?: Knobs) => number} */
   factor(sign, knobs = this.values.knobs) {
     const { ratio } = this.values.numbers;
     const c = FORMULAS.sapo(Math.log(ratio), sign, knobs, 0)[1];
     return this.values.scale === "weight" ? c / ratio : c;
   }
 
+  /** @param {number} sign */
   logitUpdate(sign) {
     const { p, vocabulary } = this.values.numbers;
     return logitUpdate(sign, this.factor(sign), p, this.spread(vocabulary));
@@ -94,6 +109,7 @@ class AsymmetryExhibit extends Exhibit {
     this.updates = updates;
     const size = Math.max(...updates.map((u) => Math.abs(u.sampled)));
     const reach = [0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1, 1.25, 1.6, 2, 4].find((v) => v >= size * 1.12) ?? 4;
+    /** @type {Text[]} */
     const texts = [];
     const bars = updates.flatMap((u, i) => this.drawBars(u, at[i], wide, high, reach, texts, i));
     pool(this.layers.bars, bars.length, () => svg("path")).forEach((path, i) => put(path, bars[i]));
@@ -111,7 +127,7 @@ class AsymmetryExhibit extends Exhibit {
   }
 
   // Sampled logit, all others together, then a few of those one by one and the mean of the rest.
-  /** @type {(u: any, place: number[], wide: number, high: number, reach: number, texts: any[], index: number) => any[]} */
+  /** @type {(u: Update, place: number[], wide: number, high: number, reach: number, texts: Text[], index: number) => Record<string, any>[]} */
   drawBars(u, [px, py], wide, high, reach, texts, index) {
     const words = this.words;
     const { vocabulary } = this.values.numbers;
@@ -120,6 +136,7 @@ class AsymmetryExhibit extends Exhibit {
     const step = wide / (few + 4.6);
     const x = axisScale(0, 1, px, px + wide);
     const names = [words.sampled, words.together, ...Array.from({ length: few }, (_, k) => `${k + 1}`), words.rest];
+    /** @type {(i: number) => number} */
     const centre = (i) => px + step * (i < 2 ? 0.75 + 1.6 * i : i + 2);
     memo(this.layers[index ? "frameN" : "frameP"], [px, py, wide, high, reach, few], () => [
       ...frameOf({ x, y, title: index ? words.bad : words.good, noX: true, yName: words.gradient }),
@@ -164,7 +181,7 @@ class AsymmetryExhibit extends Exhibit {
   }
 
   // Sizes on unsampled tokens against the vocabulary, for the bad update.
-  /** @type {(place: number[], wide: number, low: number, texts: any[]) => any[]} */
+  /** @type {(place: number[], wide: number, low: number, texts: Text[]) => Record<string, any>[]} */
   drawSizes([px, py], wide, low, texts) {
     const words = this.words;
     const { lo, hi } = this.data.controls.vocabulary;
@@ -172,26 +189,29 @@ class AsymmetryExhibit extends Exhibit {
     const f = this.factor(-1);
     wide -= 92; // the lines' names stand to the right of them
     const x = axisScale(lo, hi, px, px + wide, true);
-    const steps = Array.from({ length: 61 }, (_, i) => Math.round(lo * (hi / lo) ** (i / 60)));
+    const last = 60;
+    const steps = Array.from({ length: last + 1 }, (_, i) => Math.round(lo * (hi / lo) ** (i / last)));
     const spreads = steps.map((V) => this.spread(V));
-    const smallest = 10 ** Math.floor(Math.log10(Math.max(1e-12, spreads.at(-1).mean * f)));
+    const smallest = 10 ** Math.floor(Math.log10(Math.max(1e-12, spreads[last].mean * f)));
     const largest = 10 ** Math.ceil(Math.log10(Math.max(smallest * 10, (1 - p) * f * 1.001)));
     const y = axisScale(smallest, largest, py + low, py, true);
     memo(this.layers.frameV, [px, py, wide, low, smallest, largest], () =>
       frameOf({ x, y, title: words.sizes, xName: words.vocabulary, yName: words.size }),
     );
+    /** @type {[string, (s: ReturnType<typeof otherTokens>) => number, Record<string, any>][]} */
     const kinds = [
       [words.total, () => (1 - p) * f, { "stroke-width": 3 }],
       [words.norm, (s) => s.norm * f, { "stroke-dasharray": "8 3 2 3" }],
       [words.largest, (s) => s.largest * f, { "stroke-dasharray": "7 4" }],
       [words.mean, (s) => s.mean * f, { "stroke-dasharray": "2 3" }],
     ];
-    const taken = [];
+    let taken = -Infinity;
+    /** @type {Record<string, any>[]} */
     const lines = kinds.map(([name, of, style]) => {
       const points = steps.map((V, i) => /** @type {Point} */ ([x(V), y(of(spreads[i]))]));
       // The name beside its line's end, pushed down where another stands.
-      const ty = Math.max(points.at(-1)[1] + 4, (taken.at(-1) ?? -Infinity) + 15);
-      taken.push(ty);
+      const ty = Math.max(points[last][1] + 4, taken + 15);
+      taken = ty;
       texts.push({ text: name, x: (px + wide + 6).toFixed(1), y: ty.toFixed(1), class: "exh-tick" });
       return {
         d: linePath(points),
@@ -213,12 +233,12 @@ class AsymmetryExhibit extends Exhibit {
   }
 
   // What τ₋ does to the total at this ratio, with the good update's total beside it.
-  /** @type {(place: number[], wide: number, low: number, texts: any[]) => any[]} */
+  /** @type {(place: number[], wide: number, low: number, texts: Text[]) => Record<string, any>[]} */
   drawTau([px, py], wide, low, texts) {
     const words = this.words;
     const { p } = this.values.numbers;
     const { tau_neg } = this.values.knobs;
-    const spec = this.data.objective.knobs.find((k) => k.name === "tau_neg");
+    const spec = /** @type {KnobSpec} */ (this.data.objective.knobs.find((k) => k.name === "tau_neg"));
     const x = axisScale(spec.ui_lo, spec.ui_hi, px, px + wide, true);
     const full = this.values.scale === "weight" ? 1 : this.values.numbers.ratio;
     const top = [0.05, 0.1, 0.2, 0.5, 1, 1.5, 2, 3, 5, 10].find((v) => v >= (1 - p) * full) ?? 10;
@@ -270,9 +290,9 @@ class AsymmetryExhibit extends Exhibit {
   }
 
   // ── words and numbers ───────────────────────────────────────────────────────────────────────
+  /** @param {Update[]} updates */
   fill(updates) {
     const words = this.words;
-    const three = (v) => show(Number(v.toPrecision(3)));
     const same = this.factor(-1, { ...this.values.knobs, tau_neg: this.values.knobs.tau_pos });
     const { ratio, vocabulary } = this.values.numbers;
     const change = same ? updates[1].f / same - 1 : NaN;
@@ -295,7 +315,6 @@ class AsymmetryExhibit extends Exhibit {
   describe() {
     const [good, bad] = this.updates;
     const { p, vocabulary, ratio } = this.values.numbers;
-    const three = (v) => show(Number(v.toPrecision(3)));
     return sentence(this.words.alt, {
       vocabulary: count(vocabulary),
       p: show(p),
@@ -318,6 +337,7 @@ class AsymmetryExhibit extends Exhibit {
   table() {
     const { p, vocabulary, ratio, zipf } = this.values.numbers;
     const { tau_pos, tau_neg } = this.values.knobs;
+    /** @type {unknown[][]} */
     const rows = [
       [
         "advantage",
@@ -347,7 +367,13 @@ class AsymmetryExhibit extends Exhibit {
 
 export default mounted(AsymmetryExhibit, unpack);
 
+/** @param {number} value */
+function three(value) {
+  return show(Number(value.toPrecision(3)));
+}
+
 // For numbers from 1 down to a millionth on a small label.
+/** @type {(value: number) => string} */
 function shortNumber(value) {
   const size = Math.abs(value);
   const sign = value < 0 ? "−" : "+";

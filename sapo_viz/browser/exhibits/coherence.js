@@ -13,15 +13,27 @@ import { described, distances, draws, judge, scaled } from "./gate_distance.js";
 import { roundUp } from "./statistics.js";
 import { count, sentence } from "./words.js";
 
-class CoherenceExhibit extends Exhibit {
-  // Of the last picture: the distances under both gates, and what they come to.
-  inZ = new Float64Array();
-  inR = new Float64Array();
-  /** @type {any} */
-  judged;
+/** @typedef {ReturnType<typeof described>} Described */
+/** @typedef {ReturnType<typeof judge>} Judged */
+/** @typedef {{ x: Axis; y: Axis }} Axes of one panel */
+/** @typedef {{ x: Point; y: Point }} Ranges from, to */
 
+/** @extends {Exhibit<CoherenceData>} */
+class CoherenceExhibit extends Exhibit {
+  /** @param {HTMLElement} parent */
   constructor(parent) {
     super(parent);
+    // Of the last picture: the distances under both gates, and what they come to.
+    this.inZ = new Float64Array();
+    this.inR = new Float64Array();
+    /** @type {{ z: Judged; r: Judged }} */
+    this.judged = { z: judge(this.inZ, this.inZ, 1), r: judge(this.inR, this.inR, 1) };
+    /** @type {({ key: string } & ReturnType<typeof draws>) | null} */
+    this.drawn = null;
+    /** @type {({ key: string } & Described) | null} */
+    this.spread = null;
+    /** @type {HTMLElement | undefined} where the draws have a seed to show */
+    this.seed = undefined;
     const names = ["frameZ", "frameR", "bound", "dots", "crosses", "notes", "frameH", "frameV", "bars", "marks"];
     this.layers = Object.fromEntries(names.map((name) => [name, svg("g", { "aria-hidden": "true" })]));
     this.svg.append(...Object.values(this.layers));
@@ -84,9 +96,18 @@ class CoherenceExhibit extends Exhibit {
     const drawn = [sequences, length, seed, tail].join();
     const key = file ? "file" : [drawn, between, within].join();
     if (this.spread?.key === key) return this.spread;
-    if (!file && this.drawn?.key !== drawn) this.drawn = { key: drawn, ...draws(numbers, tail) };
-    const { z, starts } = file ? { z: Float64Array.from(file.z), starts: file.starts } : scaled(numbers, this.drawn);
-    return (this.spread = { key, ...described(z, starts) });
+    const { z, starts } = file
+      ? { z: Float64Array.from(file.z), starts: file.starts }
+      : scaled(numbers, this.draws(drawn));
+    this.spread = { key, ...described(z, starts) };
+    return this.spread;
+  }
+
+  /** @param {string} key */
+  draws(key) {
+    if (this.drawn?.key === key) return this.drawn;
+    this.drawn = { key, ...draws(this.values.numbers, this.values.tail) };
+    return this.drawn;
   }
 
   // ── drawing ─────────────────────────────────────────────────────────────────────────────────
@@ -133,13 +154,18 @@ class CoherenceExhibit extends Exhibit {
         label(places[i][0], places[i][1] - 8, text, { "data-testid": `verdict-${"zr"[i]}`, class: "exh-halo" }),
       ),
     );
+    /** @type {(p: Axes) => (v: number) => number} */
     const clip = (p) => (v) => (log && v < p.y.lo ? p.y.from : p.y(v));
+    /** @type {string[]} */
     const dots = [];
+    /** @type {string[]} */
     const crosses = [];
     [inZ, inR].forEach((distances, i) => {
       const p = panels[i];
       const y = clip(p);
+      /** @type {Point[]} */
       const fine = [];
+      /** @type {Point[]} */
       const over = [];
       distances.forEach((d, k) => {
         if (log && !(variance[k] > 0)) return;
@@ -164,11 +190,12 @@ class CoherenceExhibit extends Exhibit {
   }
 
   // Ranges hold all points and change in few steps, so that the hand does not shake them.
-  /** @type {(variance: Float64Array, inZ: Float64Array, inR: Float64Array, log: boolean, slope: number) => { x: Point; y: Point }} */
+  /** @type {(variance: Float64Array, inZ: Float64Array, inR: Float64Array, log: boolean, slope: number) => Ranges} */
   ranges(variance, inZ, inR, log, slope) {
     const tops = [variance, inZ, inR].map((values) => values.reduce((a, b) => Math.max(a, b), 1e-9));
     if (!log) return { x: [0, roundUp(tops[0])], y: [0, roundUp(Math.max(tops[1], tops[2]) * 1.05)] };
     const least = variance.reduce((a, b) => (b > 0 ? Math.min(a, b) : a), tops[0]);
+    /** @type {(value: number, round: (value: number) => number) => number} */
     const half = (value, round) => 10 ** (round(Math.log10(value) * 2) / 2); // whole and half powers of ten
     /** @type {Point} */
     const x = [half(least * 0.999, Math.floor), half(tops[0] * 1.001, Math.ceil)];
@@ -177,15 +204,12 @@ class CoherenceExhibit extends Exhibit {
     return { x, y: [half(Math.max(Math.min(slope * least, low), 1e-10), Math.floor), half(top * 1.001, Math.ceil)] };
   }
 
+  /** @type {(panels: Axes[], ranges: Ranges, slope: number, log: boolean) => void} */
   drawBound(panels, ranges, slope, log) {
     const lines = panels.map(({ x, y }) => {
       const end = Math.min(ranges.x[1], ranges.y[1] / slope);
-      const points = [];
-      for (let i = 0; i <= 1; i++) {
-        const v = i ? end : log ? Math.max(ranges.x[0], ranges.y[0] / slope) : 0;
-        points.push([x(v), y(slope * v)]);
-      }
-      return points;
+      const start = log ? Math.max(ranges.x[0], ranges.y[0] / slope) : 0;
+      return [start, end].map((v) => /** @type {Point} */ ([x(v), y(slope * v)]));
     });
     pool(this.layers.bound, 4, (i) =>
       i < 2 ? svg("path", { class: "exh-bound" }) : label(0, 0, "", { class: "exh-halo exh-strong" }),
@@ -204,7 +228,7 @@ class CoherenceExhibit extends Exhibit {
     });
   }
 
-  /** @type {(tokens: any, places: number[][], wide: number, low: number, ranges: { x: Point }, log: boolean) => void} */
+  /** @type {(tokens: Described, places: number[][], wide: number, low: number, ranges: Ranges, log: boolean) => void} */
   drawHistograms({ z, variance, far }, places, wide, low, ranges, log) {
     const reach = [0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 1.1, 1.7, 2.4, 3.5, 5, 8, 12, 20].find((h) => h >= far * 1.15) ?? 20;
     const bins = this.narrow ? 40 : 60;
@@ -226,6 +250,7 @@ class CoherenceExhibit extends Exhibit {
       ofV[Math.min(bins - 1, Math.max(0, at))] += 1;
     }
     const words = this.words;
+    /** @type {(counts: Float64Array, py2: number) => Axis} */
     const height = (counts, py2) => axisScale(0, Math.max(...counts) || 1, py2 + low, py2);
     memo(this.layers.frameH, [px, py, wide, reach, outside], () =>
       frameOf({
@@ -239,12 +264,13 @@ class CoherenceExhibit extends Exhibit {
     memo(this.layers.frameV, [qx, qy, wide, v], () =>
       frameOf({ x: v, y: height(ofV, qy), title: words.histogram_v, xName: words.variance, noY: true }),
     );
+    /** @type {(counts: Float64Array, left: number, at: number) => string} */
     const bar = (counts, left, at) => {
       const y = height(counts, at);
       const step = wide / bins;
       return (
         counts.reduce(
-          (d, n, i) =>
+          (/** @type {string} */ d, n, i) =>
             n
               ? `${d}M${(left + i * step + 0.5).toFixed(1)},${at + low}V${y(n).toFixed(1)}h${(step - 1).toFixed(1)}V${at + low}Z`
               : d,
@@ -260,8 +286,10 @@ class CoherenceExhibit extends Exhibit {
   }
 
   // ── words and numbers ───────────────────────────────────────────────────────────────────────
+  /** @type {(tokens: Described, judged: { z: Judged; r: Judged }) => void} */
   fill({ most, middle, mean, z }, judged) {
     const words = this.words;
+    /** @type {(name: string, j: Judged) => string[]} */
     const row = (name, j) => [name, `${count(j.above)} / ${count(j.n)}`, `${factorText(j.factor)} ×`];
     this.fillTable(
       sentence(words.table, {
@@ -303,6 +331,7 @@ class CoherenceExhibit extends Exhibit {
   table() {
     const { mean, variance, starts } = this.tokens();
     const { tau } = this.values.numbers;
+    /** @type {unknown[][]} */
     const rows = [
       ["sequence", "tokens", "log_s", "variance", "tau", "bound", "distance_gate_in_z", "distance_gate_in_r"],
     ];
@@ -325,6 +354,7 @@ class CoherenceExhibit extends Exhibit {
 export default mounted(CoherenceExhibit, unpack);
 
 // Below 1 rounded down: a sequence just under its bound must not be said to lie on it.
+/** @type {(factor: number) => string} */
 function factorText(factor) {
   return show(factor < 1 ? Math.floor(factor * 1000) / 1000 : Number(factor.toPrecision(3)));
 }

@@ -15,15 +15,16 @@ import "./exhibits.css";
 
 const MOVE = 200; // milliseconds from one case to another
 
+/** @template {ExhibitData} D */
 export class Exhibit {
   /** @param {HTMLElement} parent */
   constructor(parent) {
     /** @type {Send} */
     this.setStateValue = () => {};
-    /** @type {any} from Python; each kind has its own */
-    this.data = undefined;
-    /** @type {any} what the controls set */
-    this.values = {};
+    /** @type {D} from Python, before anything is built or drawn */
+    this.data = /** @type {any} */ (undefined);
+    /** @type {D["values"]} what the controls set */
+    this.values = /** @type {any} */ (undefined);
     /** @type {Words} */
     this.words = {};
     /** @type {(() => void)[]} show a value that was set elsewhere */
@@ -96,7 +97,7 @@ export class Exhibit {
     this.host.remove();
   }
 
-  /** @param {any} data */
+  /** @param {D} data */
   update(data) {
     const signature = JSON.stringify(data);
     if (signature === this.signature) return;
@@ -127,7 +128,7 @@ export class Exhibit {
   }
 
   // One slider of `this.values[group]`; `whole` values are rounded, `then` is told of a change before the picture.
-  /** @type {(group: string, spec: any, more?: { then?: () => void; whole?: boolean; name?: string; owner?: string }) => Node} */
+  /** @type {(group: string, spec: KnobSpec, more?: { then?: () => void; whole?: boolean; name?: string; owner?: string }) => Node} */
   slider(group, spec, { then, whole = false, name = spec.name, owner = "" } = {}) {
     return this.row({
       symbol: spec.symbol,
@@ -206,7 +207,7 @@ export class Exhibit {
 
   markCase() {
     let note = this.words.own_case;
-    (this.data.cases || []).forEach((/** @type {any} */ item, /** @type {number} */ i) => {
+    (this.data.cases || []).forEach((item, i) => {
       const on = holds(this.values, item.values);
       this.cases.children[i].setAttribute("aria-pressed", String(on));
       if (on) note = item.note;
@@ -214,7 +215,7 @@ export class Exhibit {
     if (this.note.textContent !== note) this.note.textContent = note || "";
   }
 
-  /** @param {any} values */
+  /** @param {ExhibitCase["values"]} values */
   take(values) {
     const from = this.values;
     this.values = merged(from, values);
@@ -226,7 +227,7 @@ export class Exhibit {
   }
 
   // The picture goes over to the values; controls, address and words have them already.
-  /** @param {any} from */
+  /** @param {D["values"]} from */
   goOverFrom(from) {
     cancelAnimationFrame(this.move);
     if (this.still.matches) return this.paint();

@@ -17,6 +17,7 @@ import { PLOT, ROW, sText, TOP, weightText } from "./outlier_shared.js";
 import { furthest, tokenWeights } from "./token_weights.js";
 import { count, percent, sentence } from "./words.js";
 
+/** @extends {Exhibit<OutlierData>} */
 class OutlierExhibit extends Exhibit {
   /** @param {HTMLElement} parent */
   constructor(parent) {
@@ -42,7 +43,7 @@ class OutlierExhibit extends Exhibit {
   // DPPO looks at how far a probability moved; whether any of the objectives does shows in its numbers.
   received() {
     this.asksOld = this.data.objectives.some(
-      (/** @type {OutlierObjective} */ o) =>
+      (o) =>
         o.reads_logprobs &&
         [-2, -0.5, 0.5, 2].some((z) => {
           /** @type {(old: number) => number} */
@@ -110,8 +111,8 @@ class OutlierExhibit extends Exhibit {
         : []),
     );
     const knobs = data.objectives
-      .filter((/** @type {OutlierObjective} */ o) => o.knobs.length)
-      .map((/** @type {OutlierObjective} */ o) =>
+      .filter((o) => o.knobs.length)
+      .map((o) =>
         this.group(o.label, o, ...o.knobs.map((knob) => this.row(knobParts(o, knob, () => this.values.knobs[o.name])))),
       );
     return [
@@ -152,7 +153,7 @@ class OutlierExhibit extends Exhibit {
   }
 
   // ── numbers ─────────────────────────────────────────────────────────────────────────────────
-  /** @param {OutlierObjective} objective */
+  /** @param {ExhibitObjective} objective */
   numbers(objective) {
     return tokenWeights(objective, this.values.knobs[objective.name], this.values);
   }
@@ -187,7 +188,7 @@ class OutlierExhibit extends Exhibit {
     this.layers.lines.replaceChildren(...marks.lines);
     drawHandles(this, place, step);
     /** @type {OutlierRow[]} */
-    const all = this.data.objectives.map((/** @type {OutlierObjective} */ objective) => ({
+    const all = this.data.objectives.map((objective) => ({
       objective,
       ...this.numbers(objective),
     }));
@@ -244,7 +245,7 @@ class OutlierExhibit extends Exhibit {
   }
 
   caption() {
-    const knobs = this.data.objectives.map((/** @type {OutlierObjective} */ o) =>
+    const knobs = this.data.objectives.map((o) =>
       [o.label, ...o.knobs.map((k) => `${k.symbol} ${show(this.values.knobs[o.name][k.name])}`)].join(" "),
     );
     return `${this.values.sign > 0 ? "A > 0" : "A < 0"}; s = ${sText(Math.exp(this.logS()))}; ${knobs.join("; ")}`;

@@ -6,7 +6,7 @@ import { PLOT, sText, TOP } from "./outlier_shared.js";
 import { sentence } from "./words.js";
 
 /**
- * @param {OutlierObjective[]} objectives
+ * @param {ExhibitObjective[]} objectives
  * @param {Record<string, Knobs>} knobs
  * @param {{ y: Axis; left: number; right: number; s: number; words: Words }} place
  */

@@ -37,8 +37,9 @@ async function copyText(text) {
       () => true,
       () => false,
     );
+  /** @param {ClipboardEvent} event */
   const give = (event) => {
-    event.clipboardData.setData("text/plain", text);
+    event.clipboardData?.setData("text/plain", text);
     event.preventDefault();
   };
   document.addEventListener("copy", give);
@@ -48,16 +49,19 @@ async function copyText(text) {
 }
 
 class PageTools {
-  /** @type {Send} */
-  setTriggerValue;
-
+  /** @param {HTMLElement} parent */
   constructor(parent) {
+    /** @type {Send} */
+    this.setTriggerValue = () => {};
+    /** @type {PageToolsData} from Python, before anything is shown or pressed */
+    this.data = /** @type {any} */ (undefined);
     this.root = document.documentElement;
     this.said = el("span", { class: "page-tools-said", role: "status" });
     this.link = el("button", { type: "button", onclick: () => this.copy() }, icon(LINK));
     this.screen = el("button", { type: "button", onclick: () => this.present(!this.data.present) }, icon(SCREEN));
     this.controls = el("button", { type: "button", onclick: () => this.showControls() }, icon(TUNE));
     parent.append(el("div", { class: "page-tools", role: "group" }, this.said, this.controls, this.screen, this.link));
+    /** @type {(event: KeyboardEvent) => void} */
     this.pressed = (event) => {
       if (event.defaultPrevented || isTyping(event.target)) return; // Escape may have closed something smaller
       const wanted = presentKey(event, this.data.present);
@@ -67,15 +71,18 @@ class PageTools {
     document.addEventListener("keydown", this.pressed);
   }
 
+  /** @param {PageToolsData} data */
   update(data) {
     const led = this.data ? this.data.arrive : 0; // what was asked for before this page was opened is over
     this.data = data;
     const { words } = data;
-    for (const [button, text] of [
+    /** @type {[HTMLButtonElement, string][]} */
+    const texts = [
       [this.link, words.link],
       [this.screen, data.present ? words.leave : words.present],
       [this.controls, words.controls],
-    ]) {
+    ];
+    for (const [button, text] of texts) {
       button.setAttribute("aria-label", text);
       button.title = text;
     }
@@ -86,11 +93,13 @@ class PageTools {
   }
 
   // At once; the address follows when the server has heard of it.
+  /** @param {boolean} on */
   present(on) {
     this.show(on);
     this.setTriggerValue("present", on ? "on" : "off");
   }
 
+  /** @param {boolean} on */
   show(on) {
     if (on === "present" in this.root.dataset) return;
     if (on) this.root.dataset.present = this.root.dataset.present || "bare";

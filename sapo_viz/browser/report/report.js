@@ -5,7 +5,8 @@ import "./report.css";
 import { applyTheme, themeOf } from "../shared/theme.js";
 import { TokenStrip } from "../strip/strip.js";
 
-const blockOf = (name) => JSON.parse(document.getElementById(name).textContent);
+/** @type {(name: string) => any} what Python wrote into the page under that name */
+const blockOf = (name) => JSON.parse(document.getElementById(name)?.textContent ?? "");
 
 // ── figures ───────────────────────────────────────────────────────────────────────────────────
 /** @type {any[]} Plotly makes them its own */
@@ -24,6 +25,7 @@ async function drawFigures() {
   }
 }
 
+/** @param {number} [width] of paper; without it as wide as its place */
 function recolourFigures(width) {
   for (const place of FIGURES) {
     if (!place.layout) continue;
@@ -36,12 +38,15 @@ function recolourFigures(width) {
 }
 
 // ── strips ────────────────────────────────────────────────────────────────────────────────────
+/** @type {TokenStrip[]} */
 const STRIPS = [];
 
+/** @param {HTMLElement} place */
 function drawStrip(place) {
-  if (place.dataset.drawn || !document.getElementById(place.dataset.strip)) return;
+  const { drawn, strip: name } = place.dataset;
+  if (drawn || !name || !document.getElementById(name)) return;
   place.dataset.drawn = "true";
-  const { bytes, token } = blockOf(place.dataset.strip);
+  const { bytes, token } = blockOf(name);
   const strip = new TokenStrip(place);
   strip.setStateValue = () => {}; // nobody listens: the knobs are this page's own
   strip.update(Uint8Array.from(atob(bytes), (c) => c.charCodeAt(0)));
@@ -61,6 +66,7 @@ for (const place of document.querySelectorAll("[data-strip]")) {
 }
 
 // ── light, dark, paper ────────────────────────────────────────────────────────────────────────
+/** @param {number} [width] */
 const recolour = (width) => {
   recolourFigures(width);
   for (const strip of STRIPS) {

@@ -271,6 +271,16 @@ def test_line_ends_break_lines_and_arabic_runs_to_the_left(strip: Strip) -> None
     expect(where).to_have_attribute("data-i", "7")
 
 
+def test_no_line_of_prose_runs_out_of_its_window(visit: Visit) -> None:
+    """In the app's own font, whose blank is narrower than the room that is drawn before a word."""
+    data = rollout([f" {word}" for word in "so is it 3 we a on + in by to of an at".split() * 40])
+    lines = open_file(visit, data).locator(".tok-line")
+    expect(lines.nth(3)).to_be_visible()
+    beyond = """lines => Math.max(...lines.map((line) => line.lastElementChild.getBoundingClientRect().right
+      - document.querySelector('.tok-lines').getBoundingClientRect().right))"""
+    assert -60 < lines.evaluate_all(beyond) <= 0
+
+
 def test_turns_and_calls_are_blocks_and_images_are_boxes(strip: Strip) -> None:
     tokens = ["<|im_start|>", "user", "\n", *["<|image_pad|>"] * 6, "?", "<|im_end|>", "\n"]
     tokens += [

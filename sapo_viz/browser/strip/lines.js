@@ -13,8 +13,10 @@ const SPARE = 320; // pixels of lines kept above and below what is in sight
 const LONGEST = 400; // characters of a token that are drawn; the panel shows the rest
 const SLACK = 6; // pixels by which kerning may be wrong
 const PAD = 13; // pixels of one place of an image
+const BLANK = 0.28; // em before a word of prose: room that is drawn, and counted where lines are broken
 
 const TAG = 100; // beside which its block's name stands
+const WORD = /^ \S/; // one blank, then ink
 const PADS = new Set(["image", "video", "audio"]);
 
 export class StripLines {
@@ -42,6 +44,7 @@ export class StripLines {
     this.describe = describe;
     this.bars = new StripBars();
     this.inner = el("div", { class: "tok-lines" });
+    this.inner.style.setProperty("--tok-blank", `${BLANK}em`);
     this.sheet = el("div", { class: "tok-sheet" }, this.inner, this.bars.node);
     this.sizer = el("div", { class: "tok-sizer" }, this.sheet);
     this.node = el("div", { class: "tok-scroll", role: "listbox", "data-testid": "strip" }, this.sizer);
@@ -125,18 +128,24 @@ export class StripLines {
       this.fonts[kind] = {
         css: `${size} ${family}`,
         marks: `11px ${style.getPropertyValue("--tok-code")}`,
+        blank: kind === "code" ? 0 : BLANK * Number.parseFloat(size), // in code a blank is as wide as any character
         known: new Map(),
       };
     }
     return this.fonts[kind];
   }
 
-  measure(text, font) {
-    let width = font.known.get(text);
+  measure(whole, font) {
+    let width = font.known.get(whole);
     if (width !== undefined) return width;
     width = 0;
+    let text = whole;
     let plain = "";
     this.paper.font = font.css;
+    if (font.blank && WORD.test(text)) {
+      width = font.blank;
+      text = text.slice(1);
+    }
     for (const [piece, kind] of piecesOf(text.length > LONGEST ? text.slice(0, LONGEST) : text)) {
       if (kind === "text" || kind === "space") {
         plain += piece;
@@ -147,7 +156,7 @@ export class StripLines {
       this.paper.font = font.css;
     }
     width += this.paper.measureText(plain || (text ? "" : "∅")).width;
-    font.known.set(text, width);
+    font.known.set(whole, width);
     return width;
   }
 
@@ -204,7 +213,7 @@ export class StripLines {
       const a = i === line.from ? line.a : 0;
       const b = i === line.to - 1 ? line.b : -1;
       const cell = this.cell(i, a, b, { code: paragraph.code, hangs: line.goesOn && i === line.from, pads });
-      this.entries.push({ i, cell, place, rtl: paragraph.rtl, swatch: undefined, look: "" });
+      this.entries.push({ i, cell, place, rtl: paragraph.rtl, code: paragraph.code, swatch: undefined, look: "" });
       node.append(cell);
     }
     return node;
@@ -234,7 +243,7 @@ export class StripLines {
     if (this.pads[this.vocabulary.token[i]]) cell.classList.add("tok-image");
     const halves = this.halves.get(i);
     // One blank before a word is room, not ink: it is no part of what is painted, and none at all where a line goes on.
-    if (/^ \S/.test(text) && (hangs || !code) && !halves) {
+    if (WORD.test(text) && (hangs || !code) && !halves) {
       if (!hangs) cell.classList.add("tok-word");
       cell.append(el("i", { class: "tok-space" }, " "));
       appendProse(cell, text.slice(1));
@@ -255,10 +264,10 @@ export class StripLines {
   // Where each token's bars go, read off the laid out text: bidi and ligatures are the browser's business.
   placeBars(count) {
     const { left } = this.inner.getBoundingClientRect();
-    const blank = this.font("prose").known.get(" ") ?? this.measure(" ", this.font("prose"));
+    const blank = (code) => this.font(code ? "code" : "prose").blank || this.measure(" ", this.font("code"));
     for (const entry of this.entries) {
       const rect = entry.cell.getBoundingClientRect();
-      const pad = entry.cell.classList.contains("tok-word") ? blank : 0;
+      const pad = entry.cell.classList.contains("tok-word") ? blank(entry.code) : 0;
       entry.left = rect.left - left + (entry.rtl ? 0 : pad);
       entry.width = rect.width - pad - 1;
       entry.y = entry.place * this.block + INK;

@@ -70,8 +70,9 @@ def layout(rows: list[str], signs: list[int], axis: RatioAxis, *, stacked: bool,
             dict(type="line", x0=1, x1=1, y0=0, y1=1, xref=f"x{n}", yref=f"y{n} domain", line=dict(width=1))
         )
     return panels | dict(
-        height=height * down + 70,
-        margin=dict(l=45, r=10, t=90 if stacked else 70, b=60),
+        height=height * down + 40,
+        margin=dict(l=45, r=10, t=40, b=60),
+        showlegend=False,  # it stands above the figure (browser/curves/legend.js); a picture that is saved has this one
         hovermode="x",
         legend=dict(orientation="h", yanchor="top", y=1.0, yref="container", x=0, xanchor="left", itemwidth=40),
         font=dict(size=13),

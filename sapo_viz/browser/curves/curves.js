@@ -11,7 +11,9 @@ import { button } from "../shared/parts.js";
 import { loadPlotly, savePicture } from "../shared/plotly.js";
 import { applyTheme, themeOf } from "../shared/theme.js";
 import { debounce } from "../shared/timing.js";
+import { linesApart } from "./apart.js";
 import { firstPaint } from "./first_paint.js";
+import { Legend } from "./legend.js";
 import { Panel } from "./panel.js";
 import { calmRange, movePaths, moveShapes } from "./paths.js";
 import { ratioGrid, samplePoints } from "./points.js";
@@ -40,6 +42,8 @@ class CurveLab {
     this.drawnFor = undefined;
     /** @type {Sampled[]} */
     this.sampled = [];
+    /** @type {CurveObjective[][]} those of one entry are drawn once */
+    this.lines = [];
     /** @type {Record<string, any>[] | undefined} */
     this.traces = undefined;
     /** @type {number[]} places among the traces */
@@ -60,7 +64,11 @@ class CurveLab {
     this.touched = -1e9;
     this.repaints = 0;
     this.panel = new Panel(this);
-    this.host.append(el("div", { class: "lab-main" }, this.figure, this.tools, this.readout), this.panel.host);
+    this.legend = new Legend(() => this.draw());
+    this.host.append(
+      el("div", { class: "lab-main" }, this.legend.host, this.figure, this.tools, this.readout),
+      this.panel.host,
+    );
     parent.appendChild(this.host);
     this.observer = new ResizeObserver(() => this.resized());
     this.observer.observe(this.host);
@@ -147,7 +155,14 @@ class CurveLab {
     if (this.data.compact) return;
     /** @type {(format: string) => () => void} */
     const picture = (format) => () =>
-      savePicture(this.Plotly, this.traces ?? [], this.layout, format, "sapo-viz-curves", themeOf(this.host));
+      savePicture(
+        this.Plotly,
+        this.traces ?? [],
+        withLegend(this.layout),
+        format,
+        "sapo-viz-curves",
+        themeOf(this.host),
+      );
     this.tools.append(
       button("PNG", picture("png"), "save-png"),
       button("SVG", picture("svg"), "save-svg"),
@@ -173,10 +188,12 @@ class CurveLab {
     const changed = this.changed;
     this.changed = null;
     if (!this.Plotly || !this.traces || !changed) return false;
+    // One that was drawn for several, or by another, is about to have a line of its own.
+    if (this.lines.some((line) => line.length > 1 && line.some((objective) => changed.has(objective)))) return false;
     const grid = ratioGrid(this.data.axis, this.visible);
     const moved = [];
     for (const item of this.sampled) {
-      if (!changed.has(item.objective)) continue;
+      if (!changed.has(item.objective) || this.legend.hides(item.objective)) continue;
       item.points = this.sample(item.objective, item.sign, grid);
       for (const row of this.data.rows)
         moved.push({ index: item.first + this.data.rows.indexOf(row), ...lineOf(item.points, row) });
@@ -245,7 +262,9 @@ class CurveLab {
         first: 0,
       })),
     );
-    this.traces = curveTraces(this.data, this.sampled);
+    this.lines = linesApart(this.sampled);
+    this.legend.show(this.lines, this.data.labels, Boolean(this.data.distribution));
+    this.traces = curveTraces(this.data, this.sampled, this.lines, (objective) => this.legend.hides(objective), theme);
     this.densities = [];
     if (this.data.distribution)
       for (const trace of densityTraces(this.data, densityLine(this.tokens(), 0.5))) {
@@ -379,6 +398,14 @@ class CurveLab {
     }
     return rows;
   }
+}
+
+// A picture that is taken home brings its legend along; on the page it stands above the figure.
+/** @param {any} layout */
+function withLegend(layout) {
+  const above = 50;
+  const { margin } = layout;
+  return { ...layout, showlegend: true, height: layout.height + above, margin: { ...margin, t: margin.t + above } };
 }
 
 export default mounted(CurveLab, unpack);

@@ -24,6 +24,7 @@ export function firstPaint(host, layout, traces, theme, width) {
   /** @type {(value: number) => number} */
   const up = (y) => height - b - y * (height - t - b);
   traces.forEach((trace) => {
+    if (trace.visible === false) return;
     const xaxis = layout[trace.xaxis.replace("x", "xaxis")];
     const yaxis = layout[trace.yaxis.replace("y", "yaxis")];
     const key = `${trace.xaxis}${trace.yaxis}`;
@@ -65,22 +66,6 @@ export function firstPaint(host, layout, traces, theme, width) {
   });
   for (const note of layout.annotations || []) {
     picture.append(label(across(note.x), up(note.y) - 4, note.text, { "text-anchor": "middle", "font-size": 13 }));
-  }
-  let at = l + 5;
-  for (const trace of traces.filter((one) => one.showlegend)) {
-    picture.append(
-      svg("line", {
-        x1: at,
-        x2: at + 40,
-        y1: 15,
-        y2: 15,
-        stroke: trace.line.color,
-        "stroke-width": 2,
-        "stroke-dasharray": svgDash(trace.line.dash),
-      }),
-    );
-    picture.append(label(at + 45, 19, trace.name));
-    at += 60 + 7 * trace.name.length;
   }
   host.replaceChildren(picture);
 }

@@ -1,5 +1,8 @@
 // What is drawn, as data: the curves and where the tokens are, for Plotly and for the first picture alike.
 
+import { hueOn } from "../shared/colour.js";
+import { lineName } from "./apart.js";
+
 /** @type {Record<string, number>} where a quantity stands in a point [r, J, w, c] */
 const COLUMN = { surrogate: 1, weight: 2, coefficient: 3 };
 
@@ -13,10 +16,12 @@ export function xy(line) {
   return { x: line.map((p) => p[0]), y: line.map((p) => p[1]) };
 }
 
-// One trace per objective, sign and row of panels; each item learns which of them is its first.
-/** @type {(data: CurvesData, sampled: Sampled[]) => Record<string, any>[]} */
-export function curveTraces(data, sampled) {
+// One trace per objective, sign and row of panels; each item learns which of them is its first. Of objectives whose
+// curves coincide (`lines`) the first is drawn, under all their names.
+/** @type {(data: CurvesData, sampled: Sampled[], lines: CurveObjective[][], hidden: (o: CurveObjective) => boolean, theme: Theme) => Record<string, any>[]} */
+export function curveTraces(data, sampled, lines, hidden, theme) {
   const traces = [];
+  const names = new Map(lines.map((line) => [line[0], lineName(line)]));
   for (const item of sampled) {
     item.first = traces.length;
     for (const row of data.rows) {
@@ -24,13 +29,14 @@ export function curveTraces(data, sampled) {
       traces.push({
         type: "scatter",
         mode: "lines",
-        name: item.objective.label,
+        name: names.get(item.objective) ?? item.objective.label,
+        visible: names.has(item.objective) && !hidden(item.objective),
         legendgroup: item.objective.name,
         showlegend: row === data.rows[0] && item.sign === data.signs[0],
         ...lineOf(item.points, row),
         xaxis: axis.x,
         yaxis: axis.y,
-        line: { color: item.objective.color, dash: item.objective.dash, width: 2.2, simplify: false },
+        line: { color: hueOn(item.objective.color, theme), dash: item.objective.dash, width: 2.2, simplify: false },
         hovertemplate: "%{y:.4g}",
       });
     }

@@ -1,6 +1,7 @@
 // What the three exhibits share: figure, controls and read-out in one component. The picture follows the hand in
 // the browser; the values go to Python, and from there to the address, when the hand lets go.
 
+import { onPage } from "../shared/colour.js";
 import { el } from "../shared/dom.js";
 import { csvOf, saveText } from "../shared/download.js";
 import { button, group } from "../shared/parts.js";
@@ -103,6 +104,8 @@ export class Exhibit {
     if (signature === this.signature) return;
     this.signature = signature;
     const shape = JSON.stringify({ ...data, values: null });
+    for (const look of [data, data.objective, ...(data.objectives ?? [])])
+      if (look?.color) look.color = onPage(look.color);
     this.data = data;
     this.words = data.labels;
     // A rerun that was under way when the hand moved on brings older values: the hand is right.

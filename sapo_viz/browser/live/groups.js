@@ -1,5 +1,6 @@
 // Runs that differ by their seed alone, as one group: its name, its look (which stays), and how it is drawn.
 
+import { hueOn } from "../shared/colour.js";
 import { differingNames } from "./math.js";
 
 const MOST_NAMED = 2; // settings in a name; the table of what differs has all
@@ -100,7 +101,7 @@ export class LiveGroups {
 
   look({ key, about }) {
     const { color, dash } = this.places.get(key) ? this.further(this.places.get(key)) : about;
-    return { color, dash };
+    return { color: hueOn(color, this.lab.theme()), dash };
   }
 }
 

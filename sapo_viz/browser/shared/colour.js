@@ -40,3 +40,28 @@ export function rampOf(colours) {
 export function shadeOf(ramp, t) {
   return ramp[Math.round(Math.min(1, Math.max(0, t)) * 100)];
 }
+
+// An objective's colour where the page is dark: no dimmer than the knobs beside it, which have the primary colour there.
+const KNOB_BY_NIGHT = "#3890cc"; // .streamlit/config.toml
+const WHITE = [255, 255, 255];
+
+/** @type {(hex: string) => string} */
+export function byNight(hex) {
+  const least = luminance(parseColour(KNOB_BY_NIGHT));
+  const stops = [parseColour(hex), WHITE];
+  let rgb = stops[0];
+  for (let step = 1; luminance(rgb) < least && step <= 20; step++) rgb = between(stops, step / 20);
+  return `#${rgb.map((v) => v.toString(16).padStart(2, "0")).join("")}`;
+}
+
+// The same for CSS, which follows the page by itself.
+/** @type {(hex: string) => string} */
+export function onPage(hex) {
+  return hex.startsWith("#") ? `light-dark(${hex}, ${byNight(hex)})` : hex;
+}
+
+// And for what has to be told: plotly.js, a canvas.
+/** @type {(hex: string, theme: Theme) => string} */
+export function hueOn(hex, { background }) {
+  return luminance(parseColour(background)) < 0.2 ? byNight(hex) : hex;
+}

@@ -1,5 +1,6 @@
 // A knob's control, the same in every live figure: one slider and one number box on the same value.
 
+import { onPage } from "./colour.js";
 import { el } from "./dom.js";
 import { show } from "./numbers.js";
 import "./sliders.css";
@@ -104,6 +105,6 @@ export function knobParts(objective, knob, own) {
 /** @type {(look: Look) => HTMLElement} */
 export function lineSwatch({ dash, color }) {
   const swatch = el("span", { class: "lab-swatch", "aria-hidden": "true" });
-  swatch.style.borderTop = `3px ${dash === "solid" ? "solid" : dash === "dot" ? "dotted" : "dashed"} ${color}`;
+  swatch.style.borderTop = `3px ${dash === "solid" ? "solid" : dash === "dot" ? "dotted" : "dashed"} ${onPage(color)}`;
   return swatch;
 }

@@ -1,6 +1,7 @@
 // Under each token a bar for each objective: how much of the token it loses. One path an objective, so that a knob
 // under the hand writes one attribute, however many tokens are in sight.
 
+import { onPage } from "../shared/colour.js";
 import { fateOf } from "./scales.js";
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -40,7 +41,8 @@ export function barPaths(places, { w, c }, masked) {
 /** @type {(objective: StripObjective, among: StripObjective[]) => string} */
 export function barColour(objective, among) {
   const first = among.find(({ color }) => color === objective.color);
-  return first === objective ? objective.color : `color-mix(in srgb, ${objective.color} 50%, var(--st-text-color))`;
+  const color = onPage(objective.color);
+  return first === objective ? color : `color-mix(in srgb, ${color} 50%, var(--st-text-color))`;
 }
 
 export class StripBars {

@@ -37,6 +37,8 @@ def _labels() -> dict[str, str]:
         neither=_("nothing"),
         unbounded=_("grows with r"),
         tokens_here=_("Where tokens are"),
+        hide_line=_("Hide or show this line"),
+        same_line=_("These objectives have the same curves, drawn once."),
         spread=_("spread of log r"),
         spread_help=_("Standard deviation of log r over the tokens, drawn in grey."),
         p_old=_("old probability"),

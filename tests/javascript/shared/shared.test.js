@@ -5,7 +5,16 @@ import { test } from "node:test";
 import { holds, merged } from "../../../sapo_viz/browser/exhibits/values.js";
 import { percent, sentence } from "../../../sapo_viz/browser/exhibits/words.js";
 import { axisScale, tickText } from "../../../sapo_viz/browser/shared/axis.js";
-import { luminance, parseColour, rampOf, shadeOf, swatchOf } from "../../../sapo_viz/browser/shared/colour.js";
+import {
+  byNight,
+  hueOn,
+  luminance,
+  onPage,
+  parseColour,
+  rampOf,
+  shadeOf,
+  swatchOf,
+} from "../../../sapo_viz/browser/shared/colour.js";
 import { csvOf } from "../../../sapo_viz/browser/shared/download.js";
 import { mounted } from "../../../sapo_viz/browser/shared/mounted.js";
 import { heldWithin, show } from "../../../sapo_viz/browser/shared/numbers.js";
@@ -34,6 +43,16 @@ test("an axis goes there and back and has round ticks", () => {
 
 test("ticks are short", () => {
   assert.deepEqual([12345, 0.5, -2, 1e-4, 2.5e-7].map(tickText), ["12,345", "0.5", "−2", "10⁻⁴", "2.5·10⁻⁷"]);
+});
+
+test("in the dark a colour is no dimmer than the knobs, and by day it is as it was", () => {
+  for (const hex of ["#0072B2", "#D55E00", "#8C6D46", "#E69F00"])
+    assert.ok(luminance(parseColour(byNight(hex))) >= luminance(parseColour("#3890cc")) - 1e-9);
+  assert.equal(byNight("#E69F00"), "#e69f00", "what is bright enough stays");
+  const theme = { text: "", background: "#ffffff", grid: "", font: "" };
+  assert.equal(hueOn("#0072B2", theme), "#0072B2");
+  assert.equal(hueOn("#0072B2", { ...theme, background: "rgb(20, 23, 27)" }), byNight("#0072B2"));
+  assert.equal(onPage(onPage("#0072B2")), onPage("#0072B2"));
 });
 
 test("text on every shade has a contrast of at least 4.5", () => {

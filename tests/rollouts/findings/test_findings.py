@@ -316,6 +316,16 @@ def test_without_signs_of_an_update_the_learning_rate_is_not_accused() -> None:
     assert "moved_far" not in found and "engine_mismatch" in found
 
 
+def test_a_small_file_that_cannot_tell_the_cause_is_not_called_healthy() -> None:
+    """With A or against nothing: eight sequences tell that the policies are far apart, though not why."""
+    few = np.arange(M) < CALM.offsets[8]
+    against = np.where(np.repeat(np.arange(N) % 2 == 0, CALM.lengths), 30 * Z, -30 * Z)
+    assert not {"moved_far", "engine_mismatch"} & set(said(rollouts(mask=few)))
+    for z in (30 * Z, against):
+        found = said(rollouts(mask=few, logprobs=np.minimum(CALM.old_logprobs + z, -1e-4)))
+        assert "moved_far" in found and "engine_mismatch" not in found
+
+
 def test_a_band_is_judged_only_where_it_is_asked_about() -> None:
     assert "gspo_band" not in {f.id for f in findings(outside_the_band(), {"sapo": CATALOG["sapo"]()})}
 

@@ -44,6 +44,7 @@ def schema_markdown() -> str:
 
 - **JSON**: a list of objects. **JSONL**: one object per line. **Parquet**: one row per sequence, list columns
   for what is per token. **CSV**: one row per token with a header line; rows with the same `sequence` belong together.
+  Parquet may have the CSV's columns and a row per token too, and CSV a row per sequence with its lists in cells.
 - The advantage comes from `advantages`, else `advantage`, else it is computed from `reward` within each `group`:
   A = (R − mean) / (std + 1e-6), with the sample standard deviation; a group of one gets 0. In CSV the column
   `advantage` is repeated on every row of the sequence, as are `reward`, `group` and `step`.
@@ -52,7 +53,9 @@ def schema_markdown() -> str:
 - Text is UTF-8, or UTF-16 with its mark. Fields with other names are left alone and listed.
 - JSON objects may also follow one another without a list, written over several lines or side by side; and an object may
   be one token with the CSV's columns, as a data frame is saved: rows of a sequence then follow one another.
-- A file may be compressed (gzip, zstd, bzip2), and a zip or tar may hold one file or the steps of one run. Unpacked
+- Objects may stand inside another one: in a list under some name, one under each name, or as the columns of a data
+  frame (`DataFrame.to_json`, whatever its `orient`).
+- A file may be compressed (gzip, zstd, bzip2, xz), and a zip or tar may hold one file or the steps of one run. Unpacked
   they are held to the limits below, and a page's reader to memory and time for the packed size.
 - A file that ends too early, as one that is still being written or was copied meanwhile, is read up to there. What
   was left out is counted and said; of CSV it is the last row, so that its sequence may lack tokens.
@@ -92,7 +95,9 @@ def formats_markdown() -> str:
   A token whose log-prob is null, NaN, infinite or a sentinel (−9999) is masked out, and how many is said.
 - Real logs hold single failed lines, and files that are still being written end in half a line: such rows are left out,
   how many and why the first is said, and the rest is read. A reward that is null or NaN means not rewarded; numbers may
-  be written as text. Padding rows, removed samples and tokens trained by another loss are left or masked out, and said.
+  be written as text, lists too, as Python, numpy and torch print them. Padding rows, removed samples and tokens trained
+  by another loss are left or masked out, and said.
+- Files that a framework writes as JSON are read as Parquet and as CSV too, a row a sample, as a data frame saves them.
 - Images in messages are marked ⟨image⟩. A message between two answers of which the file has no tokens stands as one
   masked token.
 - Where a file holds token ids and no texts, a token is shown as ⟨id⟩. Name the model that sampled them, on the page or

@@ -8,17 +8,21 @@ from __future__ import annotations
 import codecs
 import io
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from sapo_viz.errors import RolloutError
 from sapo_viz.rollouts.build import building
 from sapo_viz.rollouts.columns import Block, Columns, NotPlain
 from sapo_viz.rollouts.joined import joined, of_step
+from sapo_viz.rollouts.readers.files.csv_file import NEEDED
 from sapo_viz.rollouts.readers.files.packed import is_archive, members, unpacked
 from sapo_viz.rollouts.readers.files.token_rows import put_together
+from sapo_viz.rollouts.readers.formats import tables
 from sapo_viz.rollouts.readers.formats.base import Notes
+from sapo_viz.rollouts.readers.formats.envelopes import frame_rows, rows_in
 from sapo_viz.rollouts.readers.formats.pair import FileContents, both_policies
 from sapo_viz.rollouts.readers.formats.torch_file import is_torch
 from sapo_viz.rollouts.record import Record, shown
@@ -31,7 +35,6 @@ _COLUMN_NAME = re.compile(r"[A-Za-z_][\w .:/()\[\]-]{0,60}")
 _FORMATS = "JSON, JSONL, CSV or Parquet"
 # Magic bytes of what people have at hand beside rollouts -> what it is.
 _OTHERS = {
-    b"\xfd7zXZ": "xz, which has to be unpacked first",
     b"\x80\x02": "a Python pickle, which could run code when opened",
     b"\x80\x03": "a Python pickle, which could run code when opened",
     b"\x80\x04": "a Python pickle, which could run code when opened",
@@ -142,7 +145,7 @@ def _one(name: str, data: bytes, limits: Limits) -> Steps[FileContents]:
         from sapo_viz.rollouts.readers.files import jsonl_file
 
         records = jsonl_file.records(name, data, lambda error: _skip_what_is_no_json(notes, error))
-        rows = put_together(_left(records, notes))
+        rows = put_together(_inside(_left(records, notes)))
         return (yield from _with_notes(building(name, rows, limits, data.count(b"\n")), notes))
     _check_utf8(name, data)
     if head in b"[{":
@@ -153,7 +156,7 @@ def _one(name: str, data: bytes, limits: Limits) -> Steps[FileContents]:
             raise RolloutError(f"{name}: a JSON document of more than {limit} MB; write JSONL, one sequence per line.")
         text = data.decode()
         del data
-        rows = put_together(json_file.records(name, text, notes.skip))
+        rows = put_together(_inside(json_file.records(name, text, notes.skip)))
         return (yield from _with_notes(building(name, rows, limits), notes))
     if head in b"\"'-0123456789tfnN" and b"," not in data[:4096].split(b"\n", 1)[0]:
         # A lone JSON value or one column of something: the CSV reader's message would not help.
@@ -183,6 +186,21 @@ def _left(records: Iterator[Record], notes: Notes) -> Iterator[Record]:
         notes.nothing_left()
 
 
+def _inside(records: Iterator[Record]) -> Iterator[Record]:
+    """The records; of one that holds sequences in a list, under names or as the columns of a table, these."""
+    for record in records:
+        items = frame_rows(tables.unfolded([(record.place, record.values)]))
+        for place, values in rows_in(items, _is_sequence):
+            yield record if values is record.values else Record(record.file, place, values)
+
+
+def _is_sequence(values: Mapping[str, Any]) -> bool:
+    """Whether it is one, well made or not; a batch of them has lists of lists."""
+    known = {"old_logprobs", "tokens", "token_ids"} & values.keys()
+    nested = [isinstance(values[name], list) and values[name] and isinstance(values[name][0], list) for name in known]
+    return (bool(known) and not any(nested)) or values.keys() >= set(NEEDED)
+
+
 def _with_notes(steps: Steps[Rollouts], notes: Notes) -> Steps[Rollouts]:
     rollouts = yield from steps
     return replace(rollouts, notes=(*rollouts.notes, *notes.sentences()))
@@ -208,8 +226,11 @@ def _check_is_table(name: str, data: bytes) -> None:
 
 def _csv(name: str, data: bytes, limits: Limits, notes: Notes) -> Steps[Rollouts]:
     from sapo_viz.rollouts.readers.files import csv_blocks, csv_file
+    from sapo_viz.rollouts.readers.formats import csv_rows
 
     yield None
+    if {"logprobs", "old_logprobs"} <= set(csv_rows.header(data)):
+        return (yield from building(name, csv_rows.sequences(name, data), limits, data.count(b"\n")))
     return (
         yield from _in_blocks(
             name,
@@ -221,8 +242,17 @@ def _csv(name: str, data: bytes, limits: Limits, notes: Notes) -> Steps[Rollouts
 
 
 def _parquet(name: str, data: bytes, limits: Limits) -> Steps[Rollouts]:
-    from sapo_viz.rollouts.readers.files import parquet_file
+    from sapo_viz.rollouts.readers.files import parquet_file, parquet_tokens
 
+    if parquet_tokens.are_rows(name, io.BytesIO(data)):
+        return (
+            yield from _in_blocks(
+                name,
+                limits,
+                lambda columns: parquet_tokens.blocks(name, io.BytesIO(data), limits, columns),
+                lambda: parquet_tokens.records(name, io.BytesIO(data), limits),
+            )
+        )
     return (
         yield from _in_blocks(
             name,

@@ -41,7 +41,9 @@ def _row(store: RunStore, summary: RunSummary) -> dict[str, Any]:
     if config:
         line = run_line(config)
     else:
-        line = recorded_line(summary.recorded, summary.id) if summary.recorded else unknown_line(summary.id, summary.step)
+        line = (
+            recorded_line(summary.recorded, summary.id) if summary.recorded else unknown_line(summary.id, summary.step)
+        )
     return line | dict(
         id=summary.id,
         title=name or (config.title if config else name_of(summary.id)),

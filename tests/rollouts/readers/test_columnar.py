@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -25,7 +26,7 @@ from sapo_viz.rollouts.build import build
 from sapo_viz.rollouts.columns import Columns, NotPlain
 from sapo_viz.rollouts.readers.files import csv_blocks, csv_file, json_file, jsonl_file, parquet_file
 from sapo_viz.rollouts.readers.read import parse_rollouts
-from sapo_viz.rollouts.schema import DISK, UPLOAD, Rollouts
+from sapo_viz.rollouts.schema import DISK, UPLOAD, Limits, Rollouts
 from sapo_viz.rollouts.vocabulary import Tokens
 from sapo_viz.rollouts.write import write_rollouts
 from tests.rollouts.conftest import jsonl, sequence
@@ -225,6 +226,40 @@ def test_a_histogram_counts_every_value_once(what: Any, count: int) -> None:
         np.testing.assert_array_equal(found.counts["A > 0"], np.histogram(own, found.edges)[0])
 
 
+def token_frame(names: list[Any]) -> dict[str, list[Any]]:
+    count = len(names)
+    return {
+        "sequence": names, "token": [f"t{i}" for i in range(count)], "logprob": [-0.5 - i for i in range(count)],
+        "old_logprob": [-0.25] * count, "reward": [1.0 if name in ("a", 1) else 0.0 for name in names],
+        "group": ["p"] * count,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("names", [["a", "a", "b"], ["a", "b", "a"], [1, 1, 0]])
+def test_a_parquet_file_may_have_a_row_a_token(names: list[Any]) -> None:
+    """The same as the CSV of its columns; names may be numbers, and rows need not follow one another."""
+    table = pa.table(token_frame(names))
+    text = io.BytesIO()
+    pa.csv.write_csv(table, text)
+    one, other = parse_rollouts(_parquet(table), "x"), parse_rollouts(text.getvalue(), "x")
+    assert one.ids == other.ids and list(one.tokens) == list(other.tokens) and one.rewards == other.rewards
+    assert (one.logprobs == other.logprobs).all() and (one.advantages == other.advantages).all()
+
+
+def test_what_is_wrong_in_such_a_file_is_said_with_its_row() -> None:
+    table = pa.table(token_frame(["a", "a", "b"]) | {"logprob": [-0.5, 1.5, -0.5]})
+    with pytest.raises(RolloutError, match=r"x, row 1 on: logprobs\[1\] is 1\.5"):
+        parse_rollouts(_parquet(table), "x")
+    with pytest.raises(RolloutError, match=r"x: unpacked it holds more than 2 tokens"):
+        parse_rollouts(_parquet(pa.table(token_frame(["a", "a", "b"]))), "x", Limits(10**9, 2))
+
+
+def _parquet(table: pa.Table) -> bytes:
+    out = io.BytesIO()
+    pq.write_table(table, out)
+    return out.getvalue()
+
+
 def test_a_histogram_of_one_value_has_one_full_bin() -> None:
     rollouts = parse_rollouts(jsonl(sequence(logprobs=[-2.0] * 4)), "x")
     for what in ("log_ratio", "log_s", "variance"):
@@ -276,7 +311,7 @@ def test_a_limit_is_one_sentence(case: str, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_a_text_that_is_meant_many_times_is_refused_while_it_unpacks(monkeypatch: pytest.MonkeyPatch) -> None:
     """The file's dictionary holds one text of a megabyte; its 400 uses would be 400 MB."""
-    monkeypatch.setattr(parquet_file, "_unpacked", lambda limits: 50_000_000)
+    monkeypatch.setattr(parquet_file, "unpacked", lambda limits: 50_000_000)
     offsets = np.arange(0, 401, 10)
     tokens = pa.DictionaryArray.from_arrays(np.zeros(400, np.int8), ["x" * 1_000_000])
     numbers = pa.ListArray.from_arrays(offsets, pa.array(np.full(400, -1.0)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import lzma
 import tarfile
 import zipfile
 from collections.abc import Callable, Mapping
@@ -54,6 +55,9 @@ WHOLE: dict[str, Callable[[], bytes]] = {
     "gzip": lambda: gzip.compress(LINES),
     "two gzip streams": lambda: gzip.compress(jsonl(*ROWS[:2])) + gzip.compress(jsonl(*ROWS[2:])),
     "zstd": lambda: pa.compress(LINES, codec="zstd", asbytes=True),
+    "xz": lambda: lzma.compress(LINES),
+    "two xz streams": lambda: lzma.compress(jsonl(*ROWS[:2])) + bytes(4) + lzma.compress(jsonl(*ROWS[2:])),
+    "a tar in xz": lambda: lzma.compress(tarred({"a.json": LIST})),
     "UTF-16": lambda: LINES.decode().encode("utf-16"),
     "UTF-16, the other end first": lambda: b"\xfe\xff" + LINES.decode().encode("utf-16-be"),
     "a zip of one file": lambda: zipped({"run/notes.txt": b"x", "run/a.jsonl": LINES, "__MACOSX/._a.jsonl": b"x"}),
@@ -120,10 +124,18 @@ def test_a_table_without_a_last_line_end_is_whole() -> None:
     assert parse_rollouts(TABLE[:-1], "x.csv").notes == ()
 
 
-def test_a_stream_that_ends_too_early_is_read_up_to_there() -> None:
-    packed = gzip.compress(jsonl(*(sequence(id=str(i), logprobs=[-i / 7919] * 4) for i in range(2_000))))
+@pytest.mark.parametrize(("codec", "pack"), [("gzip", gzip.compress), ("xz", lzma.compress)])
+def test_a_stream_that_ends_too_early_is_read_up_to_there(codec: str, pack: Callable[[bytes], bytes]) -> None:
+    packed = pack(jsonl(*(sequence(id=str(i), logprobs=[-i / 7919] * 4) for i in range(2_000))))
     found = parse_rollouts(packed[: len(packed) // 2], "x")
-    assert 500 < len(found) < 2_000 and "The gzip stream ends too early" in found.notes[-1]
+    assert 500 < len(found) < 2_000 and f"The {codec} stream ends too early" in found.notes[-1]
+
+
+def test_xz_that_asks_for_much_memory_is_refused() -> None:
+    """Its header says how large a window to keep, which is taken before a byte is unpacked."""
+    packed = lzma.compress(LINES, filters=[{"id": lzma.FILTER_LZMA2, "dict_size": 512 * 1024**2}])
+    with pytest.raises(RolloutError, match=r"x: this is xz and damaged \(Memory usage limit exceeded\)"):
+        parse_rollouts(packed, "x")
 
 
 @pytest.mark.parametrize("pack", [zipped, tarred])

@@ -43,7 +43,7 @@ def blocks(file: str, data: bytes, columns: Columns) -> Iterator[Block]:
     _check_quotes(data, start)
     table = _table(data, start, header)
     plain(len(table["sequence"]) > 0)
-    yield _block(table, columns)
+    yield block(table, columns)
 
 
 def _header(data: bytes) -> tuple[list[str], int]:
@@ -102,7 +102,9 @@ def _table(data: bytes, start: int, header: list[str]) -> dict[str, Any]:
     return {name: table.column(place) for place, name in known.items()}
 
 
-def _block(table: dict[str, Any], columns: Columns) -> Block:
+def block(table: dict[str, Any], columns: Columns) -> Block:
+    """Token rows as one block. Columns of text are chunked dictionaries without null, "" where there is none; those of
+    numbers float64, null where there is none."""
     names, order, lengths = _grouped(table["sequence"])
     count, size = len(names), int(lengths.sum())
     starts = np.concatenate(([0], np.cumsum(lengths)[:-1]))

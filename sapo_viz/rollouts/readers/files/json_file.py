@@ -27,11 +27,11 @@ class CutShort(NotJson):
     """It is as far as it goes, and ends too early."""
 
 
-def records(file: str, text: str, skip: Skip | None = None) -> Iterator[Record]:
+def records(file: str, text: str, skip: Skip | None = None, other: Skip | None = None) -> Iterator[Record]:
     """The sequences of a JSON text; their place is "sequence 3", counted from 1.
 
     With `skip` a text that ends in the middle of an object, as a file that is still being written does, is read up to
-    there; the error is handed to it, unless nothing comes before.
+    there; the error is handed to it, unless nothing comes before. With `other` so are elements that are no objects.
     """
     check_brackets(file, None, text)
     start = _SPACE.match(text).end()  # type: ignore[union-attr]
@@ -39,17 +39,21 @@ def records(file: str, text: str, skip: Skip | None = None) -> Iterator[Record]:
     while True:
         try:
             item = next(items, _END)
-        except CutShort as error:
+        except CutShort as cut:
             if skip is None or not number:
                 raise
-            skip(error)
+            skip(cut)
             return
         if item is _END:
             break
         number += 1
         if not isinstance(item, dict):
             where = f"{file}, sequence {number}: it is" if text.startswith("[", start) else f"{file}: the file holds"
-            raise RolloutError(f"{where} {shown(item)}; {_REMEDY}.")
+            error = RolloutError(f"{where} {shown(item)}; {_REMEDY}.")
+            if other is None:
+                raise error
+            other(error)
+            continue
         yield Record(file, f"sequence {number}", item)
     if not number:
         raise RolloutError(f"{file}: the list is empty; give at least one sequence.")

@@ -1,4 +1,4 @@
-"""What a file is packed in: gzip, zstd, bzip2, UTF-16, or an archive of files.
+"""What a file is packed in: gzip, zstd, bzip2, xz, UTF-16, or an archive of files.
 
 Unpacked in memory, a piece at a time, and never beyond what a file of its kind may have; nothing is written to a disk,
 and a name inside an archive is looked at and never followed.
@@ -7,6 +7,7 @@ and a name inside an archive is looked at and never followed.
 from __future__ import annotations
 
 import io
+import lzma
 import re
 import tarfile
 import zipfile
@@ -17,12 +18,13 @@ from typing import IO
 
 from sapo_viz.errors import RolloutError
 
-_CODECS = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bz2"}
+_CODECS = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bz2", b"\xfd7zXZ\x00": "xz"}
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")  # as PowerShell's > writes it
 _PIECE = 1 << 12  # of a stream that ends too early the last one is lost
+_XZ_MEMORY = 80 * 1024**2  # that unpacking may take: xz -9 needs 65 MB, and a header may ask for 4 GB
 _LAYERS = 3  # a .tar.gz has two
 _MOST = 1_000  # files of an archive
-_READ = re.compile(r"(?i)\.(jsonl?|ndjson|csv|parquet|pt|pkl)(\.(gz|zst|bz2))?$")
+_READ = re.compile(r"(?i)\.(jsonl?|ndjson|csv|parquet|pt|pkl)(\.(gz|zst|bz2|xz))?$")
 
 
 @dataclass(frozen=True)
@@ -60,16 +62,38 @@ def _decompressed(name: str, data: bytes, codec: str, most: int) -> tuple[bytes,
 
     out = io.BytesIO()
     try:
-        with pa.CompressedInputStream(pa.BufferReader(data), codec) as stream:
-            while piece := stream.read(_PIECE):
-                out.write(piece)
-                if out.tell() > most:
-                    raise _too_much(name, most)
-    except (OSError, pa.ArrowException) as error:
+        for piece in _of_xz(data) if codec == "xz" else _of_arrow(data, codec):
+            out.write(piece)
+            if out.tell() > most:
+                raise _too_much(name, most)
+    except (OSError, EOFError, lzma.LZMAError, pa.ArrowException) as error:
         if not out.tell():
             raise RolloutError(f"{name}: this is {codec} and damaged ({error}); compress it again.") from None
         return out.getvalue(), False
     return out.getvalue(), True
+
+
+def _of_arrow(data: bytes, codec: str) -> Iterator[bytes]:
+    import pyarrow as pa
+
+    with pa.CompressedInputStream(pa.BufferReader(data), codec) as stream:
+        while piece := stream.read(_PIECE):
+            yield piece
+
+
+def _of_xz(data: bytes) -> Iterator[bytes]:
+    """Arrow has no xz. Several streams may follow one another, with zeros between them."""
+    while data:
+        stream = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY)
+        piece = stream.decompress(data, _PIECE)
+        while True:
+            yield piece
+            if stream.eof:
+                break
+            piece = stream.decompress(b"", _PIECE)
+            if not piece and stream.needs_input:
+                raise EOFError("its end is missing")
+        data = stream.unused_data.lstrip(b"\x00")
 
 
 def _too_much(name: str, most: int) -> RolloutError:

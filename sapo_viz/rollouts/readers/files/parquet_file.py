@@ -46,7 +46,7 @@ def count(file: str, source: BinaryIO) -> int:
     """How many rows the file says that it has."""
     import pyarrow.parquet as pq
 
-    with _reading(file):
+    with reading(file):
         return int(pq.ParquetFile(source).metadata.num_rows)
 
 
@@ -55,7 +55,7 @@ def records(file: str, source: BinaryIO, limits: Limits) -> Iterator[Record]:
     number = 0
     for batch, unused in _batches(file, source, limits):
         known = batch.schema.names
-        with _reading(file):
+        with reading(file):
             columns = {name: _rows(batch.column(name), name) for name in known}
         for index in range(batch.num_rows):
             number += 1
@@ -71,7 +71,7 @@ def blocks(file: str, source: BinaryIO, limits: Limits, columns: Columns) -> Ite
     for batch, unused in _batches(file, source, limits):
         if batch.num_rows:
             columns.note_unused(unused)
-            with _reading(file):
+            with reading(file):
                 block = _block(batch, columns)
             if len(block.codes):
                 yield block
@@ -81,7 +81,7 @@ def _batches(file: str, source: BinaryIO, limits: Limits) -> Iterator[tuple[Any,
     """Batches of the known columns, and the names of the others."""
     import pyarrow.parquet as pq
 
-    with _reading(file):
+    with reading(file):
         parquet = pq.ParquetFile(source)
         # Labels stay numbers into the distinct ones: a prompt may stand once in the file and be meant in every row.
         parquet = pq.ParquetFile(source, metadata=parquet.metadata, read_dictionary=_labels_in(parquet.metadata))
@@ -100,20 +100,20 @@ def _batches(file: str, source: BinaryIO, limits: Limits) -> Iterator[tuple[Any,
     unused = {name: True for name in names if name not in FIELDS and name not in also}
     known = [name for name in names if name not in unused]
     size = 0
-    with _reading(file):
+    with reading(file):
         first = next(parquet.iter_batches(batch_size=max(1, rows // 64), columns=known, use_threads=True), None)
         if first is not None and first.num_rows:
             rows = min(rows, max(1, _BATCH_BYTES * first.num_rows // max(first.nbytes, 1)))
     batches = parquet.iter_batches(batch_size=rows, columns=known, use_threads=True)
     while True:
-        with _reading(file):
+        with reading(file):
             batch = next(batches, None)
         if batch is None:
             return
         batch = batch.rename_columns([also.get(name, name) for name in batch.schema.names])
         size += batch.nbytes
-        if size > _unpacked(limits):
-            raise RolloutError(_too_much(file, limits))
+        if size > unpacked(limits):
+            raise RolloutError(too_much(file, limits))
         yield batch, unused
 
 
@@ -124,7 +124,7 @@ def _labels_in(metadata: Any) -> list[str]:
 
 
 @contextmanager
-def _reading(file: str) -> Iterator[None]:
+def reading(file: str) -> Iterator[None]:
     """What pyarrow finds wrong, in our words; its own speak of buffers and pages."""
     import pyarrow as pa
 
@@ -151,18 +151,18 @@ def _check_size(file: str, parquet: Any, limits: Limits) -> int:
                 size += max(chunk.total_uncompressed_size, 0)
                 longest = max(longest, chunk.num_values)
         values += longest
-    if size > _unpacked(limits) or values > limits.tokens + metadata.num_rows:  # an empty list is a value too
-        raise RolloutError(_too_much(file, limits))
+    if size > unpacked(limits) or values > limits.tokens + metadata.num_rows:  # an empty list is a value too
+        raise RolloutError(too_much(file, limits))
     return min(max(1, _BATCH * metadata.num_rows // max(values, 1)), 1 << 16)
 
 
-def _unpacked(limits: Limits) -> int:
+def unpacked(limits: Limits) -> int:
     """Bytes of Arrow arrays: three to six columns of 8 bytes per token, and the texts."""
     return 200 * limits.tokens
 
 
-def _too_much(file: str, limits: Limits) -> str:
-    size = f"{limits.tokens:,} tokens or {_unpacked(limits) / 1e9:,.0f} GB"
+def too_much(file: str, limits: Limits) -> str:
+    size = f"{limits.tokens:,} tokens or {unpacked(limits) / 1e9:,.0f} GB"
     return f"{file}: unpacked it holds more than {size}; split it into smaller files."
 
 

@@ -14,11 +14,13 @@ from typing import Any
 
 from sapo_viz.errors import RolloutError
 from sapo_viz.rollouts.build import build, building
+from sapo_viz.rollouts.readers.files.csv_file import NEEDED
 from sapo_viz.rollouts.readers.files.packed import unpacked
 from sapo_viz.rollouts.readers.formats import (
     art,
     atropos,
     conversations,
+    csv_rows,
     nemo_gym,
     nemo_rl,
     oat,
@@ -41,7 +43,8 @@ from sapo_viz.rollouts.readers.formats import (
     verifiers,
 )
 from sapo_viz.rollouts.readers.formats.base import Contents, Format, Item, Notes, of_batch
-from sapo_viz.rollouts.readers.formats.documents import LOOK_LINES, first_part, has_keys, objects
+from sapo_viz.rollouts.readers.formats.documents import first_part, has_keys, objects
+from sapo_viz.rollouts.readers.formats.envelopes import LOOK, frame_rows, opened, rows_in
 from sapo_viz.rollouts.readers.formats.pair import NO_ADVANTAGES, FileContents, OnePolicy, pair, without_advantages
 from sapo_viz.rollouts.schema import DISK, UPLOAD, Limits, Rollouts
 from sapo_viz.rollouts.steps import Steps, finish
@@ -175,9 +178,7 @@ def recognise(name: str, data: bytes, notes: Notes) -> Recognised | None:
         RolloutError: it is damaged, or a pickle or torch file that no format knows.
     """
     if data.startswith(b"PAR1"):
-        footer = parquet.columns(data)
-        likely = [f for f in FORMATS if f.kind == "parquet" and all(mark.encode() in footer for mark in f.marks)]
-        return _first(likely, parquet.items(name, data)) if likely else None
+        return _of_parquet(name, data)
     if data.startswith(torch_file.LEGACY):
         raise RolloutError(f"{name}: this file is from torch before 1.6; load it and save it again with a newer torch.")
     if torch_file.is_torch(data):
@@ -191,19 +192,46 @@ def recognise(name: str, data: bytes, notes: Notes) -> Recognised | None:
         if found is not None:
             return found
         tables.refuse(name, objects(name, data, notes.skip))
+    if not part:
+        return _of_csv(name, data)
     likely = [f for f in ROWS if has_keys(part, f.marks)]
     return _first(likely, objects(name, data, notes.skip)) if likely else None
 
 
+def _of_parquet(name: str, data: bytes) -> Recognised | None:
+    """One that a framework writes as Parquet, or one that was saved so from its JSON."""
+    footer = parquet.columns(data)
+    likely = [format for format in ROWS if all(mark.encode() in footer for mark in format.marks)]
+    own = [format for format in likely if format.kind == "parquet"]
+    found = _first(own, parquet.items(name, data)) if own else None
+    return found or (_first(likely, parquet.items(name, data, whole=True)) if likely else None)
+
+
+def _of_csv(name: str, data: bytes) -> Recognised | None:
+    """One that was saved as a table, a line a sample; the app's own has a line a token."""
+    columns = csv_rows.header(data)
+    if not columns or set(NEEDED) <= set(columns):
+        return None
+    likely = [format for format in ROWS if all(csv_rows.has_name(data, columns, mark) for mark in format.marks)]
+    return _first(likely, csv_rows.items(name, data)) if likely else None
+
+
 def _first(candidates: list[Format], items: Iterator[Item]) -> Recognised | None:
-    """The candidate that knows one of the first objects: the very first may be a header or a failed request."""
+    """The candidate that knows one of the first objects: the very first may be a header or a failed request.
+
+    Where none does, the one that knows what these objects hold (`envelopes`).
+    """
+    items = ((place, of_batch(values)) for place, values in frame_rows(items))
     seen: list[Item] = []
-    items = ((place, of_batch(values)) for place, values in items)
-    for item in islice(items, LOOK_LINES):
+    for item in islice(items, LOOK):
         seen.append(item)
         for format in candidates:
             if format.recognise(item[1]):
                 return format, chain(seen, items)
+    for _, values in seen:
+        for format in candidates:
+            if opened(values, format.recognise) is not None:
+                return format, rows_in(chain(seen, items), format.recognise)
     return None
 
 

@@ -7,7 +7,6 @@ messages (`generation_logprobs`, not `old_logprobs`), because those are what its
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NoReturn, TypeVar
@@ -16,6 +15,7 @@ import numpy as np
 
 from sapo_viz.errors import RolloutError
 from sapo_viz.rollouts.readers.formats.pair import OnePolicy
+from sapo_viz.rollouts.readers.formats.written import list_in, number_in
 from sapo_viz.rollouts.record import Record, shown
 from sapo_viz.rollouts.schema import Rollouts
 from sapo_viz.rollouts.texts import TextDump
@@ -105,8 +105,8 @@ class Entry:
         return self.values.get(name) is not None
 
     def entries(self, name: str, length: int | None = None, of: str = "token_ids") -> Any:
-        """A list (or 1-D array), as long as the field `of`."""
-        value = self.values.get(name)
+        """A list (or 1-D array), as long as the field `of`; one that was written as text too."""
+        value = listed(self.values.get(name))
         if value is None:
             self.fail(f"{name} is missing; a file of this format has it for every sequence")
         if not isinstance(value, (list, tuple, np.ndarray)) or (isinstance(value, np.ndarray) and value.ndim != 1):
@@ -121,7 +121,7 @@ class Entry:
         if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
             return value.astype(np.float64)
         if set(map(type, value)) - {float, int, type(None)}:
-            value = [_number_in(x) if isinstance(x, str) else float(x) if isinstance(x, bool) else x for x in value]
+            value = [number_in(x) if isinstance(x, str) else float(x) if isinstance(x, bool) else x for x in value]
             index = next((i for i, x in enumerate(value) if type(x) not in (float, int, type(None))), None)
             if index is not None:
                 self.fail(f"{name}[{index}] is {shown(value[index])}; it takes a number")
@@ -151,6 +151,8 @@ class Entry:
             wrong = np.flatnonzero((value < 0) | (value >= 2**53))
             index = int(wrong[0]) if len(wrong) else None
         else:
+            if set(map(type, value)) != {int}:  # a column of numbers that became floats, or texts
+                value = [_whole(x) for x in value]
             index = next((i for i, x in enumerate(value) if type(x) is not int or not 0 <= x < 2**53), None)
         if index is not None:
             self.fail(f"{name}[{index}] is {shown(value[index])}; it takes a whole number from 0")
@@ -172,7 +174,7 @@ class Entry:
                 value = value[0] if value else None
         if isinstance(value, np.ndarray) and value.size == 1:
             value = value.reshape(()).item()
-        said = _number_in(value) if isinstance(value, str) else value
+        said = number_in(value) if isinstance(value, str) else value
         if said is None or (isinstance(said, float) and math.isnan(said)):
             return None
         if not isinstance(said, (int, float)) or not np.isfinite(_float(said)):
@@ -245,7 +247,7 @@ def of_batch(values: Mapping[str, Any]) -> Mapping[str, Any]:
     inside = [value for name, value in values.items() if name != "idx"]
     if len(inside) < _FIELDS or not all(isinstance(value, list) and len(value) == 1 for value in inside):
         return values
-    return {name: value if name == "idx" else value[0] for name, value in values.items()}
+    return {name: value[0] if isinstance(value, list) else value for name, value in values.items()}
 
 
 def samples_of(row: Entry, per_token: Sequence[str]) -> Iterator[Entry]:
@@ -253,37 +255,41 @@ def samples_of(row: Entry, per_token: Sequence[str]) -> Iterator[Entry]:
 
     It is one where a field that takes a list of numbers holds lists of them.
     """
-    nested = [row.values[name] for name in per_token if isinstance(row.values.get(name), list)]
+    nested = [one for name in per_token if isinstance(one := listed(row.values.get(name)), list)]
     size = next((len(v) for v in nested if v and any(isinstance(x, list) for x in v)), None)
     if size is None:
         yield row
         return
-    columns = {k: v for k, v in row.values.items() if isinstance(v, list) and len(v) == size}
+    values = {k: _listed_in(v) for k, v in row.values.items()}
+    columns = {k: v for k, v in values.items() if isinstance(v, list) and len(v) == size}
     for index in range(size):
-        own = {k: columns[k][index] if k in columns else v for k, v in row.values.items()}
+        own = {k: columns[k][index] if k in columns else v for k, v in values.items()}
         yield Entry(row.file, row.place if size == 1 else f"{row.place}, sample {index + 1}", own)
 
 
 _FIELDS = 3  # that a batch of one has at least: fewer may as well be lists that happen to be short
 _NESTED = 8  # lists and objects around a number
 _TOTALS = ("score", "reward", "total", "total_reward", "reward_score")
-_NOTHING = ("", "nan", "none", "null")
-_TENSOR = re.compile(r"tensor\(([-+.\deE]+)[,)]")
 
 
-def _number_in(text: str) -> float | None | str:
-    """The number that a text says; None for a written NaN or null; the text itself where it says neither."""
-    said = text.strip().lower()
-    if said in _NOTHING:
-        return None
-    if said in ("true", "false"):
-        return float(said == "true")
-    tensor = _TENSOR.match(said)
-    said = tensor[1] if tensor else said
-    try:
-        return text if "_" in said else float(said)
-    except ValueError:
-        return text
+def listed(value: Any) -> Any:
+    """A list that was written as text, as that list; anything else as it is."""
+    if not isinstance(value, str) or not value.endswith(("]", ")", "\n")):
+        return value
+    found = list_in(value)
+    return value if found is None else found
+
+
+def _listed_in(value: Any) -> Any:
+    """The same for a list of lists only: a text of its own may be "[1]"."""
+    found = listed(value) if isinstance(value, str) and value.lstrip("tensorayp.(\n ").startswith("[[") else value
+    return found
+
+
+def _whole(value: Any) -> Any:
+    """A whole number that was written as 5.0 or "5"; anything else as it is."""
+    said = number_in(value) if isinstance(value, str) else value
+    return int(said) if isinstance(said, (float, np.floating)) and said.is_integer() else value
 
 
 def _float(value: int | float) -> float:

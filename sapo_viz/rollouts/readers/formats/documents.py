@@ -9,11 +9,11 @@ from collections.abc import Iterator, Sequence
 from sapo_viz.errors import RolloutError
 from sapo_viz.rollouts.readers.files import json_file, jsonl_file
 from sapo_viz.rollouts.readers.formats.base import Item
+from sapo_viz.rollouts.readers.formats.envelopes import LOOK
 from sapo_viz.rollouts.record import Skip
 from sapo_viz.rollouts.schema import MAX_DOCUMENT, MAX_LINE
 
 _LOOK = 4 * 1024**2  # bytes at the beginning of a JSON document in which a format's first keys stand
-LOOK_LINES = 64  # objects among which a format's own is looked for: the first may be headers or failed requests
 _BRACKETS = 1_000_000  # as json_file allows in a line
 _LOOK_ON = 1024**2  # bytes beyond the first line
 
@@ -35,7 +35,7 @@ def first_line(data: bytes) -> bytes | None:
 
 
 def _after_failed_lines(data: bytes, start: int) -> bytes | None:
-    for _ in range(LOOK_LINES):
+    for _ in range(LOOK):
         start = data.find(b"\n", start, start + _LOOK_ON) + 1
         if not start:
             return None
@@ -60,7 +60,7 @@ def first_part(data: bytes) -> bytes:
     line = first_line(data)
     if line is not None:
         start = end = data.find(line) + len(line)
-        for _ in range(LOOK_LINES):
+        for _ in range(LOOK):
             end = data.find(b"\n", end + 1, start + _LOOK_ON)
             if end < 0:
                 return data[: start + _LOOK_ON]
@@ -86,7 +86,7 @@ def objects(file: str, data: bytes, skip: Skip) -> Iterator[Item]:
     elif len(data) > MAX_DOCUMENT:
         raise RolloutError(f"{file}: a JSON document of more than {MAX_DOCUMENT // 1024**2} MB; split the file.")
     else:
-        found = json_file.records(file, _text(file, data), skip)
+        found = json_file.records(file, _text(file, data), skip, skip)
     for record in found:
         # One object on one line is as likely a line of JSONL as a document.
         first = alone and record.place == "sequence 1"

@@ -40,6 +40,7 @@ from sapo_viz.rollouts.readers.formats.base import (
     Notes,
     each,
     finite_mask,
+    listed,
     response,
 )
 from sapo_viz.rollouts.readers.formats.messages import content as message_content
@@ -101,7 +102,7 @@ def _record(row: Entry, groups: Groups, notes: Notes) -> Record:
     length = len(row.entries(of))
     new = row.numbers("prev_logprobs", length, of)
     old = row.numbers("generation_logprobs", length, of)
-    if row.has("token_loss_mask") or ids is not None:
+    if row.has("token_loss_mask"):
         mask = row.flags("token_loss_mask", length, of)
     else:
         notes.say(GENERATED)
@@ -125,7 +126,7 @@ def _record(row: Entry, groups: Groups, notes: Notes) -> Record:
         "prompt": prompt,
         "id": row.values.get("idx"),
     }
-    if isinstance(row.values.get("advantages"), (list, np.ndarray)):
+    if isinstance(listed(row.values.get("advantages")), (list, np.ndarray)):
         values["advantages"] = row.numbers("advantages", length, of)[whole][part]
     else:
         values["advantage"] = row.number("advantages")

@@ -105,8 +105,8 @@ def _paths(trace: Entry, nodes: list[Entry]) -> list[list[int]]:
     """Indices from root to leaf, one list a leaf."""
     parents: list[int | None] = []
     for index, node in enumerate(nodes):
-        parent = node.values.get("parent")
-        if parent is not None and (type(parent) is not int or not 0 <= parent < index):
+        parent = node.whole("parent")
+        if parent is not None and not 0 <= parent < index:
             node.fail(f"parent is {shown(parent)}; it takes the index of an earlier node")
         parents.append(parent)
     lengths = [len(ids) if isinstance(ids := node.values.get("token_ids"), list) else 0 for node in nodes]

@@ -60,6 +60,7 @@ def _sequence(row: Entry, name: str, group: str, notes: Notes) -> OneSequence:
     known = row.values.get("prompt_token_ids")
     if not isinstance(known, list) or len(known) != len(positions):
         known = [None] * len(positions)
+    positions = [_without_gaps(entries) for entries in positions]
     favourites = _favourites([entries for entries in positions if isinstance(entries, Mapping)])
     own: list[tuple[str, Mapping[str, Any]]] = []
     for index, (entries, token) in enumerate(zip(positions, known, strict=True)):
@@ -85,6 +86,13 @@ def _sequence(row: Entry, name: str, group: str, notes: Notes) -> OneSequence:
         token_ids=ids,
         group=group,
     )
+
+
+def _without_gaps(entries: Any) -> Any:
+    """As a table has it, with a place in every row for every id of the file: only those that are there."""
+    if not isinstance(entries, Mapping):
+        return entries
+    return {key: entry for key, entry in entries.items() if entry is not None}
 
 
 def _own(entries: Mapping[str, Any], token: Any, favourites: int | None) -> str | None:

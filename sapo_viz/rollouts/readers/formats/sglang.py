@@ -49,9 +49,9 @@ def _sequence(row: Entry, number: int, notes: Notes) -> OneSequence:
     notes.count(SCORED, int(name == _INPUT))
     entries = info.entries(name)
     for index, entry in enumerate(entries):
-        if not isinstance(entry, (list, tuple)) or len(entry) < 2 or type(entry[1]) is not int:
+        if not isinstance(entry, (list, tuple, np.ndarray)) or len(entry) < 2:
             info.fail(f"{name}[{index}] is {shown(entry)}; it takes [log-prob, token id, text]")
-    if name == _INPUT and entries and entries[0][0] is None:
+    if name == _INPUT and len(entries) and entries[0][0] is None:
         entries = entries[1:]
     ids = Entry(info.file, info.place, {name: [entry[1] for entry in entries]}).ids(name)
     column = Entry(info.file, info.place, {name: [entry[0] for entry in entries]})

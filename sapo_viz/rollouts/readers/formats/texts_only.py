@@ -30,7 +30,18 @@ from typing import Any
 import numpy as np
 
 from sapo_viz.errors import RolloutError
-from sapo_viz.rollouts.readers.formats.base import Contents, Entry, Format, Item, Notes, each, having, is_own, parts
+from sapo_viz.rollouts.readers.formats.base import (
+    Contents,
+    Entry,
+    Format,
+    Item,
+    Notes,
+    each,
+    having,
+    is_own,
+    listed,
+    parts,
+)
 from sapo_viz.rollouts.readers.formats.messages import (
     answered,
     is_conversation,
@@ -38,6 +49,7 @@ from sapo_viz.rollouts.readers.formats.messages import (
     written_out,
 )
 from sapo_viz.rollouts.readers.formats.text_rows import Text, dump
+from sapo_viz.rollouts.readers.formats.written import number_in
 from sapo_viz.rollouts.record import shown
 
 _UID = re.compile(r"(.+)_\d+_\d+")
@@ -93,6 +105,7 @@ def _rows(line: Entry, names: Names) -> Iterator[Entry]:
     needed = (names.prompt, names.reward, names.advantage)
     columns: dict[str, Any] = {}
     for key, value in line.values.items():
+        value = value.tolist() if isinstance(value, np.ndarray) else listed(value) if key != names.prompt else value
         if isinstance(value, list) and (key in needed or len(value) == len(completions)):
             columns[key] = line.entries(key, len(completions), names.completion)
     for index in range(len(completions)):
@@ -118,7 +131,7 @@ def _reward(row: Entry, names: Names, columns: Sequence[str], notes: Notes) -> f
     """The reward's column, or the sum of the reward functions' columns."""
     name = names.reward or ("reward" if row.has("reward") else None)
     if name is not None:
-        scores = row.values.get(name)
+        scores = listed(row.values.get(name))
         if isinstance(scores, list) and len(scores) > 1:  # one per token
             return float(sum(x for x in row.numbers(name, len(scores), name).tolist() if x == x))
         return row.number(name)
@@ -136,6 +149,7 @@ def _reward_columns(rows: Sequence[Entry], names: Names) -> list[str]:
     is as many of the first columns as agree with them; all, where none do, as with weights.
     """
     keys: dict[str, None] = {}
+    written: dict[str, None] = {}  # as text: only where there are no others, since an answer may be a number too
     taken = {names.prompt, names.completion, names.advantage, *names.step}
     for row in rows:
         own = list(row.values)
@@ -143,7 +157,8 @@ def _reward_columns(rows: Sequence[Entry], names: Names) -> list[str]:
         if names.completion in own[:last]:
             own = own[:last]
         keys |= dict.fromkeys(k for k in own if k not in taken and isinstance(row.values[k], (int, float)))
-    columns = list(keys)
+        written |= dict.fromkeys(k for k in own if k not in taken and _says_number(row.values[k]))
+    columns = list(keys or written)
     if len(columns) < 2 or names.advantage is None:
         return columns
     table = np.array([[_given(row, key) for key in columns] for row in rows])
@@ -162,7 +177,12 @@ def _reward_columns(rows: Sequence[Entry], names: Names) -> list[str]:
 
 def _given(row: Entry, name: str, otherwise: float = 0.0) -> float:
     value = row.values.get(name)
-    return float(value) if isinstance(value, (int, float)) and np.isfinite(value) else otherwise
+    said = number_in(value) if isinstance(value, str) else value
+    return float(said) if isinstance(said, (int, float)) and np.isfinite(said) else otherwise
+
+
+def _says_number(value: Any) -> bool:
+    return isinstance(value, str) and isinstance(number_in(value), float)
 
 
 def _agrees(total: np.ndarray, credit: np.ndarray) -> bool | None:
@@ -210,6 +230,13 @@ def _format(
     )
 
 
+def _is_trl(first: Mapping[str, Any]) -> bool:
+    """A row with a text or messages; columns of lists of texts are another's."""
+    texts = [first.get(name) for name in ("prompt", "completion")]
+    told = all(value is None or isinstance(value, str) or is_conversation(value) or value == [] for value in texts)
+    return {"prompt", "completion", "step"} <= first.keys() and told and not is_own(first)
+
+
 def _is_swift(first: Mapping[str, Any]) -> bool:
     """The Megatron and Ray trainers write gen_step; the HF trainers a table a step, or advantages with an s."""
     if not {"prompt", "completion"} <= first.keys() or is_own(first):
@@ -226,6 +253,7 @@ TRL = _format(
     "parquet",
     Names("prompt", "completion", ("step",), advantage="advantage"),
     ("prompt", "completion", "step"),
+    _is_trl,
 )
 SWIFT = _format(
     "an ms-swift completions log",

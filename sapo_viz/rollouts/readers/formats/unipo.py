@@ -73,7 +73,7 @@ def _record(prompt: Entry, answer: Entry, group: str, step: int | None, notes: N
         "id": answer.values.get("id"),
         "prompt": prompt.values.get("prompt"),
         "step": step,
-        "token_ids": tokens.values.get("ids"),
+        "token_ids": tokens.ids("ids", length) if tokens.has("ids") else None,
     }
     if tokens.has("ref_log_probs"):
         values["ref_logprobs"] = tokens.numbers("ref_log_probs", length, "strings")

@@ -92,8 +92,7 @@ def test_blocks_of_text_are_joined_and_images_marked() -> None:
 TEXT_FAULTS = {
     "TRL, lists without roles": (
         samples.trl(completion=[[{"text": "4"}]] * 2),
-        "x, row 1: completion is of the type list<element: struct<text: …; it takes text or messages with role and "
-        "content.",
+        "x, row 1: completion has no message with the role assistant; it takes the policy's answer.",
     ),
     "TRL, no answer": (
         samples.chat_trl(completion=[[{"role": "tool", "content": "4"}]] * 2),

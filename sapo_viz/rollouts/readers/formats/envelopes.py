@@ -1,0 +1,73 @@
+"""Objects that stand inside another one: `{"rollouts": […]}`, `{"sample_0": {…}}`, a table as its columns.
+
+Frameworks write a row a line; whoever gathers them puts something around: a list under a name beside what the run was,
+one object a sample under its name, or the columns of a data frame, as `DataFrame.to_json` and `to_dict("list")` do.
+An object that is no row of a known kind itself is looked into, one level deep.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from sapo_viz.rollouts.readers.formats.base import Item
+
+LOOK = 64  # objects of a list: the first may be headers or failed requests
+Knows = Callable[[Mapping[str, Any]], bool]
+
+
+def rows_in(items: Iterable[Item], knows: Knows) -> Iterator[Item]:
+    """The items; of those that `knows` does not know and that hold such ones, what they hold."""
+    for place, values in items:
+        inside = None if knows(values) else opened(values, knows)
+        if inside is None:
+            yield place, values
+        else:
+            yield from ((f"{place}, {where}", row) for where, row in inside)
+
+
+def frame_rows(items: Iterable[Item]) -> Iterator[Item]:
+    """The items; of a data frame's `to_json`, {column: {"0": …, "1": …}}, its rows."""
+    for place, values in items:
+        columns = list(values.values())
+        index = list(columns[0]) if len(columns) > 1 and isinstance(columns[0], Mapping) else []
+        alike = all(isinstance(column, Mapping) and list(column) == index for column in columns)
+        if not index or not alike or not all(map(str.isdecimal, index)):
+            yield place, values
+            continue
+        for at in index:
+            yield f"{place}, row {at}", {name: column[at] for name, column in values.items()}
+
+
+def opened(values: Mapping[str, Any], knows: Knows) -> Iterator[Item] | None:
+    """What stands inside, each with where; None where nothing that is known does."""
+    for name, inside in values.items():
+        rows = inside if isinstance(inside, list) else [inside]
+        if any(isinstance(row, Mapping) and knows(_with(values, row)) for row in rows[:LOOK]):
+            if isinstance(inside, Mapping) and all(isinstance(other, Mapping) for other in values.values()):
+                return iter(values.items())  # a name each
+            return _listed(values, name, rows)
+    return _columns(values, knows)
+
+
+def _listed(values: Mapping[str, Any], name: str, rows: list[Any]) -> Iterator[Item]:
+    for at, row in enumerate(rows):
+        if isinstance(row, Mapping):
+            yield f"{name}[{at}]", _with(values, row)
+
+
+def _with(around: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row with what is said beside all of them, as a step; behind its own fields, whose order may mean something."""
+    said = {k: v for k, v in around.items() if k not in row and not isinstance(v, (list, Mapping))}
+    return {**row, **said}
+
+
+def _columns(values: Mapping[str, Any], knows: Knows) -> Iterator[Item] | None:
+    sizes = {len(column) if isinstance(column, list) else -1 for column in values.values()}
+    if len(values) < 2 or len(sizes) != 1 or not min(sizes) > 0:
+        return None
+
+    def row(at: int) -> dict[str, Any]:
+        return {name: column[at] for name, column in values.items()}
+
+    return ((f"row {at + 1}", row(at)) for at in range(sizes.pop())) if knows(row(0)) else None

@@ -273,7 +273,9 @@ def test_line_ends_break_lines_and_arabic_runs_to_the_left(strip: Strip) -> None
 
 def test_no_line_of_prose_runs_out_of_its_window(visit: Visit) -> None:
     """In the app's own font, whose blank is narrower than the room that is drawn before a word."""
-    data = rollout([f" {word}" for word in ["so", "is", "it", "3", "we", "a", "on", "+", "in", "by", "to", "of", "an", "at"] * 40])
+    data = rollout(
+        [f" {word}" for word in ["so", "is", "it", "3", "we", "a", "on", "+", "in", "by", "to", "of", "an", "at"] * 40]
+    )
     lines = open_file(visit, data).locator(".tok-line")
     expect(lines.nth(3)).to_be_visible()
     beyond = """lines => Math.max(...lines.map((line) => line.lastElementChild.getBoundingClientRect().right

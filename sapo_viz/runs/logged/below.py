@@ -4,8 +4,8 @@ Found by their names and first bytes: TensorBoard's event files, trackio's datab
 logging.jsonl, trainer_state.json. A training that writes several of them is one run: logging.jsonl is taken before
 event files, these before trainer_state.json. Nothing is written below the data folder.
 
-A run that was followed once and whose folder is gone was deleted by a person: `.followed` in the runs folder names those
-that were begun, and is all that has to go for them to be followed again.
+A run that was followed once and whose folder is gone was deleted by a person: `.followed` in the runs folder names
+those that were begun, and is all that has to go for them to be followed again.
 """
 
 from __future__ import annotations

@@ -12,13 +12,14 @@ import { loadPlotly, savePicture } from "../shared/plotly.js";
 import { applyTheme, themeOf } from "../shared/theme.js";
 import { debounce } from "../shared/timing.js";
 import { linesApart } from "./apart.js";
+import { densityLine } from "./density.js";
 import { firstPaint } from "./first_paint.js";
 import { Legend } from "./legend.js";
 import { Panel } from "./panel.js";
 import { calmRange, movePaths, moveShapes } from "./paths.js";
 import { ratioGrid, samplePoints } from "./points.js";
 import { readoutTable, showTable } from "./readout_table.js";
-import { densityLine, gateFacts, keptShare, tokensAt } from "./readouts.js";
+import { gateFacts, keptShare, tokensAt } from "./readouts.js";
 import { curveTraces, densityTraces, lineOf, readLines, surrogateExtents, xy } from "./traces.js";
 import "./curves.css";
 

@@ -110,34 +110,3 @@ export function matchKnob(f, knobs, name, spec, sign, tokens, target) {
   }
   return Number(Math.exp((low + high) / 2).toPrecision(3));
 }
-
-// The outline of where tokens are, per unit of log r, scaled to a height: [[r, y], …].
-/** @type {(tokens: Tokens, height: number) => Point[]} */
-export function densityLine({ z, p }, height) {
-  if (p) {
-    // the Gaussian's own bell, every tenth point of its grid
-    const top = p.reduce((a, b) => Math.max(a, b), 0);
-    return z.flatMap((at, i) => (i % 10 ? [] : [[Math.exp(at), (height * p[i]) / top]]));
-  }
-  const bins = 60;
-  const low = Math.max(
-    -6,
-    z.reduce((a, b) => Math.min(a, b), 0),
-  );
-  const high = Math.min(
-    6,
-    z.reduce((a, b) => Math.max(a, b), 0),
-  );
-  const width = (high - low) / bins || 1e-6;
-  const counts = new Array(bins).fill(0);
-  for (let i = 0; i < z.length; i++) {
-    const bin = Math.min(bins - 1, Math.max(0, Math.floor((z[i] - low) / width)));
-    counts[bin] += 1 / z.length;
-  }
-  const top = counts.reduce((a, b) => Math.max(a, b), 0) || 1;
-  /** @type {Point[]} */
-  const line = [[Math.exp(low - width / 2), 0]];
-  counts.forEach((count, bin) => line.push([Math.exp(low + (bin + 0.5) * width), (height * count) / top]));
-  line.push([Math.exp(high + width / 2), 0]);
-  return line;
-}

@@ -2,8 +2,9 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { densityLine } from "../../../sapo_viz/browser/curves/density.js";
 import { ratioGrid, samplePoints } from "../../../sapo_viz/browser/curves/points.js";
-import { densityLine, gateFacts, keptShare, matchKnob, tokensAt } from "../../../sapo_viz/browser/curves/readouts.js";
+import { gateFacts, keptShare, matchKnob, tokensAt } from "../../../sapo_viz/browser/curves/readouts.js";
 import { FORMULAS } from "../../../sapo_viz/browser/formulas.js";
 import { near } from "../near.js";
 
@@ -68,4 +69,13 @@ test("what a zoom shows is sampled finely too", () => {
   const grid = ratioGrid({ kind: "log", lo: 0.1, hi: 10 }, [0.99, 1.01]);
   assert.equal(grid.filter((r) => r >= 0.99 && r <= 1.01).length >= 121, true);
   near([grid[0], grid.at(-1)], [0.1, 10]);
+});
+
+test("the outline of a file's tokens is smooth, and few tokens far away do not blur it", () => {
+  const near1 = Array.from({ length: 400 }, (_, i) => 0.1 * Math.sin(i)); // within 0.1 of log r = 0
+  const line = densityLine(tokensAt({ z: [...near1, -5.5, 5] }, 0.2), 0.5);
+  const high = line.filter(([, y]) => y > 0.05).map(([r]) => Math.log(r));
+  assert.ok(Math.min(...high) > -0.25 && Math.max(...high) < 0.25);
+  assert.ok(line.every(([r, y]) => Number.isFinite(r) && y >= 0) && line.length < 700);
+  assert.deepEqual(densityLine(tokensAt({ z: [20] }, 0.2), 0.5), []);
 });

@@ -305,11 +305,17 @@ interface Probe {
   start_logprobs: number[];
   reward: number;
 }
+interface Answer {
+  prompt: string;
+  completion: string;
+  reward: number | null;
+}
 interface RunEvent {
   type: string;
   step: number;
   metrics: Metrics;
   probes?: Probe[];
+  answers?: Answer[];
   completion?: string;
 }
 interface Run {

@@ -1,8 +1,9 @@
 """What happens in a run, one frozen value at a time; in `events.jsonl` one JSON object a line.
 
 type        step                      further fields
-start       last step that is done    config, device, parameters, resumed (true when it goes on from a checkpoint)
-step        1, 2, …                   metrics: name -> number, explained in runs.metrics
+start       last step that is done    config, device, parameters, resumed (true when it goes on from a checkpoint);
+                                      answers: the start's likeliest ones to held-out prompts (training/validation.py)
+step        1, 2, …                   metrics: name -> number, explained in runs.metrics; answers, where it looked
 sample      the step it belongs to    file, sequences, prompt, completion, reward, probes
 checkpoint  the step it stands after  file
 failed      last step that is done    kind: why, for programs (`FailureKind`); message: why, one sentence for people

@@ -83,6 +83,28 @@ def test_the_same_answers_are_followed_over_the_snapshots(visit: Visit, store: R
     expect(probes).to_contain_text("π 0.5 → 0.5")
 
 
+def test_answers_to_held_out_questions_stand_beside_the_starts(visit: Visit, store: RunStore) -> None:  # noqa: F811
+    """Two objectives from one start: a question stands once, each policy's answer below it, what is new marked."""
+    ids = []
+    for name, after in (("sapo", "It is 1258."), ("grpo", "It is 1249.")):
+        run_id = write(store, f"answers-{name}", RunConfig(name, steps=10), [0.5] * 10)
+        start, look = ({"prompt": "<b>864+394</b>", "completion": text, "reward": worth} for text, worth in
+                       (("It is 1249.", 0.0), (after, float(after == "It is 1258."))))  # fmt: skip
+        append_event(store.folder(run_id), RunEvent("start", 0, {"answers": [start]}))
+        append_event(store.folder(run_id), RunEvent("step", 11, {"metrics": {"reward": 0.5}, "answers": [look]}))
+        ids.append(run_id)
+    page = open_page(visit, f"runs={','.join(ids)}")
+    answers = page.get_by_test_id("answers")
+    expect(answers.locator("tbody th")).to_have_text(["<b>864+394</b>"])
+    rows = answers.locator("tbody tr").filter(has_not=page.locator("th"))
+    expect(rows).to_have_count(3)
+    expect(rows.nth(0)).to_contain_text("It is 1249.0")
+    marked = rows.filter(has=page.locator("ins"))
+    expect(marked).to_have_count(1)  # the other still says what the start says
+    expect(marked).to_contain_text("step 11It is 1258.1")
+    expect(marked.locator("ins")).to_have_text(["58"])
+
+
 def plot_box(page: Page) -> dict[str, float]:
     plot = page.locator(".live-plot").first
     plot.scroll_into_view_if_needed()

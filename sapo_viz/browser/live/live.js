@@ -9,6 +9,7 @@ import { loadPlotly } from "../shared/plotly.js";
 import { Hand } from "../shared/steady.js";
 import { themeOf } from "../shared/theme.js";
 import { debounce, oncePerFrame } from "../shared/timing.js";
+import { LiveAnswers } from "./answers.js";
 import { LiveControls } from "./controls.js";
 import { LiveCursor } from "./cursor.js";
 import { LiveGroups } from "./groups.js";
@@ -45,6 +46,7 @@ class LiveLab {
     this.controls = new LiveControls(this);
     this.story = new LiveStory(this);
     this.scrub = new LiveScrub(this);
+    this.answers = new LiveAnswers(this);
     this.tools = el("div", { class: "live-tools" });
     this.legend = new LiveLegend(this);
     this.table = new RunTable(this);
@@ -56,6 +58,7 @@ class LiveLab {
       this.panels.host,
       this.story.host,
       this.scrub.host,
+      this.answers.host,
       this.table.host,
     );
     this.frame = el("div", { class: "live-frame" }, this.host);
@@ -365,6 +368,7 @@ class LiveLab {
     this.panels.draw(groups.filter((group) => !group.hidden));
     this.story.fill(groups);
     this.scrub.fill(groups);
+    this.answers.fill(groups);
     this.table.fill(groups);
     this.stopAll.disabled = !this.ownLive().some((run) => !run.stopping);
     for (const saver of this.savers) saver.disabled = !this.shownRuns().some((run) => run.steps.length);

@@ -165,6 +165,7 @@ export class LiveScrub {
     this.lab.view.scrub = step;
     this.write();
     this.draw();
+    this.lab.answers.draw();
   }
 
   toggle() {

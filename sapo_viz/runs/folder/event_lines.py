@@ -53,6 +53,8 @@ def event_from(line: bytes) -> dict[str, Any]:
         event["config"] = _settings(event["config"])
     if "probes" in event:
         event["probes"] = [row for row in _list(event["probes"]) if _is_probe(row)]
+    if "answers" in event:
+        event["answers"] = [row for row in _list(event["answers"]) if _is_answer(row)]
     return event
 
 
@@ -85,6 +87,13 @@ def _is_probe(row: Any) -> bool:
     texts = all(isinstance(token, str) for token in columns[0])
     numbers = all(number(value) is not None for column in columns[1:] for value in column)
     return texts and numbers and len({len(column) for column in columns}) == 1
+
+
+def _is_answer(row: Any) -> bool:
+    """A held-out prompt's answer with what it is worth, if anything (training/validation.py)."""
+    if not isinstance(row, dict) or not all(isinstance(row.get(name), str) for name in ("prompt", "completion")):
+        return False
+    return row.get("reward") is None or number(row["reward"]) is not None
 
 
 def _list(value: Any) -> list[Any]:

@@ -36,6 +36,10 @@ class Exercise:
     correct: Callable[[str, str], float | None]
     held_out: tuple[str, ...] = ()
     counts_right: bool = True  # whether `correct` is a share of right answers
+    plain: Callable[[str, str], tuple[str, str]] = lambda prompt, completion: (
+        prompt,
+        completion,
+    )  # as people read them
 
     def sample_prompts(self, count: int, rng: random.Random) -> list[str]:
         """`count` prompts, drawn independently; none of those held out."""
@@ -150,6 +154,7 @@ def text_exercise(config: RunConfig, policy: Policy, table: TextTable | None, re
         score,
         correct,
         tuple(hidden),
+        plain=lambda prompt, completion: (known[prompt].text, without_end(policy, completion)),
         counts_right=reward.needs_answers,
     )
 

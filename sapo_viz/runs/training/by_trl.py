@@ -46,7 +46,7 @@ from sapo_viz.runs.training.engine import (
 from sapo_viz.runs.training.relay import relayed
 from sapo_viz.runs.training.snapshot_probes import Probe, take_probe
 from sapo_viz.runs.training.update import Diverged, kl_penalty, make_optimizer, update_metrics
-from sapo_viz.runs.training.validation import validate
+from sapo_viz.runs.training.validation import Look, validate
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -127,7 +127,7 @@ class _Run:
             if before is None:
                 self.say(RunEvent("stopped", 0))
                 return
-            about |= before | {"examples": self.probe.examples if self.probe else []}
+            about |= before.metrics | before.told | {"examples": self.probe.examples if self.probe else []}
         self.say(RunEvent("start", self.done, about))
         plan = plan_of(config, self.exercise, self.done, processes(), self.device)
         hooks = Hooks(self._begin, self._rewards, self._advantages, self._rolled, self._loss, self._updated)
@@ -214,14 +214,14 @@ class _Run:
         took = time.perf_counter() - self.began
         self.seconds += took
         self.tokens += int(self.rolled.rollout.mask.sum()) * processes()
-        look = validate(config, self.policy, self.exercise, step, self.should_stop) if self._looks() else {}
+        look = validate(config, self.policy, self.exercise, step, self.should_stop) if self._looks() else Look()
         if look is None:
             self.ending = RunEvent("stopped", step - 1)
             return False
         rewards = self.rewards
         metrics = {
             "reward": float(rewards.nanmean()),
-            **look,
+            **look.metrics,
             "entropy": sum(self.entropies) / len(self.entropies),
             "kl_start": self.kl_start,
             **update_metrics(self.objective, self.outs),
@@ -236,7 +236,7 @@ class _Run:
             "tokens": float(self.tokens),
             "seconds": self.seconds,
         }
-        self.say(RunEvent("step", step, {"metrics": metrics}))
+        self.say(RunEvent("step", step, {"metrics": metrics} | look.told))
         if not process_index() and (due(step, config.snapshot_every, config) or step == 1):
             self.say(sample_event(config, self.policy, self.probe, self.rolled, step))
         if due(step, config.checkpoint_every, config) and config.checkpoint_every:

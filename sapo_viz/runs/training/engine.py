@@ -42,7 +42,7 @@ from sapo_viz.runs.training.past import PastPolicy
 from sapo_viz.runs.training.snapshot_probes import Probe, probe_rows, take_probe
 from sapo_viz.runs.training.snapshots import KEPT, token_rows
 from sapo_viz.runs.training.update import Batch, Diverged, in_parts, make_optimizer, trainer_logprobs, update
-from sapo_viz.runs.training.validation import validate
+from sapo_viz.runs.training.validation import Look, validate
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -114,7 +114,7 @@ def train(
         if before is None:
             yield RunEvent("stopped", 0)
             return
-        about |= before | {"examples": probe.examples if probe else []}
+        about |= before.metrics | before.told | {"examples": probe.examples if probe else []}
     yield RunEvent("start", done, about)
 
     for step in range(done + 1, config.steps + 1):
@@ -156,13 +156,13 @@ def train(
         tokens += int(mask.sum())
         took = time.perf_counter() - began
         seconds += took
-        look = validate(config, policy, exercise, step, should_stop) if due_look(step, config) else {}
+        look = validate(config, policy, exercise, step, should_stop) if due_look(step, config) else Look()
         if look is None:
             yield RunEvent("stopped", step - 1)
             return
         metrics = {
             "reward": float(rolled.rewards.nanmean()),
-            **look,
+            **look.metrics,
             "entropy": rolled.rollout.entropy,
             "kl_start": kl_start,
             **updated,
@@ -175,7 +175,7 @@ def train(
             "tokens": float(tokens),
             "seconds": seconds,
         }
-        yield RunEvent("step", step, {"metrics": metrics})
+        yield RunEvent("step", step, {"metrics": metrics} | look.told)
         if due(step, config.snapshot_every, config) or step == 1:
             yield sample_event(config, policy, probe, rolled, step)
         if due(step, config.checkpoint_every, config) and config.checkpoint_every:

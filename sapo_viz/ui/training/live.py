@@ -210,6 +210,17 @@ def _labels() -> dict[str, Any]:
             ),
             at_start=_("at the start"),
         ),
+        answers=dict(
+            title=_("Held-out questions: the answers of the start, and now"),
+            key=_(
+                "The likeliest answer of each policy to questions that are never trained on, at the look nearest to "
+                "the step chosen above. Underlined is what the start did not say there."
+            ),
+            who=_("Policy"),
+            start=_("Start"),
+            answer=_("Answer"),
+            worth=_("Worth"),
+        ),
         stop_all=_("Stop all"),
         stop=_("Stop"),
         resume=_("Resume"),

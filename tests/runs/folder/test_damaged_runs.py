@@ -354,8 +354,9 @@ _json = st.recursive(
     max_leaves=10,
 )
 _names = st.sampled_from(
-    ["type", "step", "time", "metrics", "config", "probes", "message", "kind", "file", "pid", "mark", "state", "since",
-     "objective", "knobs", "seed", "steps", "prompts", "label", "tokens", "logprobs", "old_logprobs", "advantage"]
+    ["type", "step", "time", "metrics", "config", "probes", "answers", "message", "kind", "file", "pid", "mark",
+     "state", "since", "objective", "knobs", "seed", "steps", "prompts", "label", "tokens", "logprobs", "old_logprobs",
+     "advantage"]
 )  # fmt: skip
 _types = st.sampled_from(["start", "step", "sample", "checkpoint", "failed", "stopped", "finished"])
 _objects = st.builds(lambda kind, rest: {"type": kind, "step": 1} | rest, _types, st.dictionaries(_names, _json))

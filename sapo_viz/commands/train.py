@@ -23,6 +23,7 @@ from sapo_viz.runs.events import RunEvent
 from sapo_viz.runs.folder.store import LIVE, RunStore
 from sapo_viz.runs.need import memory_sentence
 from sapo_viz.runs.questions.exercise import examples_of, reward_of
+from sapo_viz.runs.questions.gym import gym_table, is_gym
 from sapo_viz.runs.questions.kept import file_name, keep_table, with_table
 from sapo_viz.runs.settings import Value
 from sapo_viz.runs.starting import check_start
@@ -131,7 +132,8 @@ def questions_from(config: RunConfig, args: argparse.Namespace) -> tuple[RunConf
     if config.task == "questions":
         if not config.data:
             raise RunError("task is 'questions', and there is no file of them; name one with --data.")
-        table = read_table(file_name(config.data))
+        name = file_name(config.data)
+        table = gym_table(name) if is_gym(name) else read_table(name)
         config = with_table(config, table)
     reward = reward_of(config, any_file=True)
     told = examples_of(config, table, reward)

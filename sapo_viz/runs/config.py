@@ -58,7 +58,8 @@ class RunConfig:
     data: str = setting(
         "text", "", "Question file", "data",
         "For the task questions: JSONL, CSV or Parquet with a question and an answer a row. On a page it is "
-        "uploaded, or lies below SAPO_VIZ_DATA_DIR.", lo=0, hi=500,
+        "uploaded, or lies below SAPO_VIZ_DATA_DIR. Or reasoning-gym:chain_sum,leg_counting*200: generators of that "
+        "package, and how many questions of each.", lo=0, hi=500,
     )  # fmt: skip
     question_column: str = setting(
         "text", "", "Question column", "data",
@@ -84,9 +85,9 @@ class RunConfig:
     )  # fmt: skip
     reward: str = setting(
         "text", "", "Reward", "data",
-        "A sum of exact, numeric, regex(…), choice, math, length(least, most), format(…), mood, each with a weight if "
-        "wanted, as numeric + 0.2*length(1, 30). Or a Python file of the owner's with def reward(prompt, completion, "
-        "row). Empty: exact; of the mood task, mood.", lo=0, hi=500,
+        "A sum of exact, numeric, regex(…), choice, math, gym, length(least, most), format(…), mood, each with a "
+        "weight if wanted, as numeric + 0.2*length(1, 30). Or a Python file of the owner's with def reward(prompt, "
+        "completion, row). Empty: exact; of the mood task mood, of reasoning-gym's questions gym.", lo=0, hi=500,
     )  # fmt: skip
     max_tokens: int = setting(
         "int", 0, "Tokens, at most", "data",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 
+from sapo_viz.errors import RunError
 from sapo_viz.models import tasks
 from sapo_viz.runs.config import RunConfig
 from sapo_viz.runs.questions import terms
@@ -23,7 +24,10 @@ def reward_file(config: RunConfig, end: bool) -> str:
         return f"{inspect.getsource(tasks)}{(_TOY if end else _TOY_WITHOUT_END).format(task=config.task)}"
     if config.reward.endswith(".py"):
         return _OWNERS
-    parts = "".join(f"    {part!r},\n" for part in parse_reward(reward_line(config)).parts)
+    reward = parse_reward(reward_line(config))
+    if any(part.name == "gym" for part in reward.parts):
+        raise RunError("reward gym asks reasoning-gym for each score, which no export carries; take another reward.")
+    parts = "".join(f"    {part!r},\n" for part in reward.parts)
     source = inspect.getsource(terms)
     assert source.count(_IMPORT) == 1
     return f"{source.replace(_IMPORT, _OWN_ERROR)}{_TERMS.format(parts=parts)}"

@@ -12,7 +12,7 @@ from sapo_viz.errors import RunError
 from sapo_viz.models.tasks import TASKS, Task
 from sapo_viz.rollouts.table import TextTable
 from sapo_viz.runs.config import RunConfig
-from sapo_viz.runs.questions import mood
+from sapo_viz.runs.questions import gym, mood
 from sapo_viz.runs.questions.rewards import Reward, parse_reward
 from sapo_viz.runs.questions.rows import Question, questions_of, split
 
@@ -85,7 +85,8 @@ def reward_of(config: RunConfig, *, folder: Path | None = None, any_file: bool =
 
 def reward_line(config: RunConfig) -> str:
     """The setting, or the task's own where it is empty."""
-    return config.reward or ("mood" if config.task == "mood" else "exact")
+    usual = "gym" if config.task == "questions" and gym.is_gym(config.data) else "exact"
+    return config.reward or ("mood" if config.task == "mood" else usual)
 
 
 def completion_length(config: RunConfig) -> int:
@@ -145,7 +146,7 @@ def text_exercise(config: RunConfig, policy: Policy, table: TextTable | None, re
         return reward.score(question.text, without_end(policy, completion), question.answer, question.row)
 
     def correct(prompt: str, completion: str) -> float | None:
-        judged = reward.correct(without_end(policy, completion), known[prompt].answer)
+        judged = reward.correct(without_end(policy, completion), known[prompt].answer, known[prompt].row)
         return score(prompt, completion) if judged is None else judged
 
     return Exercise(
@@ -167,9 +168,11 @@ def exercise_of(config: RunConfig, policy: Policy, table: TextTable | None, rewa
 
 
 def complete(config: RunConfig) -> RunConfig:
-    """The settings with the mood task's own template and system message where the settings have none."""
+    """The settings with the mood task's own template and system message where the settings have none, and with
+    reasoning-gym's template."""
     if config.task != "mood":
-        return config
+        asks = config.task == "questions" and gym.is_gym(config.data)
+        return replace(config, template=config.template or gym.TEMPLATE) if asks else config
     return replace(config, template=config.template or mood.TEMPLATE, system=config.system or mood.SYSTEM)
 
 

@@ -6,12 +6,13 @@
     choice              the last letter that stands alone is the answer's: A, (b), C.
     math                its last formula or number equals the answer, by math-verify: 1/2, 0.5, \\boxed{\\frac12}
                         (pip install 'sapo-viz[math]')
+    gym                 what reasoning-gym's own scorer gives for it, 0 to 1 (pip install 'sapo-viz[gym]')
     length(LEAST, MOST) it has so many words
     format(PATTERN)     the pattern is found in it, whatever the answer
     mood                how pleasant it sounds, −1 to 1: VADER's compound score (pip install 'sapo-viz[mood]')
     FILE.py             the owner's own `def reward(prompt, completion, row)`: a number, or None for "not rewarded"
 
-Each gives 1 or 0 unless it says otherwise; the reward is their weighted sum. The first five look at the answer, and
+Each gives 1 or 0 unless it says otherwise; the reward is their weighted sum. The first six look at the answer, and
 the first of those says what counts as correct.
 """
 
@@ -29,6 +30,7 @@ from sapo_viz.errors import RolloutError, RunError
 from sapo_viz.paths import DATA_VARIABLE
 from sapo_viz.rollouts.apart.folder import inside
 from sapo_viz.rollouts.table import TableRow
+from sapo_viz.runs.questions import gym
 from sapo_viz.runs.questions.terms import (
     Term,
     check_math,
@@ -41,8 +43,8 @@ from sapo_viz.runs.questions.terms import (
     word_bounds,
 )
 
-KINDS = ("exact", "numeric", "regex", "choice", "math", "length", "format", "mood")
-JUDGES = ("exact", "numeric", "regex", "choice", "math")  # they look at the answer
+KINDS = ("exact", "numeric", "regex", "choice", "math", "gym", "length", "format", "mood")
+JUDGES = ("exact", "numeric", "regex", "choice", "math", "gym")  # they look at the answer
 _HEAD = re.compile(r"\s*(?:([-+]?\d+(?:\.\d+)?)\s*\*\s*)?([a-z]+)\s*")  # a weight and a name
 
 
@@ -66,12 +68,16 @@ class Reward:
         """
         if self.file is not None:
             return _checked(self.file, _owners(self.file), prompt, completion, row)
-        return sum(part.weight * earned(part, completion, answer) for part in self.parts)
+        return sum(part.weight * _earned(part, completion, answer, row) for part in self.parts)
 
-    def correct(self, completion: str, answer: str) -> float | None:
-        """1 or 0 by the first part that looks at the answer; None if none does."""
+    def correct(self, completion: str, answer: str, row: TableRow) -> float | None:
+        """By the first part that looks at the answer: 1 or 0, of gym what its scorer gives; None if none does."""
         judge = next((part for part in self.parts if part.name in JUDGES), None)
-        return None if judge is None else earned(judge, completion, answer)
+        return None if judge is None else _earned(judge, completion, answer, row)
+
+
+def _earned(part: Term, completion: str, answer: str, row: TableRow) -> float:
+    return gym.score(completion, row) if part.name == "gym" else earned(part, completion, answer)
 
 
 def parse_reward(text: str, *, folder: Path | None = None, any_file: bool = False) -> Reward:
@@ -154,7 +160,7 @@ def check_answer(reward: Reward, answer: str, place: str) -> None:
 def _check(part: Term) -> None:
     if part.name not in KINDS:
         raise RunError(f"reward: there is no {part.name!r}; it takes {', '.join(KINDS)}, or a Python file.")
-    takes_none = part.name in ("exact", "numeric", "choice", "math", "mood")
+    takes_none = part.name in ("exact", "numeric", "choice", "math", "gym", "mood")
     if takes_none and part.argument is not None:
         raise RunError(f"reward: {part.name} takes no argument; write {part.name} alone.")
     if part.name == "length":
@@ -167,6 +173,8 @@ def _check(part: Term) -> None:
         vader()
     if part.name == "math":
         check_math()
+    if part.name == "gym":
+        gym.check_gym()
 
 
 # -- the owner's own ----------------------------------------------------------------------------------------------

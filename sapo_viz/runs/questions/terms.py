@@ -153,41 +153,46 @@ while select.select([sys.stdin], [], [], 60)[0] and (line := sys.stdin.readline(
 """
 
 
-class _Mathematician:
-    """The process that compares formulas. It ends after a minute without a question; the next starts another."""
+class Judge:
+    """A process that is asked one line of JSON after the other, and answers with one each.
 
-    def __init__(self) -> None:
+    It ends after a minute or more without a question; the next one starts another.
+    """
+
+    def __init__(self, program: str, seconds: float) -> None:
+        self._program, self._seconds = program, seconds  # that an answer may take
         self._process: subprocess.Popen[str] | None = None
         self._lock = threading.Lock()
 
-    def same(self, completion: str, answer: str) -> bool:
+    def ask(self, *question: Any) -> Any:
+        """Its answer; None where there is none in time, or it broke down over the question."""
         with self._lock:
-            for _ in range(2):  # its minute may be over just when it is asked
+            for _ in range(2):  # its time without a question may be over just when it is asked
                 process = self._running()
                 assert process.stdin is not None and process.stdout is not None
                 try:
-                    process.stdin.write(json.dumps([completion, answer]) + "\n")
+                    process.stdin.write(json.dumps(question) + "\n")
                     process.stdin.flush()
-                    in_time = bool(select.select([process.stdout], [], [], _MATH_SECONDS)[0])
+                    in_time = bool(select.select([process.stdout], [], [], self._seconds)[0])
                 except BrokenPipeError:
                     continue
                 if in_time and (said := process.stdout.readline()):
-                    return json.loads(said)  # type: ignore[no-any-return]
+                    return json.loads(said)
                 process.kill()
                 process.wait()
                 if not in_time:
                     break
-            return False
+            return None
 
     def _running(self) -> subprocess.Popen[str]:
         if self._process is None or self._process.poll() is not None:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", _MATH], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+                [sys.executable, "-c", self._program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
             )
         return self._process
 
 
-_mathematician = _Mathematician()
+_mathematician = Judge(_MATH, _MATH_SECONDS)
 
 
 def same_mathematics(completion: str, answer: str) -> bool:
@@ -199,7 +204,7 @@ def same_mathematics(completion: str, answer: str) -> bool:
         RunError: the package is not installed.
     """
     check_math()
-    return _mathematician.same(completion, answer)
+    return bool(_mathematician.ask(completion, answer))
 
 
 def check_math() -> None:

@@ -56,6 +56,7 @@ def choose_settings(names: Sequence[str]) -> RunPlan:
                 table = choose_questions()
                 if table is None:
                     return RunPlan(error=_("Give a file of questions."))
+                values["data"] = table.name
             show_examples(RunConfig(**values), table)
         except SapoVizError as error:
             return RunPlan(error=str(error))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import streamlit as st
 
 from sapo_viz.errors import RolloutError
@@ -15,6 +17,7 @@ from sapo_viz.rollouts.table import MOST_BYTES, TextTable
 from sapo_viz.runs.config import RunConfig
 from sapo_viz.runs.need import memory_sentence
 from sapo_viz.runs.questions.exercise import examples_of
+from sapo_viz.runs.questions.gym import PREFIX, gym_table, is_gym
 from sapo_viz.runs.workers.quotas import admitted_reward, page_rules
 from sapo_viz.ui import address
 from sapo_viz.ui.text import plain
@@ -27,7 +30,8 @@ _SHOWN = 300  # characters of a question in the table
 
 
 def choose_questions() -> TextTable | None:
-    """An uploaded file, or one of the data folder where there is such a folder; None while none is chosen.
+    """An uploaded file, questions of reasoning-gym where that is installed, or a file of the data folder where there is
+    one; None while none is chosen.
 
     Raises:
         RolloutError: it cannot be read.
@@ -40,6 +44,9 @@ def choose_questions() -> TextTable | None:
     )
     if upload is not None:
         return worked("questions", upload.file_id, lambda: reading_table(uploaded(upload)), _("Reading the questions…"))
+    if find_spec("reasoning_gym") and (asked := _generators()):
+        with st.spinner(_("Making the questions…")):
+            return kept("generated", asked, lambda: gym_table(asked))
     root = data_dir()
     if root is None:
         return None
@@ -64,6 +71,21 @@ def choose_questions() -> TextTable | None:
         lambda: reading_table(Given.of_path(path, name)),
         _("Reading the questions…"),
     )
+
+
+def _generators() -> str:
+    """The setting `data` for the generators that are typed; empty if none are."""
+    usual = address.text("data")
+    named = st.text_input(
+        _("… or generators of reasoning-gym"),
+        value=usual.removeprefix(PREFIX) if is_gym(usual) else "",
+        key="train: generators",
+        placeholder="chain_sum, leg_counting*200",
+        help=_("Names, and how many questions of each; 500 without a number. The reward is gym, their own scorer."),
+    ).strip()
+    if named or is_gym(usual):
+        address.put("data", PREFIX + named if named else None)
+    return PREFIX + named if named else ""
 
 
 def show_examples(config: RunConfig, table: TextTable | None) -> None:

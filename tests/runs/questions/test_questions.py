@@ -156,6 +156,18 @@ def test_a_run_on_questions_tells_of_its_start_and_of_what_is_held_out() -> None
     assert len(steps) == 2 and all({"held_out", "pass_k"} <= set(step.metrics) for step in steps)
 
 
+def test_each_look_keeps_the_likeliest_answers_to_the_same_questions() -> None:
+    """As people read them: no template around the question, no end symbol after the answer, its worth beside it."""
+    events = list(train(questions(validate_every=1, max_tokens=32), table=table()))
+    start, *looks = [event.data["answers"] for event in events if "answers" in event.data]
+    assert len(looks) == 2 and len(start) == 4
+    for look in looks:
+        assert [row["prompt"] for row in look] == [row["prompt"] for row in start]
+    asked = set(table().cells[0])
+    assert all(row["prompt"] in asked and not row["completion"].endswith("$") for row in start)
+    assert sum(row["reward"] for row in start) / 4 == pytest.approx(events[0].data["held_out"])
+
+
 def test_validation_changes_no_other_number_of_a_run() -> None:
     """Addition has 810,000 prompts; of those drawn here none is held out."""
 
@@ -251,20 +263,16 @@ def test_a_run_keeps_its_questions_and_notices_other_ones(tmp_path: Path) -> Non
         kept_table(tmp_path, config)
 
 
-def test_a_formula_that_takes_too_long_is_not_equal_and_the_next_one_is_asked_of_a_new_process(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    judge = terms._Mathematician()
-    with monkeypatch.context() as patch:
-        patch.setattr(terms, "_MATH", "import time; time.sleep(600)")
-        patch.setattr(terms, "_MATH_SECONDS", 0.1)
-        assert not judge.same("1/2", "0.5")
-    assert judge.same("1/2", "0.5")
+def test_a_judge_that_takes_too_long_says_nothing_and_the_next_question_goes_to_a_new_process() -> None:
+    judge = terms.Judge("import time; time.sleep(600)", 0.1)
+    assert judge.ask("1/2", "0.5") is None
+    judge._program, judge._seconds = terms._MATH, terms._MATH_SECONDS
+    assert judge.ask("1/2", "0.5") is True
 
 
 def test_a_process_that_has_just_ended_is_replaced_and_the_question_asked_again() -> None:
-    judge = terms._Mathematician()
-    assert judge.same("1/2", "0.5")
+    judge = terms.Judge(terms._MATH, terms._MATH_SECONDS)
+    assert judge.ask("1/2", "0.5") is True
     ended = judge._running()
     ended.kill()
-    assert judge.same("1/2", "0.5") and judge._running() is not ended
+    assert judge.ask("1/2", "0.5") is True and judge._running() is not ended

@@ -19,19 +19,18 @@ _NUMBER = 90  # characters of a finding's number
 
 
 def state(found: Sequence[Finding]) -> str:
-    """`2 warnings: …; ….`, or that none was found; notes are no reason to worry, and are counted only."""
+    """`2 warnings: …; ….`, or that none was found; notes are no reason to worry, and are named only where all is well."""
     grave = [finding for finding in found if finding.severity != "note"]
-    notes = len(found) - len(grave)
     if not grave:
-        return "Healthy as far as this file tells" + (f", {_counted(notes, 'note')}." if notes else ".")
+        named = "; ".join([*(_small(note.title) for note in found[:SAID]), *_further(found)])
+        return "Healthy as far as this file tells" + (f"; {_counted(len(found), 'note')}: {named}." if found else ".")
     counts = [
         _counted(number, severity)
         for severity in ("problem", "warning")
         if (number := sum(finding.severity == severity for finding in grave))
     ]
-    said = "; ".join(_said(finding) for finding in grave[:SAID])
-    more = f"; {len(grave) - SAID} more" if len(grave) > SAID else ""
-    return f"{', '.join(counts)}: {said}{more}."
+    said = "; ".join([*(_said(finding) for finding in grave[:SAID]), *_further(grave)])
+    return f"{', '.join(counts)}: {said}."
 
 
 def kept(analysis: Analysis) -> str:
@@ -67,6 +66,11 @@ def headline(found: Sequence[Finding], analysis: Analysis | None = None, matches
     """All of it. Without `analysis` and `matches` what the findings alone say."""
     sentence = "; ".join(filter(None, [kept(analysis) if analysis is not None else "", gentle(matches)]))
     return f"{state(found)} {sentence[0].upper()}{sentence[1:]}." if sentence else state(found)
+
+
+def _further(found: Sequence[Finding]) -> list[str]:
+    """`3 more` of those that are not said."""
+    return [f"{len(found) - SAID} more"] if len(found) > SAID else []
 
 
 def _said(finding: Finding) -> str:

@@ -35,7 +35,7 @@ def with_texts(source: Source) -> Source:
     if isinstance(found, str):
         st.error(plain(found), icon=":material/error:")
         return source
-    return Source(origin, found)
+    return Source(origin, found, source.still)
 
 
 def _try(rollouts: Rollouts, name: str) -> Steps[Rollouts | str]:

@@ -24,18 +24,16 @@ if TYPE_CHECKING:
     from streamlit.delta_generator import DeltaGenerator
 
 _IN_A_MOMENT = 300_000  # tokens: a second for the match; a larger file is matched where it is asked for
-_SAID = "tokens: headline"  # session: (origin, what was said of it)
+_SAID = "tokens: headline"  # session: (origin, whether it is still shown, what was said of it)
 _WELL = ":green[:material/check_circle:]"
+_STILL = ":material/history:"
 
 
 def headline_place(source: Source, found: tuple[Finding, ...] | None) -> DeltaGenerator:
     """Where it stands, with what is known before the view below is drawn: what was said of this file last."""
     place = st.container(key="tokens-headline").empty()
-    origin, said = session.get(_SAID, (None, ""))
-    if origin == source.origin:
-        place.markdown(said)
-    else:
-        place.markdown(_said(found, None, ()))
+    *of, said = session.get(_SAID, (None, False, ""))
+    place.markdown(said if of == [source.origin, source.still] else _said(source, found))
     return place
 
 
@@ -47,8 +45,8 @@ def complete_headline(
         return
     small = len(source.rollouts.tokens) <= _IN_A_MOMENT
     analysis = analysis_of(source, objectives) if small or done("analysis", (source.origin, objectives)) else None
-    said = _said(found, analysis, _matches(source, objectives) if small else ())
-    session.put(_SAID, (source.origin, said))
+    said = _said(source, found, analysis, _matches(source, objectives) if small else ())
+    session.put(_SAID, (source.origin, source.still, said))
     place.markdown(said)
 
 
@@ -65,8 +63,15 @@ def _matches(source: Source, objectives: dict[str, Objective]) -> tuple[Match, .
     )
 
 
-def _said(found: tuple[Finding, ...] | None, analysis: Analysis | None, matches: tuple[Match, ...]) -> str:
+def _said(
+    source: Source,
+    found: tuple[Finding, ...] | None,
+    analysis: Analysis | None = None,
+    matches: tuple[Match, ...] = (),
+) -> str:
+    """Of a file that is shown in place of the one that was asked for, it says whose verdict this is."""
     if found is None:
         return _("Looking for faults…")
     worst = next((ICONS[finding.severity] for finding in found if finding.severity != "note"), _WELL)
-    return f"{worst} {plain(headline(found, analysis, matches))}"
+    said = plain(headline(found, analysis, matches))
+    return f"{_STILL} **{plain(source.rollouts.name)}:** {said}" if source.still else f"{worst} {said}"

@@ -6,7 +6,7 @@ Whatever cannot be read is said in one sentence in its place, and the sequences 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,10 +48,12 @@ _FIRST = "smollm2-mood.jsonl"  # one step of the first sample run, 16 sentences
 
 @dataclass(frozen=True)
 class Source:
-    """Sequences and what they were taken from; `origin` is equal for equal content."""
+    """Sequences and what they were taken from; `origin` is equal for equal content. They are `still` there where
+    something else was asked for that could not be opened, or not yet: what is said of them names them."""
 
     origin: tuple[Any, ...]
     rollouts: Rollouts
+    still: bool = field(default=False, compare=False)
 
     @property
     def series(self) -> tuple[Any, ...]:
@@ -129,13 +131,28 @@ def _fold(line: DeltaGenerator, source: Source, kind: str) -> None:
         horizontal=True, vertical_alignment="center", gap="small", key="tokens-folded" if closed else "tokens-unfolded"
     ):
         st.markdown(about, width="content")
+        if closed and source.origin[0] != "file":
+            st.button(
+                _("Open your file"),
+                icon=":material/upload_file:",
+                on_click=_choose_beside,
+                args=(source, "file"),
+                key="tokens: choose a file",
+            )
         st.button(
-            _("Open another, or your own") if closed else _("Keep this one"),
+            _("Open another") if closed else _("Keep this one"),
             icon=":material/folder_open:" if closed else ":material/expand_less:",
-            on_click=session.put,
-            args=(_CHOOSING, source.origin if closed else None),
+            on_click=_choose_beside if closed else session.put,
+            args=(source, None) if closed else (_CHOOSING, None),
             key="tokens: choose another",
         )
+
+
+def _choose_beside(source: Source, kind: str | None) -> None:
+    """Another is looked for while this one stays: of the same kind, or of another."""
+    session.put(_CHOOSING, source.origin)
+    if kind is not None:
+        session.put("source", kind)
 
 
 def _read(origin: tuple[Any, ...], read: Callable[[], Steps[FileContents]]) -> Source | None:
@@ -174,9 +191,10 @@ def _read(origin: tuple[Any, ...], read: Callable[[], Steps[FileContents]]) -> S
 
 def _still(shown: Source | None) -> Source | None:
     """What stays on the page while there is nothing else to show yet, and says so."""
-    if shown is not None:
-        st.caption(_("Still shown: {name}.").format(name=plain(shown.rollouts.name)))
-    return shown
+    if shown is None:
+        return None
+    st.caption(_("Still shown: {name}.").format(name=plain(shown.rollouts.name)))
+    return replace(shown, still=True)
 
 
 def _sample() -> Opening:

@@ -31,7 +31,9 @@ def test_two_findings_at_most_are_said_and_the_others_counted() -> None:
 
 def test_a_file_with_notes_alone_is_healthy() -> None:
     assert state(()) == "Healthy as far as this file tells."
-    assert state((finding("note", "Copies"),)) == "Healthy as far as this file tells, 1 note."
+    assert state((finding("note", "Copies"),)) == "Healthy as far as this file tells; 1 note: copies."
+    notes = tuple(finding("note", title) for title in ("Copies", "The ratio is 1 everywhere", "GRPO's", "More"))
+    assert state(notes) == "Healthy as far as this file tells; 4 notes: copies; the ratio is 1 everywhere; 2 more."
 
 
 def test_a_clip_cuts_and_a_soft_gate_keeps() -> None:

@@ -175,12 +175,23 @@ def test_an_open_file_is_one_line_that_opens_where_it_came_from() -> None:
     app = open_tokens()
     button = app.button(key="tokens: choose another")
     assert "**smollm2-mood.jsonl** · Sample · 16 sequences" in shown(app).replace("\\", "")
-    assert button.label == "Open another, or your own"
+    assert button.label == "Open another"
     assert button.click().run().button(key="tokens: choose another").label == "Keep this one"
     app = app.selectbox(key="sample").set_value("addition-step12.csv").run()
-    assert app.button(key="tokens: choose another").label == "Open another, or your own"
+    assert app.button(key="tokens: choose another").label == "Open another"
+    app.button(key="tokens: choose a file").click().run()
+    assert address(app, "source") == "file" and "Rollout file, up to 200 MB" in str(app)
     app.segmented_control(key="source").set_value("text").run()
     assert not [button for button in app.button if button.key == "tokens: choose another"]
+
+
+def test_a_verdict_is_not_taken_for_that_of_a_file_that_could_not_be_opened() -> None:
+    app = upload(open_tokens(source="file"), THREE)
+    verdict = lambda: next(str(m.value) for m in app.markdown if "as far as this file tells" in str(m.value))  # noqa: E731
+    assert not app.error and verdict().startswith(":green")
+    upload(app, b'{"tokens": []}', "broken.jsonl")
+    assert str(app.error[0].value).startswith("broken")
+    assert verdict().startswith(":material/history: **mine") and "broken" not in verdict()
 
 
 def test_a_sample_run_is_walked_through_step_by_step_with_its_loss_held_against_trls() -> None:

@@ -213,3 +213,19 @@ def test_the_ratios_of_a_file_of_mine_lie_under_the_curves(visit: Any, tmp_path:
     (tmp_path / "bad.jsonl").write_text("{}", encoding="utf-8")
     page.locator("input[type=file]").set_input_files(tmp_path / "bad.jsonl")
     expect(page.get_by_role("alert")).to_contain_text("bad.jsonl")
+
+
+def test_objectives_whose_curves_coincide_are_one_line_until_one_of_them_moves(visit: Any) -> None:
+    page = open_curves(visit, "/curves?objectives=grpo,dr_grpo,sapo")
+    lines = page.get_by_test_id("legend").get_by_role("button")
+    expect(lines).to_have_text(["SAPO", "GRPO = Dr. GRPO"])
+    drawn = page.locator(".lab .subplot.xy path.js-line")
+    expect(drawn).to_have_count(2)
+    knob_box(page, "Dr. GRPO eps_high").fill("0.5")
+    expect(lines).to_have_text(["SAPO", "GRPO", "Dr. GRPO"])
+    expect(drawn).to_have_count(3)
+    lines.first.click()  # hides it
+    expect(lines.first).to_have_attribute("aria-pressed", "false")
+    expect(drawn).to_have_count(2)
+    lines.first.click()
+    expect(drawn).to_have_count(3)

@@ -75,6 +75,19 @@ def test_a_page_is_presented_by_a_key_and_by_its_link(visit: Visit) -> None:
     expect(other.get_by_test_id("knob-sapo-tau_pos")).to_have_attribute("aria-valuetext", "tau_pos 2")
 
 
+def test_on_a_projector_all_panels_are_in_the_first_screen_and_their_numbers_are_of_one_size(visit: Visit) -> None:
+    """1280 × 720 at 150 %."""
+    page = visit("/curves?present=1")
+    page.set_viewport_size({"width": 853, "height": 480})
+    figure = page.locator(".lab-figure")
+    eventually(page, lambda: (box := figure.bounding_box()) and box["y"] + box["height"], lambda foot: foot <= 480)
+    sizes = "texts => [...new Set(texts.map((text) => getComputedStyle(text).fontSize))]"
+    ticks = page.locator(".lab-figure :is(.xaxislayer-above, .yaxislayer-above) text")
+    eventually(page, lambda: ticks.evaluate_all(sizes), ["17px"])
+    page.keyboard.press("Escape")
+    eventually(page, lambda: figure.bounding_box()["height"], lambda height: height > 480)
+
+
 def test_a_letter_in_a_field_presents_nothing(visit: Visit) -> None:
     page = visit("/reference")
     page.get_by_role("textbox", name="Search").press_sequentially("sapo")  # one P: a second would end it again

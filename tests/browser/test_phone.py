@@ -40,6 +40,14 @@ def test_the_figure_is_in_sight_when_the_page_opens_and_the_row_of_objectives_sc
     assert figure.bounding_box()["y"] < first  # how it is drawn comes after it
 
 
+def test_the_legend_of_many_objectives_lies_on_no_title(visit: Any) -> None:
+    page = visit("/curves?objectives=sapo,grpo,gspo,dapo,cispo,dual_clip,vespo,topr", width=390)
+    page.locator(".lab[data-ready=true]").wait_for()
+    legend, title = page.get_by_test_id("legend"), page.locator(".lab-figure .annotation-text").first
+    foot = lambda: (box := legend.bounding_box()) and box["y"] + box["height"]  # noqa: E731
+    eventually(page, lambda: title.bounding_box()["y"] - foot(), lambda room: room >= 0)
+
+
 def test_a_finger_on_the_curves_scrolls_the_page(browser: Any, server: Any) -> None:
     context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
     page = context.new_page()

@@ -14,6 +14,7 @@ import { debounce } from "../shared/timing.js";
 import { linesApart } from "./apart.js";
 import { densityLine } from "./density.js";
 import { firstPaint } from "./first_paint.js";
+import { fitted } from "./fitted.js";
 import { Legend } from "./legend.js";
 import { Panel } from "./panel.js";
 import { calmRange, movePaths, moveShapes } from "./paths.js";
@@ -73,6 +74,8 @@ class CurveLab {
     parent.appendChild(this.host);
     this.observer = new ResizeObserver(() => this.resized());
     this.observer.observe(this.host);
+    this.onWindow = debounce(60, () => this.data && this.draw()); // presenting begins or ends, or its window changes
+    addEventListener("resize", this.onWindow);
     this.scheme = matchMedia("(prefers-color-scheme: dark)");
     this.onScheme = () => this.draw();
     this.scheme.addEventListener("change", this.onScheme);
@@ -95,6 +98,7 @@ class CurveLab {
 
   close() {
     this.observer.disconnect();
+    removeEventListener("resize", this.onWindow);
     this.scheme.removeEventListener("change", this.onScheme);
     for (const end of ["pointerup", "pointercancel", "blur"]) removeEventListener(end, this.onRelease);
     cancelAnimationFrame(this.frame);
@@ -124,7 +128,7 @@ class CurveLab {
       this.panel.build(data);
       this.buildTools();
     } else this.panel.sync();
-    this.figure.style.minHeight = `${this.layoutNow().height}px`;
+    this.figure.style.minHeight = `${this.layoutNow().height}px`; // its place, before it is drawn
     if (!this.Plotly) {
       this.draw(); // at once, without Plotly, and the numbers a frame later
       await new Promise((painted) => requestAnimationFrame(() => setTimeout(painted)));
@@ -221,8 +225,13 @@ class CurveLab {
     return this.host.clientWidth < 700;
   }
 
+  // Presenting, with the controls away, the figure takes what is left of the window.
   layoutNow() {
-    return this.isNarrow() ? this.data.layouts.narrow : this.data.layouts.wide;
+    const layout = this.isNarrow() ? this.data.layouts.narrow : this.data.layouts.wide;
+    if (document.documentElement.dataset.present !== "bare" || this.isNarrow()) return layout;
+    const page = this.host.closest('[data-testid="stMain"]');
+    const above = this.figure.getBoundingClientRect().top + (page?.scrollTop ?? 0);
+    return fitted(layout, innerHeight - above - 8);
   }
 
   /** @type {(objective: CurveObjective, sign: number, grid: number[]) => number[][]} */
@@ -278,6 +287,7 @@ class CurveLab {
       this.drawnRanges[axis] = layout[axis.replace("y", "yaxis")].range = calmRange(low - ahead, high + ahead);
     }
     layout.width = this.figure.clientWidth;
+    this.figure.style.minHeight = `${layout.height}px`;
     layout.shapes = (layout.shapes || []).map((/** @type {any} */ s) => ({
       ...s,
       opacity: 0.35,

@@ -19,7 +19,7 @@ _NUMBER = 90  # characters of a finding's number
 
 
 def state(found: Sequence[Finding]) -> str:
-    """`2 warnings: …; ….`, or that none was found; notes are no reason to worry, and are named only where all is well."""
+    """`2 warnings: …; ….`, or that none was found; notes, no reason to worry, are named where all is well."""
     grave = [finding for finding in found if finding.severity != "note"]
     if not grave:
         named = "; ".join([*(_small(note.title) for note in found[:SAID]), *_further(found)])

@@ -148,6 +148,10 @@ interface ExhibitObjective extends Look {
 }
 /** What Python sends to each; `values` are what its controls set, `usual` what they are reset to. */
 interface ExhibitData {
+  /** the one or the several that it is about */
+  objective?: ExhibitObjective;
+  objectives?: ExhibitObjective[];
+  color?: string;
   name: string;
   labels: Words;
   values: any;

@@ -5,6 +5,7 @@ import streamlit as st
 from sapo_viz.figures.curves import QUANTITIES, RatioAxis
 from sapo_viz.ui.address import bind_choice
 from sapo_viz.ui.chooser import choose_objectives
+from sapo_viz.ui.correction import say_what_is_unknown
 from sapo_viz.ui.curves.distribution import distribution, distribution_choice
 from sapo_viz.ui.curves.panels import curves
 from sapo_viz.ui.exhibits.shared import exhibit_links
@@ -40,6 +41,7 @@ if not names:
     st.info(_("Choose at least one objective above; its curves appear here."), icon=":material/touch_app:")
     st.stop()
 
+say_what_is_unknown()
 values = curves(
     "curves",
     names,

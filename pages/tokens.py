@@ -5,6 +5,7 @@ import streamlit as st
 from sapo_viz.core.objective import CATALOG
 from sapo_viz.ui.address import bind_choice, read_values
 from sapo_viz.ui.chooser import choose_objectives
+from sapo_viz.ui.correction import say_what_is_unknown
 from sapo_viz.ui.tokens.audit import audit_view
 from sapo_viz.ui.tokens.batch import batch_view
 from sapo_viz.ui.tokens.corrections import correction_view
@@ -41,6 +42,7 @@ if empty:
 elif source is not None and not names:
     st.info(_("Choose at least one objective above; the tokens take its colours."), icon=":material/touch_app:")
 elif source is not None:
+    say_what_is_unknown()
     values = read_values(names)
     objectives = {name: CATALOG[name].from_knobs(values[name]) for name in names}
     found = findings_by_now(source, objectives)

@@ -2,6 +2,7 @@
 // objective -> f(z, A, knobs, old) = [J, c]: surrogate and gradient coefficient of a token (or one-token
 // sequence) at log-ratio z, with log π_old = old. Where tokens are treated before they are averaged, also
 // .token(z, A, knobs) = [z̃, ∂z̃/∂z] and .level(mean of z̃, A, knobs) = [J, c]: a token receives c·∂z̃/∂z.
+// Below, from sapo_viz/core/correction.py: how a sampler is corrected for -> f(log ρ, bounds) = weight.
 // Abramowitz & Stegun 7.1.26 is too coarse (1e-7 absolute); this is the series/continued fraction to 1e-12.
 /** @type {(x: number) => number} */
 function erf(x) {
@@ -1064,4 +1065,22 @@ FORMULAS.gmpo.level = function (z, A, k, old = 0) {
   const v10 = (v9 ? v6 : 0.0);
   const v11 = v10 / A;
   return [v4, v11];
+};
+/** @type {Record<string, (x: number, k: Knobs) => number>} */
+export const CORRECTIONS = {
+truncate: function (x, k) {
+  const v0 = Math.min(Math.max(x, -20.0), 20.0);
+  const v1 = Math.exp(v0);
+  const v2 = Math.min(Math.max(v1, k.low), k.high);
+  return v2;
+},
+mask: function (x, k) {
+  const v0 = Math.min(Math.max(x, -20.0), 20.0);
+  const v1 = Math.exp(v0);
+  const v2 = v1 >= k.low;
+  const v3 = v1 <= k.high;
+  const v4 = v2 && v3;
+  const v5 = (v4 ? v1 : 0.0);
+  return v5;
+}
 };

@@ -41,6 +41,24 @@ interface KnobRange {
   step: number;
 }
 
+/** A correction for the sampler as the browser offers it: figures/correction.py. */
+interface CorrectionChoice {
+  name: string;
+  level: "token" | "sequence-sum" | "sequence-mean";
+  how: string;
+  usual: { low: number; high: number };
+  names: string;
+}
+interface Correction {
+  off: string;
+  choices: CorrectionChoice[];
+  bounds: KnobSpec[];
+  nats: number;
+  /** of the sequence that is shown, where the file says who drew it */
+  log_rho?: { "sequence-sum": number; "sequence-mean": number };
+}
+type CorrectionValue = { choice: string; low: number; high: number };
+
 /** Words of the interface by their key, some of them in groups; the page says which there are. */
 type Words = Record<string, any>;
 type Look = { color: string; dash: string };
@@ -102,6 +120,7 @@ interface CurvesData {
   distribution?: { label?: string; z?: number[] };
   readout: boolean;
   compact: boolean;
+  correction: Correction | null;
   values: Record<string, any>;
   layouts: { wide: any; narrow: any };
   config: any;
@@ -134,6 +153,8 @@ interface CurvesHand {
   released(): void;
   reset(): void;
   draw(): void;
+  /** what the correction multiplies the curves by */
+  times(): number;
   tokens(): Tokens;
   facts(objective: CurveObjective, sign: number): GateFacts;
 }
@@ -280,6 +301,7 @@ interface StripData {
   count: number;
   log_s: number;
   objectives: StripObjective[];
+  correction: Correction;
   labels: Words;
   arrays: { token: Uint32Array; masked: Uint32Array } & Record<string, Column>;
 }
@@ -288,6 +310,8 @@ type Weighed = {
   w: Column;
   c: Column;
   ratio: Column;
+  /** By the objective alone, before the correction for the sampler; the same arrays where there is none. */
+  gate: { w: Column; c: Column };
   kept?: number;
   /** Whether it tells tokens apart, and whether some weigh more than 1 or less than 0. */
   varies?: boolean;

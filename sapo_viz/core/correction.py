@@ -5,12 +5,12 @@ of a step ago) come from π_sampler and not from π_old; importance sampling cor
 sequence, bounded by truncation (TIS) or by a mask that drops what lies outside (IcePop). ρ is a constant: it changes
 the measure and not the objective.
 
-    here                              TRL vllm_importance_sampling_mode   verl rollout_is, rollout_is_threshold
-    token, truncate                   token_truncate                      token, "2.0"
-    token, mask                       token_mask                          token, "0.5_2.0" (IcePop)
-    sequence-sum, truncate            sequence_truncate                   sequence, "2.0"
-    sequence-sum, mask                sequence_mask, its default, high 3  sequence, "0.5_2.0"
-    sequence-mean, truncate or mask   –                                   – (its seq_mean_k1 only rejects, with ρ = 1)
+    here                 TRL vllm_importance_sampling_mode   verl rollout_is, rollout_is_threshold
+    token-truncate       token_truncate                      token, "2.0"
+    token-mask           token_mask                          token, "0.5_2.0" (IcePop)
+    sequence-truncate    sequence_truncate                   sequence, "2.0"          ρ from the sum of log-ratios
+    sequence-mask        sequence_mask, its default, high 3  sequence, "0.5_2.0"      the same
+    sequence-mean-mask   –                                   – (its seq_mean_k1 only rejects, with ρ = 1)
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from sapo_viz.core.batch import working_dtype
+from sapo_viz.core.knobs import Knob
 from sapo_viz.core.lazy import torch
 from sapo_viz.core.objective import LOG_RATIO_LIMIT
 from sapo_viz.errors import TensorError
@@ -29,6 +30,24 @@ if TYPE_CHECKING:
 
 CorrectionLevel = Literal["token", "sequence-mean", "sequence-sum"]
 CorrectionHow = Literal["truncate", "mask"]
+
+# The choices by the one name that they have everywhere: settings, addresses, controls.
+CHOICES: dict[str, tuple[CorrectionLevel, CorrectionHow]] = {
+    "token-truncate": ("token", "truncate"),
+    "token-mask": ("token", "mask"),
+    "sequence-truncate": ("sequence-sum", "truncate"),
+    "sequence-mask": ("sequence-sum", "mask"),
+    "sequence-mean-mask": ("sequence-mean", "mask"),
+}
+OFF = "off"
+LOW = Knob(
+    "low", 0.0, 0.0, 1.0, "ρ_low", r"\rho_{\mathrm{low}}", "The smallest ρ that counts as it is.",
+    ui_lo=0.0, ui_hi=1.0, step=0.005,
+)  # fmt: skip
+HIGH = Knob(
+    "high", 2.0, 1.0, 1e6, "ρ_high", r"\rho_{\mathrm{high}}", "The largest ρ that counts as it is.",
+    ui_lo=1.0, ui_hi=10.0, step=0.01,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -77,12 +96,35 @@ class Correction:
                 if self.level == "sequence-mean":
                     total = total / mask.sum(-1, keepdim=True).clamp(min=1)
                 log_ratio = total.expand_as(mask)
-            ratio = log_ratio.clamp(-LOG_RATIO_LIMIT, LOG_RATIO_LIMIT).exp()
-            if self.how == "truncate":
-                ratio = ratio.clamp(self.low, self.high)
-            else:
-                ratio = torch.where((ratio >= self.low) & (ratio <= self.high), ratio, 0.0)
-            return torch.where(mask, ratio, 0.0)
+            return torch.where(mask, bounded(self.how, log_ratio, self.low, self.high), 0.0)
+
+
+def bounded(how: CorrectionHow, log_ratio: Tensor, low: Any, high: Any) -> Tensor:
+    """log ρ at the correction's level -> the weight, of any shape; the browser's copy is printed from here."""
+    ratio = log_ratio.clamp(-LOG_RATIO_LIMIT, LOG_RATIO_LIMIT).exp()
+    if how == "truncate":
+        return ratio.clamp(low, high)
+    return torch.where((ratio >= low) & (ratio <= high), ratio, 0.0)
+
+
+def choice_of(correction: Correction | None) -> str:
+    """The name among `CHOICES`; `off` for none, and for one that no framework offers."""
+    levels = None if correction is None else (correction.level, correction.how)
+    return next((name for name, both in CHOICES.items() if both == levels), OFF)
+
+
+def correction_of(choice: str, low: float, high: float) -> Correction | None:
+    """The correction of this name with these bounds; None for `off`.
+
+    Raises:
+        TensorError: there is no such choice, or the bounds are none.
+    """
+    if choice == OFF:
+        return None
+    if choice not in CHOICES:
+        raise TensorError(f"the correction is {choice!r}; it takes {OFF}, {', '.join(CHOICES)}.")
+    level, how = CHOICES[choice]
+    return Correction(level, how, low, high)
 
 
 def check_sampler(sampler_logprobs: Tensor, logprobs: Tensor, mask: Tensor) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from sapo_viz.core.objective import CATALOG, Objective
+from sapo_viz.figures.correction import correction_control
 from sapo_viz.figures.palette import style_of
 from sapo_viz.figures.vendor import CONFIG, MODEBAR, PLOTLY_VERSION
 
@@ -99,7 +100,7 @@ def curves_data(
     rows: list[str],
     signs: list[int],
     axis: RatioAxis,
-    labels: dict[str, str],
+    labels: dict[str, Any],
     alt: str,
     readout: bool = True,
     compact: bool = False,
@@ -111,7 +112,7 @@ def curves_data(
 
     Args:
         names: objectives of the catalogue, in the order of the legend.
-        values: objective -> knob -> number, and `read_at`.
+        values: objective -> knob -> number, `read_at`, and `correction` (`figures.correction.correction_value`).
         only_knobs: objective -> the knobs that get a slider; all of them if not given.
         distribution: where the tokens are, `{"label": …, "z": […]}`; without `z` a Gaussian in log r.
     """
@@ -150,6 +151,7 @@ def curves_data(
         readout=readout,
         compact=compact,
         distribution=distribution,
+        correction=None if compact else correction_control(),
     )
 
 

@@ -13,8 +13,10 @@ A test compares both and fails when the file is stale.
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from sapo_viz.core.correction import CorrectionHow, bounded
 from sapo_viz.core.lazy import torch
 from sapo_viz.core.objective import CATALOG, LOG_RATIO_LIMIT, Objective
 
@@ -26,6 +28,7 @@ HEADER = """\
 // objective -> f(z, A, knobs, old) = [J, c]: surrogate and gradient coefficient of a token (or one-token
 // sequence) at log-ratio z, with log π_old = old. Where tokens are treated before they are averaged, also
 // .token(z, A, knobs) = [z̃, ∂z̃/∂z] and .level(mean of z̃, A, knobs) = [J, c]: a token receives c·∂z̃/∂z.
+// Below, from sapo_viz/core/correction.py: how a sampler is corrected for -> f(log ρ, bounds) = weight.
 """
 
 # aten operation -> JavaScript on numbers. Comparisons give booleans; `where` takes them.
@@ -50,6 +53,7 @@ _CALL = {
 _SAME = {"alias", "detach", "clone", "expand", "view", "reshape", "squeeze", "unsqueeze", "_to_copy", "expand_as"}
 
 TYPE = "/** @type {Record<string, Formula>} */\n"
+CORRECTION_TYPE = "/** @type {Record<string, (x: number, k: Knobs) => number>} */\n"
 
 ERF = """\
 // Abramowitz & Stegun 7.1.26 is too coarse (1e-7 absolute); this is the series/continued fraction to 1e-12.
@@ -104,17 +108,36 @@ def trace(cls: type[Objective], part: Half = "alone") -> GraphModule:
 
 def javascript(cls: type[Objective], part: Half = "alone") -> str:
     """One objective as `function (z, A, knobs, old) { …; return [J, c]; }`."""
+    inputs = ["z", "A", "old", *(f"k.{name}" for name in cls.knobs())]
+    return f"function (z, A, k, old = 0) {{\n{_body(cls.name, trace(cls, part), inputs)}\n}}"
+
+
+def correction_javascript(how: CorrectionHow) -> str:
+    """The weight of a log ρ between bounds as `function (x, k) { …; return weight; }`."""
+    from torch.fx.experimental.proxy_tensor import make_fx
+
+    def weight(x: torch.Tensor, low: torch.Tensor, high: torch.Tensor) -> torch.Tensor:
+        return bounded(how, x, low, high)
+
+    one = torch.ones((), dtype=torch.float64)
+    traced = make_fx(weight)(one * 0.1, one * 0.5, one * 2.0)
+    return f"function (x, k) {{\n{_body(how, traced, ['x', 'k.low', 'k.high'])}\n}}"
+
+
+def _body(owner: str, traced: GraphModule, inputs: Sequence[str]) -> str:
+    """The statements of a traced function whose arguments are called `inputs`."""
     lines: list[str] = []
     names: dict[Node, str] = {}
-    inputs = iter(["z", "A", "old", *(f"k.{name}" for name in cls.knobs())])
-    for node in trace(cls, part).graph.nodes:
+    arguments = iter(inputs)
+    for node in traced.graph.nodes:
         if node.op == "placeholder":
-            names[node] = next(inputs)
+            names[node] = next(arguments)
         elif node.op == "output":
-            surrogate, coefficient = (names[value] for value in node.args[0])
-            lines.append(f"  return [{surrogate}, {coefficient}];")
+            out = node.args[0]
+            told = f"[{', '.join(names[value] for value in out)}]" if isinstance(out, (tuple, list)) else names[out]
+            lines.append(f"  return {told};")
         elif node.op == "call_function":
-            expression = _expression(cls, node, [_literal(argument, names) for argument in node.args])
+            expression = _expression(owner, node, [_literal(argument, names) for argument in node.args])
             if expression in (*names.values(),) or _is_number(expression):
                 names[node] = expression  # an alias or a constant needs no line of its own
             else:
@@ -123,15 +146,15 @@ def javascript(cls: type[Objective], part: Half = "alone") -> str:
             if _operation(node).endswith("_"):  # written in place: whoever reads the operand later sees the result
                 names[node.args[0]] = names[node]
         else:
-            raise NotImplementedError(f"{cls.name}: a {node.op} node in the traced formula.")
-    return "function (z, A, k, old = 0) {\n" + "\n".join(lines) + "\n}"
+            raise NotImplementedError(f"{owner}: a {node.op} node in the traced formula.")
+    return "\n".join(lines)
 
 
 def _operation(node: Node) -> str:
     return str(node.target.__name__.split(".")[0])  # type: ignore[union-attr]
 
 
-def _expression(cls: type[Objective], node: Node, arguments: list[str]) -> str:
+def _expression(owner: str, node: Node, arguments: list[str]) -> str:
     operation = _operation(node).rstrip("_")
     if operation in _SAME:
         return arguments[0]
@@ -148,7 +171,7 @@ def _expression(cls: type[Objective], node: Node, arguments: list[str]) -> str:
     if operation in _CALL:
         return _CALL[operation].format(*(_in_parentheses(argument) for argument in arguments))
     raise NotImplementedError(
-        f"{cls.name}: the browser has no {node.target}; add it to the tables in sapo_viz/printed/javascript.py."
+        f"{owner}: the browser has no {node.target}; add it to the tables in sapo_viz/printed/javascript.py."
     )
 
 
@@ -185,12 +208,15 @@ def halves(cls: type[Objective]) -> str:
 
 
 def formulas(catalog: dict[str, type[Objective]] | None = None) -> str:
-    """The whole generated file: an ES module that exports FORMULAS."""
+    """The whole generated file: an ES module that exports FORMULAS and CORRECTIONS."""
     catalog = catalog or CATALOG
     entries = ",\n".join(f"{name}: {javascript(cls)}" for name, cls in catalog.items())
     helper = ERF if "erf(" in entries else ""
-    return f"{HEADER}{helper}{TYPE}export const FORMULAS = {{\n{entries}\n}};\n" + "".join(
-        map(halves, catalog.values())
+    corrections = ",\n".join(f"{how}: {correction_javascript(how)}" for how in get_args(CorrectionHow))
+    return (
+        f"{HEADER}{helper}{TYPE}export const FORMULAS = {{\n{entries}\n}};\n"
+        + "".join(map(halves, catalog.values()))
+        + f"{CORRECTION_TYPE}export const CORRECTIONS = {{\n{corrections}\n}};\n"
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, cast
 
-from sapo_viz.core.correction import Correction, CorrectionHow
+from sapo_viz.core.correction import Correction, correction_of
 from sapo_viz.core.objective import CATALOG, Aggregation
 
 if TYPE_CHECKING:
@@ -27,12 +27,4 @@ def aggregation(config: RunConfig) -> Aggregation:
 
 def correction(config: RunConfig) -> Correction | None:
     """What is done about a sampler that is not the trainer; of a sequence by the sum of its log-ratios, as TRL does."""
-    if config.correction == "off":
-        return None
-    level, _, how = config.correction.partition("-")
-    return Correction(
-        "token" if level == "token" else "sequence-sum",
-        cast(CorrectionHow, how),
-        config.correction_low,
-        config.correction_high,
-    )
+    return correction_of(config.correction, config.correction_low, config.correction_high)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from sapo_viz.core.correction import CHOICES, HIGH, LOW, OFF
 from sapo_viz.core.objective import AGGREGATIONS, CATALOG, Objective, make_objective
 from sapo_viz.errors import RunError
 from sapo_viz.models.tasks import TASK_NAMES, TASKS, TEXT_TASKS
@@ -234,14 +235,15 @@ class RunConfig:
         "choice", "off", "Sampler correction", "sampling",
         "Weighs tokens by π_old/π_sampler, of each token or of the whole sequence: held within the bounds (truncate), "
         "or 0 outside them (mask). For old log-probs that are recomputed.", symbol="ρ",
-        choices=("off", "token-truncate", "token-mask", "sequence-truncate", "sequence-mask"), advanced=True,
+        choices=(OFF, *(name for name, (level, _) in CHOICES.items() if level != "sequence-mean")), advanced=True,
     )  # fmt: skip
     correction_low: float = setting(
-        "float", 0.0, "Correction, lower bound", "sampling", "Of ρ.", lo=0.0, hi=1.0, step=0.05, advanced=True,
+        "float", LOW.default, "Correction, lower bound", "sampling", "Of ρ.",
+        lo=LOW.lo, hi=LOW.hi, step=0.05, advanced=True,
     )  # fmt: skip
     correction_high: float = setting(
-        "float", 2.0, "Correction, upper bound", "sampling", "Of ρ.",
-        lo=1.0, hi=1e6, ui_hi=10.0, step=0.5, advanced=True,
+        "float", HIGH.default, "Correction, upper bound", "sampling", "Of ρ.",
+        lo=HIGH.lo, hi=HIGH.hi, ui_hi=HIGH.ui_hi, step=0.5, advanced=True,
     )  # fmt: skip
     routing_replay: str = setting(
         "choice", "off", "Routing replay", "sampling",

@@ -214,6 +214,7 @@ EXTRAS = {
     for name, parameter, usual, lo, hi, symbol in (
         ("read_at", "r", 1.2, 1e-3, 1e3, "r"),  # where the read-out stands
         ("spread", "spread", 0.2, 1e-3, 3.0, "σ"),  # standard deviation of log r over the tokens drawn in grey
+        ("rho", "rho", 1.0, 1e-3, 1e3, "ρ"),  # π_old/π_sampler, where a correction for the sampler is drawn
         ("p_old", "p", 0.3, 1e-4, 0.9999, "π_old"),  # old probability, for objectives that read log π
     )
 }

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 
 from sapo_viz import CATALOG, Correction, policy_loss
+from sapo_viz.core.correction import CHOICES, correction_of
+from sapo_viz.core.correction_choices import USUAL
 from sapo_viz.errors import TensorError
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "corrections.json").read_text())
@@ -117,3 +119,12 @@ def test_the_one_without_the_other_is_refused_and_not_ignored() -> None:
         with pytest.raises(TensorError) as caught:
             policy_loss(*batch, **given)  # type: ignore[arg-type]
         assert str(caught.value).startswith(says), caught.value
+
+
+def test_a_choice_by_name_is_the_correction_that_frameworks_mean_by_it() -> None:
+    assert correction_of("off", 0.0, 2.0) is None
+    assert correction_of("sequence-mask", 0.0, 3.0) == Correction("sequence-sum", "mask", 0.0, 3.0)
+    with pytest.raises(TensorError, match="the correction is 'tis'; it takes off, token-truncate"):
+        correction_of("tis", 0.0, 2.0)
+    assert list(USUAL) == list(CHOICES)
+    assert all((one.correction.level, one.correction.how) == CHOICES[name] for name, one in USUAL.items())

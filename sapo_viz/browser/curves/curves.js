@@ -2,6 +2,7 @@
 // While a slider moves nothing reaches the server; the values go there on release.
 
 import { FORMULAS } from "../formulas.js";
+import { choiceOf, correctionWeight } from "../shared/correction_weight.js";
 import { el } from "../shared/dom.js";
 import { csvOf, saveText } from "../shared/download.js";
 import { mounted } from "../shared/mounted.js";
@@ -146,6 +147,7 @@ class CurveLab {
     for (const objective of this.data.objectives) {
       for (const knob of objective.knobs) this.values[objective.name][knob.name] = knob.default;
     }
+    if (this.data.correction) this.values.correction.choice = this.data.correction.off;
     this.panel.sync();
     this.draw();
     this.released();
@@ -236,7 +238,17 @@ class CurveLab {
 
   /** @type {(objective: CurveObjective, sign: number, grid: number[]) => number[][]} */
   sample(objective, sign, grid) {
-    return samplePoints(FORMULAS[objective.name], sign, this.values[objective.name], this.old(objective), grid);
+    const points = samplePoints(FORMULAS[objective.name], sign, this.values[objective.name], this.old(objective), grid);
+    const times = this.times();
+    return times === 1 ? points : points.map(([r, J, w, c]) => [r, J * times, w * times, c * times]);
+  }
+
+  // What the correction for the sampler makes of the token that the curves are of: a constant, whatever its ratio.
+  times() {
+    const { correction } = this.data;
+    if (!correction) return 1;
+    const value = this.values.correction;
+    return correctionWeight(choiceOf(correction, value), value, Math.log(this.values.rho ?? 1));
   }
 
   // Objectives that read log π itself are drawn for a token of this old probability; the others never look.
@@ -357,6 +369,14 @@ class CurveLab {
     });
   }
 
+  // The correction beside the knobs of an objective, where one is chosen.
+  /** @returns {[string, string | number][]} */
+  correctionEntries() {
+    const { correction, rho } = this.values;
+    if (!this.data.correction || correction.choice === this.data.correction.off) return [];
+    return [...Object.entries({ correction: correction.choice, low: correction.low, high: correction.high, rho })];
+  }
+
   /** @param {CurveObjective} objective */
   knobText(objective) {
     return objective.knobs.map((knob) => `${knob.symbol} ${show(this.values[objective.name][knob.name])}`).join(", ");
@@ -367,7 +387,11 @@ class CurveLab {
       const k = this.knobText(o);
       return k ? `${o.label} (${k})` : o.label;
     });
-    this.figure.setAttribute("aria-label", `${this.data.alt} ${who.join("; ")}.`);
+    const corrected = this.correctionEntries().map(([name, value]) => `${name} ${value}`);
+    this.figure.setAttribute(
+      "aria-label",
+      `${this.data.alt} ${[...who, corrected.join(", ")].filter(Boolean).join("; ")}.`,
+    );
   }
 
   // Facts of one objective for one sign, kept until a knob of it moves.
@@ -391,8 +415,11 @@ class CurveLab {
     /** @type {(objective: CurveObjective, sign: number) => GateFacts} */
     const facts = (objective, sign) => this.facts(objective, sign);
     /** @type {(objective: CurveObjective, sign: number) => [number, number]} */
-    const at = (objective, sign) =>
-      FORMULAS[objective.name](Math.log(this.readAt), sign, this.values[objective.name], this.old(objective));
+    const at = (objective, sign) => {
+      const old = this.old(objective);
+      const [J, c] = FORMULAS[objective.name](Math.log(this.readAt), sign, this.values[objective.name], old);
+      return [J * this.times(), c * this.times()];
+    };
     showTable(this.readout, readoutTable(this.data, this.readAt, at, facts));
     this.panel.showMatch();
   }
@@ -402,7 +429,7 @@ class CurveLab {
     /** @type {unknown[][]} */
     const rows = [["objective", "knobs", "advantage", "ratio", "surrogate", "weight", "coefficient"]];
     for (const { objective, sign, points } of this.sampled) {
-      const knobs = Object.entries(this.values[objective.name])
+      const knobs = [...Object.entries(this.values[objective.name]), ...this.correctionEntries()]
         .map(([k, v]) => `${k}=${v}`)
         .join(" ");
       for (const [r, J, w, c] of points) rows.push([objective.name, knobs, sign, r, J, w, c]);

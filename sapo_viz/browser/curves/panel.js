@@ -1,7 +1,9 @@
 // The controls beside the curves: a slider per knob, the ratio that is read, where the tokens are, and matching τ to ε.
 
 import { FORMULAS } from "../formulas.js";
+import { CorrectionGroup } from "../shared/correction.js";
 import { el } from "../shared/dom.js";
+import { show } from "../shared/numbers.js";
 import { button, group, knobGroups } from "../shared/parts.js";
 import { knobParts, sliderRow } from "../shared/sliders.js";
 import { matchKnob } from "./readouts.js";
@@ -16,6 +18,8 @@ export class Panel {
     /** @type {(() => void)[]} */
     this.inputs = [];
     this.showMatch = () => {};
+    /** @type {CorrectionGroup | undefined} */
+    this.correction = undefined;
   }
 
   /** @param {CurvesData} data */
@@ -27,12 +31,55 @@ export class Panel {
     this.showMatch = () => {};
     if (data.readout) this.host.append(this.readGroup());
     if (data.distribution) this.host.append(this.tokensGroup(data.distribution));
+    this.correction = data.correction ? this.correctionGroup(data.correction) : undefined;
+    if (this.correction) this.host.append(this.correction.node);
     if (!data.compact) this.host.append(button(data.labels.reset, () => this.lab.reset()));
   }
 
   // Values that were set elsewhere.
   sync() {
     for (const sync of this.inputs) sync();
+    this.correction?.sync();
+  }
+
+  // It multiplies all curves alike, by what a token of this ρ counts.
+  /** @param {Correction} control */
+  correctionGroup(control) {
+    const { lab } = this;
+    const { labels } = lab.data;
+    const words = labels.correction;
+    const moved = () => lab.data.objectives.forEach((objective) => lab.schedule(objective));
+    return new CorrectionGroup(control, labels, {
+      value: () => lab.values.correction,
+      moved,
+      released: () => lab.released(),
+      more: ({ level }) => [
+        this.addRow({
+          symbol: "ρ",
+          name: level === "token" ? words.rho : words.rho_sequence,
+          label: words.rho,
+          help: words.rho_help,
+          test: "rho",
+          spec: { lo: 1e-3, hi: 1e3, ui_lo: 0.1, ui_hi: 10, scale: "log", step: 0.01 },
+          get: () => lab.values.rho,
+          set: (value) => {
+            lab.values.rho = value;
+          },
+          moved: () => {
+            this.correction?.tell();
+            moved();
+          },
+        }),
+      ],
+      note: (choice) => {
+        if (!choice) return [];
+        const told = [words.times.replace("{x}", show(lab.times()))];
+        const most = Math.floor(Math.log(lab.values.correction.high) / control.nats);
+        if (choice.level === "sequence-sum")
+          told.push(words.sum.replace("{d}", String(control.nats)).replace("{n}", most.toLocaleString("en")));
+        return [told.join(" ")];
+      },
+    });
   }
 
   /** @type {(objective: CurveObjective, knob: KnobSpec) => HTMLElement} */

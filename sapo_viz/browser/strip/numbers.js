@@ -1,6 +1,7 @@
 // The numbers of the strip: ratio, coefficient c and weight w of each token under each objective, by FORMULAS.
 
 import { FORMULAS } from "../formulas.js";
+import { choiceOf, correctionWeight } from "../shared/correction_weight.js";
 import { heldWithin } from "../shared/numbers.js";
 import { PLAIN } from "./scales.js";
 
@@ -16,6 +17,8 @@ export class StripNumbers {
     this.by = new Map();
     this.masked = new Uint8Array(this.length);
     for (const i of arrays.masked) this.masked[i] = 1;
+    /** @type {Float64Array | number | null} the correction's weight, of each token or of all; null: none */
+    this.rho = null;
   }
 
   /** @type {(i: number) => string} */
@@ -43,16 +46,45 @@ export class StripNumbers {
   // Whatever the objective says of a token alone is found here, under the hand; `kept` is Σ|A|w / Σ|A|.
   /** @type {(objective: StripObjective, knobs: Knobs) => void} */
   weigh(objective, knobs) {
-    const { length, masked } = this;
-    const found = this.by.get(objective.name) ?? {
-      c: new Float64Array(length),
-      w: new Float64Array(length),
-      ratio: new Float64Array(length),
-    };
+    const fresh = () => new Float64Array(this.length);
+    const found = this.by.get(objective.name) ?? startOf({ w: fresh(), c: fresh() }, fresh());
     this.by.set(objective.name, found);
     if (!objective.live) this.takeFromPython(objective.name, found);
     else if (objective.level === "token") this.weighTokens(FORMULAS[objective.catalogue], knobs, found);
     else this.weighSequence(FORMULAS[objective.catalogue], knobs, found);
+    this.multiply(found);
+  }
+
+  // What the sampler's correction makes of each token, once for all objectives; their gates stay as they were weighed.
+  /** @param {CorrectionValue} value */
+  correct(value) {
+    const { correction, arrays } = this.data;
+    const choice = arrays.log_rho && choiceOf(correction, value);
+    if (!choice) this.rho = null;
+    else if (choice.level === "token") {
+      const rho = this.rho instanceof Float64Array ? this.rho : new Float64Array(this.length);
+      for (let i = 0; i < rho.length; i++) rho[i] = correctionWeight(choice, value, arrays.log_rho[i]);
+      this.rho = rho;
+    } else this.rho = correctionWeight(choice, value, correction.log_rho?.[choice.level] ?? 0);
+    for (const found of this.by.values()) this.multiply(found);
+  }
+
+  // Gate times correction, and what the strip says of all tokens together.
+  /** @param {Weighed} found */
+  multiply(found) {
+    const { length, masked, rho } = this;
+    const { gate } = found;
+    if (rho === null) Object.assign(found, gate);
+    else {
+      if (found.w === gate.w) Object.assign(found, { w: new Float64Array(length), c: new Float64Array(length) });
+      const each = rho instanceof Float64Array ? rho : null;
+      const all = typeof rho === "number" ? rho : 1;
+      for (let i = 0; i < length; i++) {
+        const weight = each ? each[i] : all;
+        found.w[i] = gate.w[i] * weight;
+        found.c[i] = gate.c[i] * weight;
+      }
+    }
     const { advantages } = this.data.arrays;
     const varying = advantages.length > 1;
     const same = Math.abs(this.advantage(0));
@@ -76,7 +108,7 @@ export class StripNumbers {
   }
 
   /** @type {(f: Formula, knobs: Knobs, found: Weighed) => void} */
-  weighTokens(f, knobs, { c, w, ratio }) {
+  weighTokens(f, knobs, { gate: { c, w }, ratio }) {
     const { z, logprobs, masked } = this;
     const { advantages } = this.data.arrays;
     const varying = advantages.length > 1;
@@ -92,7 +124,7 @@ export class StripNumbers {
 
   // Every token stands at the sequence's own ratio, and is weighed the same.
   /** @type {(f: Formula, knobs: Knobs, found: Weighed) => void} */
-  weighSequence(f, knobs, { c, w, ratio }) {
+  weighSequence(f, knobs, { gate: { c, w }, ratio }) {
     const A = this.advantage(0);
     const s = Math.exp(heldWithin(this.data.log_s));
     const here = f(this.data.log_s, A === 0 ? -1 : A, knobs)[1];
@@ -104,8 +136,9 @@ export class StripNumbers {
   /** @type {(name: string, found: Weighed) => void} */
   takeFromPython(name, found) {
     found.ratio = this.data.arrays[`${name}:ratio`];
-    found.w = this.data.arrays[`${name}:weight`];
-    found.c = found.w.map((w, i) => w * found.ratio[i]);
+    const w = this.data.arrays[`${name}:weight`];
+    found.gate = { w, c: w.map((own, i) => own * found.ratio[i]) };
+    if (this.rho === null) Object.assign(found, found.gate);
   }
 
   // J of one token; `ratio` is at the objective's level.
@@ -137,4 +170,9 @@ export class StripNumbers {
       length: this.data.count,
     };
   }
+}
+
+/** @type {(gate: Weighed["gate"], ratio: Column) => Weighed} */
+function startOf(gate, ratio) {
+  return { ...gate, gate, ratio };
 }

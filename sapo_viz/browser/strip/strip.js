@@ -3,8 +3,11 @@
 // their own files beside this one.
 
 import { luminance, parseColour } from "../shared/colour.js";
+import { CorrectionGroup } from "../shared/correction.js";
+import { correctionWeight } from "../shared/correction_weight.js";
 import { el } from "../shared/dom.js";
 import { mounted } from "../shared/mounted.js";
+import { heldWithin, show } from "../shared/numbers.js";
 import { unpackArrays } from "../shared/packed.js";
 import { lineSwatch } from "../shared/sliders.js";
 import { themeOf } from "../shared/theme.js";
@@ -104,7 +107,11 @@ export class TokenStrip {
     if (shape !== this.shape) {
       this.shape = shape;
       this.buildKnobs();
-    } else for (const sync of this.inputs) sync();
+    } else {
+      for (const sync of this.inputs) sync();
+      this.correction.sync();
+    }
+    this.numbers.correct(this.values.correction);
     for (const objective of data.objectives) this.numbers.weigh(objective, this.values[objective.name]);
     if (other) this.lines.text = (i) => this.numbers.text(i);
     this.buildTabs();
@@ -205,8 +212,19 @@ export class TokenStrip {
       },
       released: () => this.sendValues(),
     });
+    this.correction = new CorrectionGroup(this.data.correction, this.data.labels, {
+      value: () => this.values.correction,
+      moved: () => {
+        this.touched = performance.now();
+        this.schedule("correction");
+      },
+      released: () => this.sendValues(),
+      disabled: () => !this.data.correction.log_rho,
+      note: (choice) => this.corrected(choice),
+    });
     this.knobs.replaceChildren(
       ...groups,
+      this.correction.node,
       el("button", { class: "part-button", type: "button", onclick: () => this.reset() }, this.data.labels.reset),
     );
   }
@@ -215,8 +233,27 @@ export class TokenStrip {
     for (const { name, knobs } of this.data.objectives)
       for (const knob of knobs) this.values[name][knob.name] = knob.default;
     for (const sync of this.inputs) sync();
-    for (const { name } of this.data.objectives) this.schedule(name);
+    this.values.correction.choice = this.data.correction.off;
+    this.correction.sync();
+    for (const name of [...this.data.objectives.map((o) => o.name), "correction"]) this.schedule(name);
     this.sendValues();
+  }
+
+  // What the correction does to this answer, and where to see which answers of the file it drops.
+  corrected(choice) {
+    const words = this.data.labels.correction;
+    const { log_rho } = this.data.correction;
+    if (!log_rho) return [words.none];
+    if (!choice || this.data.typesetter === "") return [];
+    const there = new URL(location.href);
+    there.searchParams.set("look", "batch");
+    const picture = el("a", { href: there.href, target: "_self" }, words.picture);
+    if (choice.level === "token") return [picture];
+    const weight = correctionWeight(choice, this.values.correction, log_rho[choice.level]);
+    const said = (weight ? words.here : words.dropped)
+      .replace("{rho}", show(Math.exp(heldWithin(log_rho[choice.level]))))
+      .replace("{x}", show(weight));
+    return [`${said} `, picture];
   }
 
   // Once a frame, only what moved.
@@ -233,8 +270,10 @@ export class TokenStrip {
 
   recolour(changed) {
     const start = performance.now();
+    const all = changed.has("correction");
+    if (all) this.numbers.correct(this.values.correction);
     for (const o of this.data.objectives) if (changed.has(o.name)) this.numbers.weigh(o, this.values[o.name]);
-    this.lines.colour(changed);
+    this.lines.colour(all ? new Set(this.data.objectives.map((o) => o.name)) : changed);
     this.showKept();
     this.showLegend();
     this.host.dataset.recolourMs = (performance.now() - start).toFixed(2);

@@ -78,6 +78,7 @@ function factsOf(i, numbers) {
     ["r", Math.exp(heldWithin(z))],
     ["A", numbers.advantage(i)],
     ["mask", 1],
+    ...samplerFacts(i, numbers),
   ];
   return el(
     "dl",
@@ -86,6 +87,15 @@ function factsOf(i, numbers) {
       el("div", {}, el("dt", {}, name), el("dd", {}, name === "r" ? fine(value) : show(value))),
     ),
   );
+}
+
+// Of who drew the token, and what a correction makes of that.
+function samplerFacts(i, numbers) {
+  const { log_rho } = numbers.data.arrays;
+  if (!log_rho) return [];
+  const { rho } = numbers;
+  const ratio = ["ρ", Math.exp(heldWithin(log_rho[i]))];
+  return rho === null ? [ratio] : [ratio, ["× ρ", typeof rho === "number" ? rho : rho[i]]];
 }
 
 function tableOf(i, numbers, data, swatchOf) {

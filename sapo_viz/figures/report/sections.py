@@ -10,6 +10,7 @@ from typing import Any
 from sapo_viz import __version__
 from sapo_viz.core.objective import CATALOG, Objective
 from sapo_viz.figures.batch import Picture
+from sapo_viz.figures.correction import correction_told
 from sapo_viz.figures.page import text
 from sapo_viz.rollouts.analysis.analyse import Analysis
 from sapo_viz.rollouts.findings.judge import all_rules
@@ -64,6 +65,8 @@ def _head(summary: Summary, made: datetime) -> str:
         ("SAPO Viz", text(__version__), ""),
         ("Objectives", "; ".join(_setting(key, o) for key, o in analysis.objectives.items()), "wide"),
     ]
+    if analysis.correction is not None:
+        facts.append(("Sampler correction", text(correction_told(analysis.correction)), "wide"))
     rows = "".join(f'<div class="{kind}"><dt>{name}</dt><dd>{value}</dd></div>' for name, value, kind in facts)
     notes = "".join(f"<li>{text(note, 500)}</li>" for note in rollouts.notes[:20])
     notes = f'<ul class="quiet">{notes}</ul>' if notes else ""

@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from sapo_viz.figures.correction import correction_control, correction_value
 from sapo_viz.figures.strip.objectives import Arrays, described, follows_the_hand, weighed
 from sapo_viz.rollouts.analysis.analyse import Analysis
+from sapo_viz.rollouts.schema import Sequence
 
 PAGE = 50_000  # tokens sent at a time; a longer sequence is shown in parts
 
@@ -46,7 +48,7 @@ def parts_of(length: int) -> int:
 
 
 def strip_data(
-    analysis: Analysis, index: int, *, part: int = 0, page: int = PAGE, labels: dict[str, str]
+    analysis: Analysis, index: int, *, part: int = 0, page: int = PAGE, labels: dict[str, Any]
 ) -> tuple[Header, Arrays]:
     """Everything that the strip draws from, to be packed by `pack_arrays`.
 
@@ -57,8 +59,9 @@ def strip_data(
 
     Returns:
         what JSON can say, and arrays of the part's T tokens: `token` [T] (places in the header's `texts`),
-        `z`, `logprobs`, `advantages` ([T], or [1] where all are equal), `masked` (places), and for objectives
-        that Python weighs `<name>:ratio`, `<name>:weight`, `<name>:surrogate` [T].
+        `z`, `logprobs`, `advantages` ([T], or [1] where all are equal), `masked` (places), where the file says
+        who drew the tokens `log_rho` (log π_old − log π_sampler), and for objectives that Python weighs
+        `<name>:ratio`, `<name>:weight`, `<name>:surrogate` [T], without the correction that `log_rho` is for.
     """
     sequence = analysis.rollouts[index]
     cut = slice(part * page, part * page + page)
@@ -80,6 +83,8 @@ def strip_data(
         objectives.append(described(key, objective, live))
         if not live:
             arrays |= {f"{key}:{name}": values[cut] for name, values in weighed(objective, sequence).items()}
+    if sequence.sampler_logprobs is not None:
+        arrays["log_rho"] = _log_rho(sequence)[cut].astype(np.float32)
     check = zlib.crc32(arrays["logprobs"].tobytes(), zlib.crc32(z.tobytes(), zlib.crc32(advantages.tobytes())))
     check = zlib.crc32("\x00".join(texts).encode(errors="surrogatepass"), zlib.crc32(places.tobytes(), check))
     header = {
@@ -92,11 +97,27 @@ def strip_data(
         "total": len(sequence),
         "limit": _nice_limit(np.abs(z[mask])),
         "objectives": objectives,
-        "values": {key: {knob: getattr(o, knob) for knob in o.knobs()} for key, o in analysis.objectives.items()},
+        "values": {key: {knob: getattr(o, knob) for knob in o.knobs()} for key, o in analysis.objectives.items()}
+        | {"correction": correction_value(analysis.correction)},
+        "correction": correction_control() | _sampler(sequence),
         "scale": SCALES,
         "labels": labels,
     }
     return header, arrays
+
+
+def _log_rho(sequence: Sequence) -> np.ndarray:
+    """[T] log π_old − log π_sampler; 0 under the mask, and where the sampler gave none, as in `Correction.weights`."""
+    apart = np.where(sequence.mask, sequence.old_logprobs - np.asarray(sequence.sampler_logprobs), 0.0)
+    return np.where(np.isnan(apart), 0.0, apart)
+
+
+def _sampler(sequence: Sequence) -> dict[str, Any]:
+    """log ρ of the whole sequence at the levels that it has; nothing where the file does not say who drew it."""
+    if sequence.sampler_logprobs is None:
+        return {}
+    total = float(_log_rho(sequence).sum())
+    return {"log_rho": {"sequence-sum": total, "sequence-mean": total / max(int(sequence.mask.sum()), 1)}}
 
 
 def _vocabulary(

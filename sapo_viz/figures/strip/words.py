@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
+
+from sapo_viz.figures.correction import correction_words
 
 
-def strip_words(_: Callable[[str], str] = str) -> dict[str, str]:
+def strip_words(_: Callable[[str], str] = str) -> dict[str, Any]:
     """Key -> words, each through `_`."""
     return dict(
+        correction=correction_words(_),
         reset=_("Reset to defaults"),
         no_knobs=_("No knobs."),
         takes=_("It takes values from {lo} to {hi}."),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sapo_viz.core.correction import Correction
 from sapo_viz.core.objective import LOG_RATIO_LIMIT, Objective
 from sapo_viz.rollouts.analysis.histogram import Histogram, What
 from sapo_viz.rollouts.analysis.ratios import Ratios
@@ -33,11 +34,14 @@ class Analysis:
     objectives: Mapping[str, Objective]  # key -> objective; the key is its catalogue name, or the spec it was given by
     totals: Mapping[str, Totals]  # key -> sums by sequence; empty before they are gathered
     ratios: Ratios  # what does not depend on an objective
+    correction: Correction | None = None  # w and c are times its weight; None too where the file names no sampler
 
     @cached_property
     def tokens(self) -> Mapping[str, TokenNumbers]:
         """Objective -> ratio, coefficient and weight of the flat tokens, computed for the slice that is asked for."""
-        return {key: TokenNumbers(self.rollouts, objective) for key, objective in self.objectives.items()}
+        return {
+            key: TokenNumbers(self.rollouts, objective, self.correction) for key, objective in self.objectives.items()
+        }
 
     @property
     def log_s(self) -> np.ndarray:
@@ -124,28 +128,43 @@ class Analysis:
         return pd.DataFrame(frame)
 
 
-def unweighed(rollouts: Rollouts, objectives: Mapping[str, Objective], before: Analysis | None = None) -> Analysis:
+def unweighed(
+    rollouts: Rollouts,
+    objectives: Mapping[str, Objective],
+    before: Analysis | None = None,
+    correction: Correction | None = None,
+) -> Analysis:
     """The file under these objectives before the pass over all tokens: single sequences can be looked at already.
 
     `before` is another analysis of the same file: what no objective changes is taken from it.
     """
     same = before is not None and before.rollouts is rollouts
-    return Analysis(rollouts, dict(objectives), {}, before.ratios if before and same else Ratios(rollouts))
+    ratios = before.ratios if before and same else Ratios(rollouts)
+    return Analysis(rollouts, dict(objectives), {}, ratios, _used(rollouts, correction))
+
+
+def _used(rollouts: Rollouts, correction: Correction | None) -> Correction | None:
+    return None if rollouts.sampler_logprobs is None else correction
 
 
 def analysing(
-    rollouts: Rollouts, objectives: Mapping[str, Objective], before: Analysis | None = None
+    rollouts: Rollouts,
+    objectives: Mapping[str, Objective],
+    before: Analysis | None = None,
+    correction: Correction | None = None,
 ) -> Steps[Analysis]:
     """`analyse` in steps. `before` is another analysis of the same file: what it has of these objectives is taken."""
+    correction = _used(rollouts, correction)
     if before is None or before.rollouts is not rollouts:
         before = unweighed(rollouts, {})
-    known = {before.objectives[key]: totals for key, totals in before.totals.items()}
+    same = before.correction == correction
+    known = {before.objectives[key]: totals for key, totals in before.totals.items() if same}
     missing = {key: objective for key, objective in objectives.items() if objective not in known}
-    made = yield from gathering(rollouts, missing, before.ratios.signal)
+    made = yield from gathering(rollouts, missing, before.ratios.signal, correction)
     totals = {key: made[key] if key in made else known[objective] for key, objective in objectives.items()}
-    return Analysis(rollouts, dict(objectives), totals, before.ratios)
+    return Analysis(rollouts, dict(objectives), totals, before.ratios, correction)
 
 
-def analyse(rollouts: Rollouts, objectives: Mapping[str, Objective]) -> Analysis:
-    """What each objective does to the file."""
-    return finish(analysing(rollouts, objectives))
+def analyse(rollouts: Rollouts, objectives: Mapping[str, Objective], correction: Correction | None = None) -> Analysis:
+    """What each objective does to the file; with a correction for the sampler, what both do together."""
+    return finish(analysing(rollouts, objectives, correction=correction))

@@ -1,4 +1,4 @@
-"""What each usual correction for the sampler (ρ = π_old/π_sampler) would do to a file's sequences, and its names.
+"""What a correction for the sampler (ρ = π_old/π_sampler) would do to a file's sequences.
 
 Weights are those of `Correction.weights`. A sum over a sequence grows with its length, so a bound on it that no short
 answer ever reaches drops long ones whole.
@@ -7,74 +7,14 @@ answer ever reaches drops long ones whole.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from sapo_viz.core.correction import Correction
+from sapo_viz.core.correction_choices import Usual
 from sapo_viz.core.lazy import torch
 from sapo_viz.rollouts.schema import Rollouts
-
-
-@dataclass(frozen=True)
-class Usual:
-    """A correction that frameworks offer, with the bounds that are usual and what each framework calls it."""
-
-    label: str
-    correction: Correction
-    names: Mapping[str, str]
-
-
-TRL_DEFAULT = "sequence, masked"
-# TRL 1.16 grpo_config.py; verl 0.9 rollout_corr; SkyRL OffPolicyCorrectionConfig; slime arguments.py; prime-rl's loss.
-USUAL: dict[str, Usual] = {
-    one.label: one
-    for one in (
-        Usual(
-            "token, truncated",
-            Correction("token", "truncate", 0.0, 2.0),
-            {
-                "TRL": 'vllm_importance_sampling_mode="token_truncate"',
-                "verl": 'rollout_is="token", rollout_is_threshold=2.0',
-                "SkyRL": "off_policy_correction.tis_ratio_type=token, token_tis_ratio_clip_high=2.0",
-                "slime": "--use-tis --tis-clip 2.0 --tis-clip-low 0",
-            },
-        ),
-        Usual(
-            "token, masked",
-            Correction("token", "mask", 0.125, 8.0),
-            {
-                "TRL": 'vllm_importance_sampling_mode="token_mask"',
-                "verl": 'rollout_is="token", rollout_is_threshold="0.125_8.0" (IcePop)',
-                "prime-rl": "loss.token_mask_low = 0.125, loss.token_mask_high = 8.0",
-            },
-        ),
-        Usual(
-            "sequence, truncated",
-            Correction("sequence-sum", "truncate", 0.0, 5.0),
-            {
-                "TRL": 'vllm_importance_sampling_mode="sequence_truncate"',
-                "verl": 'rollout_is="sequence", rollout_is_threshold=5.0',
-                "SkyRL": "off_policy_correction.tis_ratio_type=sequence, sequence_tis_ratio_clip_high=5.0",
-            },
-        ),
-        Usual(
-            TRL_DEFAULT,
-            Correction("sequence-sum", "mask", 0.0, 3.0),
-            {
-                "TRL": 'the default: vllm_importance_sampling_mode="sequence_mask", …_clip_max=3',
-                "verl": 'rollout_is="sequence", rollout_is_threshold="0_3.0"',
-                "SkyRL": "off_policy_correction.sequence_mask_metric=product, product_mask_low=0, product_mask_high=3",
-            },
-        ),
-        Usual(
-            "sequence mean, masked",
-            Correction("sequence-mean", "mask", 0.99, 1.01),
-            {"SkyRL": "off_policy_correction.sequence_mask_metric=geometric (0.99 to 1.01)"},
-        ),
-    )
-}
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sapo_viz.core.correction import Correction
 from sapo_viz.core.lazy import torch
 from sapo_viz.core.objective import Objective
 from sapo_viz.core.token_view import TokenView, token_view
@@ -48,10 +49,16 @@ class Chunk:
     inside: np.ndarray  # [B, T] bool: cells that hold a token
     places: np.ndarray  # [K] where those tokens lie in the flat arrays
     batch: tuple[Tensor, Tensor, Tensor, Tensor]  # logprobs, old_logprobs, advantages, mask
+    sampler: Tensor | None = None  # [B, T] log-probs of who drew the tokens, where the file has them
 
-    def view(self, objective: Objective) -> TokenView:
+    def view(self, objective: Objective, correction: Correction | None = None) -> TokenView:
+        """What the objective does to the tokens, times the correction's weight."""
         # The values were checked when the file was read. A chunk is no mini-batch, and a file does not say what was.
-        return token_view(objective, *self.batch, alone=objective.reads_other_sequences())
+        view = token_view(objective, *self.batch, alone=objective.reads_other_sequences())
+        if correction is None or self.sampler is None:
+            return view
+        rho = correction.weights(self.batch[1], self.sampler, self.batch[3])
+        return replace(view, coefficient=view.coefficient * rho, gate_weight=view.gate_weight * rho)
 
     @cached_property
     def advantages(self) -> np.ndarray:
@@ -89,7 +96,8 @@ def _padded(rollouts: Rollouts, rows: np.ndarray) -> Chunk:
     batch = tuple(
         pad(values) for values in (rollouts.logprobs, rollouts.old_logprobs, rollouts.advantages, rollouts.mask)
     )
-    return Chunk(rows, inside, places, batch)
+    sampler = rollouts.sampler_logprobs
+    return Chunk(rows, inside, places, batch, None if sampler is None else pad(sampler))
 
 
 def spans(rollouts: Rollouts, tokens: int = 1 << 19) -> Iterator[tuple[slice, slice]]:

@@ -8,6 +8,7 @@ from typing import Any, overload
 
 import numpy as np
 
+from sapo_viz.core.correction import Correction
 from sapo_viz.core.objective import Objective
 from sapo_viz.rollouts.analysis.passes import chunks, one_thread
 from sapo_viz.rollouts.schema import Rollouts
@@ -30,8 +31,8 @@ class TokenNumbers:
     A slice is computed from the sequences that it touches; a single sequence's numbers are kept for a while.
     """
 
-    def __init__(self, rollouts: Rollouts, objective: Objective) -> None:
-        self._rollouts, self._objective = rollouts, objective
+    def __init__(self, rollouts: Rollouts, objective: Objective, correction: Correction | None = None) -> None:
+        self._rollouts, self._objective, self._correction = rollouts, objective, correction
         self._kept: OrderedDict[int, Numbers] = OrderedDict()
         self.ratio = Column(self, "ratio")
         self.coefficient = Column(self, "coefficient")
@@ -62,7 +63,7 @@ class TokenNumbers:
         ratio, coefficient, weight = (np.empty(int(offsets[rows[-1] + 1]) - first) for _ in range(3))
         with one_thread():
             for chunk in chunks(self._rollouts, rows):
-                view = chunk.view(self._objective)
+                view = chunk.view(self._objective, self._correction)
                 places = chunk.places - first
                 for flat, values in ((ratio, view.ratio), (coefficient, view.coefficient), (weight, view.gate_weight)):
                     flat[places] = values.numpy()[chunk.inside] + 0.0  # −0 becomes 0

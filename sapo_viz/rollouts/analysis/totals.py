@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sapo_viz.core.correction import Correction
 from sapo_viz.core.objective import Objective
+from sapo_viz.core.token_view import TokenView
 from sapo_viz.rollouts.analysis.passes import Chunk, chunks, one_thread, spans, sums
 from sapo_viz.rollouts.schema import Rollouts
 from sapo_viz.rollouts.steps import Steps
@@ -82,7 +84,9 @@ def _empty(signal: Signal, count: int) -> Totals:
     return Totals(signal, gated, dropped, c, squares, np.ones(count))
 
 
-def gathering(rollouts: Rollouts, objectives: Mapping[str, Objective], signal: Signal) -> Steps[dict[str, Totals]]:
+def gathering(
+    rollouts: Rollouts, objectives: Mapping[str, Objective], signal: Signal, correction: Correction | None = None
+) -> Steps[dict[str, Totals]]:
     """One pass over the tokens that have a gradient, all objectives together."""
     count = len(rollouts)
     out = {key: _empty(signal, count) for key in objectives}
@@ -96,7 +100,7 @@ def gathering(rollouts: Rollouts, objectives: Mapping[str, Objective], signal: S
         size = np.abs(advantages) / signal.largest[chunk.rows][row]
         with one_thread():
             for key, objective in objectives.items():
-                _add(out[key], chunk, objective, cells, row, side, size)
+                _add(out[key], chunk, chunk.view(objective, correction), cells, row, side, size)
         done += len(chunk.places)
         yield done / total
     return out
@@ -105,14 +109,13 @@ def gathering(rollouts: Rollouts, objectives: Mapping[str, Objective], signal: S
 def _add(
     totals: Totals,
     chunk: Chunk,
-    objective: Objective,
+    view: TokenView,
     cells: np.ndarray,
     row: np.ndarray,
     side: np.ndarray,
     size: np.ndarray,
 ) -> None:
     """Put one chunk's numbers into their rows. cells, row, side, size: [K], the tokens with A ≠ 0."""
-    view = chunk.view(objective)
     coefficient = view.coefficient.numpy()
     weight = view.gate_weight.numpy().ravel()[cells]
     largest = np.abs(coefficient).max(1)

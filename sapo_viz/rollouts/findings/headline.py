@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from sapo_viz.core.correction import choice_of
 from sapo_viz.core.objective import CATALOG
 from sapo_viz.rollouts.analysis.analyse import Analysis
 from sapo_viz.rollouts.analysis.fit import Match
@@ -42,7 +43,8 @@ def kept(analysis: Analysis) -> str:
     # A soft gate drops a token in ten thousand too, beyond the clamp of log r: what most is lost by says which it is.
     cuts = {key: one.clip_fraction for key, one in shares.items() if one.clip_fraction > 0.5 * abs(1 - one.kept)}
     keeps = {key: share.kept for key, share in shares.items() if key not in cuts}
-    return "Here " + ", ".join(
+    corrected = f"Here, with {choice_of(analysis.correction)}, " if analysis.correction else "Here "
+    return corrected + ", ".join(
         [
             *_listed(analysis, cuts, "cuts", "of the tokens"),
             *_listed(analysis, keeps, "keeps", "of the gradient"),

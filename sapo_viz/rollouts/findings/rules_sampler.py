@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from sapo_viz.rollouts.analysis.corrected import TRL_DEFAULT, USUAL, corrected
+from sapo_viz.core.correction_choices import TRL_DEFAULT, USUAL
+from sapo_viz.rollouts.analysis.corrected import corrected
 from sapo_viz.rollouts.analysis.facts import Facts
 from sapo_viz.rollouts.findings.causes import alignment, clustered, plain_k3, removed_mass, shifted, verdict
 from sapo_viz.rollouts.findings.rule import Found, Severity, rule

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+from sapo_viz.figures.correction import correction_words
 from sapo_viz.figures.curves import RatioAxis, curves_data
 from sapo_viz.ui import session
 from sapo_viz.ui.address import read_values, write_values
 from sapo_viz.ui.component import component
+from sapo_viz.ui.correction import correction_chosen, write_correction
 from sapo_viz.ui.pack import pack
 from sapo_viz.ui.words import _
 
 
-def _labels() -> dict[str, str]:
+def _labels() -> dict[str, Any]:
     return dict(
+        correction=correction_words(_),
         reset=_("Reset to defaults"),
         no_knobs=_("No knobs."),
         read_out=_("Read-out"),
@@ -68,12 +71,13 @@ def curves(
 
     Returns the values in force: objective -> knob -> number, and `read_at`.
     """
-    values = read_values(names)
+    values = read_values(names) | {"correction": correction_chosen()}
 
     def released() -> None:
         sent = session.sent(key, "values")
         if sent:
             write_values(sent)
+            write_correction(sent.get("correction") or {})
 
     data = curves_data(
         names,

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import streamlit as st
 
+from sapo_viz.core.correction_choices import TRL_DEFAULT, USUAL
 from sapo_viz.figures.corrected import corrected_figure
-from sapo_viz.rollouts.analysis.corrected import TRL_DEFAULT, USUAL, corrected
+from sapo_viz.rollouts.analysis.corrected import corrected
 from sapo_viz.rollouts.schema import Rollouts
-from sapo_viz.ui.address import bind_choice
+from sapo_viz.ui.correction import correction_chosen, correction_in_force, correction_inputs
 from sapo_viz.ui.text import plain
 from sapo_viz.ui.tokens.batch import show
 from sapo_viz.ui.tokens.source import Source
 from sapo_viz.ui.words import _
 from sapo_viz.ui.work import kept
-
-_CHOICE = "correction"  # session, a widget's, and the address
 
 
 def correction_view(source: Source) -> None:
@@ -25,13 +26,17 @@ def correction_view(source: Source) -> None:
     st.caption(
         _(
             "Another engine drew these tokens. Frameworks weigh them by ρ = π_old/π_sampler, of a token or of a whole "
-            "sequence, bounded by truncation or by a mask; the objective then sees the rest."
+            "sequence, bounded by truncation or by a mask; that weight multiplies what the objective keeps."
         )
     )
-    bind_choice(_CHOICE, USUAL, TRL_DEFAULT)
-    label = st.segmented_control(_("Correction"), list(USUAL), required=True, wrap=True, key=_CHOICE)
-    usual = USUAL[label or TRL_DEFAULT]
-    found = kept("corrected", (source.origin, usual.label), lambda: corrected(source.rollouts, usual))
+    correction_inputs()
+    chosen = correction_in_force()
+    usual = USUAL[TRL_DEFAULT]
+    if chosen is None:
+        st.caption(_("Nothing is corrected here. The picture is of TRL's default, {name}.").format(name=TRL_DEFAULT))
+    else:
+        usual = replace(USUAL[str(correction_chosen()["choice"])], correction=chosen)
+    found = kept("corrected", (source.origin, usual), lambda: corrected(source.rollouts, usual))
     if found is None:
         return
     columns = st.columns(4)
@@ -41,7 +46,7 @@ def correction_view(source: Source) -> None:
     columns[3].metric(_("Effective sample size"), f"{found.ess:.0%}")
     show(corrected_figure(found), "corrected")
     names = "; ".join(f"{framework}: `{name}`" for framework, name in usual.names.items())
-    st.caption(f"{plain(_('Its name, with the bounds drawn here.'))} {names}")
+    st.caption(f"{plain(_('Its name, with the bounds that are usual there.'))} {names}")
 
 
 def has_sampler(rollouts: Rollouts) -> bool:

@@ -16,9 +16,9 @@ from sapo_viz.ui import session
 from sapo_viz.ui.text import plain
 from sapo_viz.ui.tokens.findings import ICONS
 from sapo_viz.ui.tokens.source import Source
-from sapo_viz.ui.tokens.weighed import analysis_of
+from sapo_viz.ui.tokens.weighed import analysis_of, weighed_already
 from sapo_viz.ui.words import _
-from sapo_viz.ui.work import done, worked
+from sapo_viz.ui.work import worked
 
 if TYPE_CHECKING:
     from streamlit.delta_generator import DeltaGenerator
@@ -44,7 +44,7 @@ def complete_headline(
     if found is None:
         return
     small = len(source.rollouts.tokens) <= _IN_A_MOMENT
-    analysis = analysis_of(source, objectives) if small or done("analysis", (source.origin, objectives)) else None
+    analysis = analysis_of(source, objectives) if small else weighed_already(source, objectives)
     said = _said(source, found, analysis, _matches(source, objectives) if small else ())
     session.put(_SAID, (source.origin, source.still, said))
     place.markdown(said)

@@ -11,19 +11,20 @@ from sapo_viz.figures.report.document import report_html
 from sapo_viz.rollouts.analysis.analyse import analyse
 from sapo_viz.rollouts.findings.rule import Finding
 from sapo_viz.rollouts.findings.summary import summarise
+from sapo_viz.ui.correction import correction_in_force
 from sapo_viz.ui.tokens.audit import claim_for
 from sapo_viz.ui.tokens.source import Source
+from sapo_viz.ui.tokens.weighed import weighed_already
 from sapo_viz.ui.words import _
-from sapo_viz.ui.work import done, last
 
 
 def report_button(source: Source, objectives: dict[str, Objective], found: tuple[Finding, ...] | None) -> None:
     """The file is made when the button is pressed, from what the page shows now and whatever is not there yet."""
     rollouts = source.rollouts
-    analysis = last("analysis") if done("analysis", (source.origin, objectives)) else None
+    analysis, correction = weighed_already(source, objectives), correction_in_force()
 
     def make() -> bytes:
-        weighed = analysis or analyse(rollouts, objectives)
+        weighed = analysis or analyse(rollouts, objectives, correction)
         return report_html(summarise(weighed, found=found, curves=True, claim=claim_for(source))).encode()
 
     st.download_button(

@@ -15,6 +15,7 @@ from sapo_viz.rollouts.search import Elsewhere, elsewhere
 from sapo_viz.ui import address, session
 from sapo_viz.ui.address import write_values
 from sapo_viz.ui.component import component
+from sapo_viz.ui.correction import write_correction
 from sapo_viz.ui.session import OPEN_SEQUENCE
 from sapo_viz.ui.streamlit_internals import typesetter_path
 from sapo_viz.ui.tokens.which import show_sequence
@@ -49,7 +50,9 @@ def _strip(key: str) -> None:
     length = int(analysis.rollouts.lengths[index])
 
     def released() -> None:
-        write_values(session.sent(key, "values") or {})
+        sent = session.sent(key, "values") or {}
+        write_values(sent)
+        write_correction(sent.get("correction") or {})
         session.put(_RELEASED, True)
 
     def turned() -> None:

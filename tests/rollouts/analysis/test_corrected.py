@@ -6,8 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from sapo_viz import CATALOG
+from sapo_viz.core.correction_choices import TRL_DEFAULT, USUAL
 from sapo_viz.figures.corrected import corrected_figure, takeaway
-from sapo_viz.rollouts.analysis.corrected import TRL_DEFAULT, USUAL, corrected
+from sapo_viz.rollouts.analysis.analyse import analyse, analysing
+from sapo_viz.rollouts.analysis.corrected import corrected
+from sapo_viz.rollouts.steps import finish
 from tests.rollouts.made import rollouts
 
 CALM = rollouts()
@@ -39,9 +43,28 @@ def test_trls_default_drops_long_answers_and_keeps_short_ones() -> None:
     assert "answers" in takeaway(found) and "dropped whole" in takeaway(found)
     figure = corrected_figure(found)
     assert [len(trace.x) for trace in figure.figure.data] == [(~found.dropped).sum(), found.dropped.sum()]
-    token = corrected(DRIFTED, USUAL["token, truncated"])
+    token = corrected(DRIFTED, USUAL["token-truncate"])
     assert token is not None and not token.dropped.any() and token.tokens_dropped == 0
 
 
 def test_without_the_samplers_log_probs_there_is_nothing() -> None:
     assert corrected(CALM, USUAL[TRL_DEFAULT]) is None
+
+
+@pytest.mark.parametrize("label", USUAL)
+def test_an_analysis_keeps_what_the_objective_and_the_correction_leave_together(label: str) -> None:
+    """At r = 1 every gate is 1, so that what is kept is the mean of the correction's weights over |A|."""
+    noisy = CALM.old_logprobs + 0.02 * np.random.default_rng(0).standard_normal(len(CALM.tokens)) - 0.01
+    file = rollouts(logprobs=CALM.old_logprobs, sampler_logprobs=noisy, advantages=np.ones(len(CALM.tokens)))
+    analysis = analyse(file, {"sapo": CATALOG["sapo"]()}, USUAL[label].correction)
+    found = corrected(file, USUAL[label])
+    assert found is not None and analysis.share("sapo").kept == pytest.approx(found.weight)
+    assert analysis.share("sapo").clip_fraction == pytest.approx(found.tokens_dropped)
+    assert analysis.share("sapo").ess == pytest.approx(found.ess)
+    again = finish(analysing(file, analysis.objectives, analysis))
+    assert again.share("sapo").kept == pytest.approx(1.0), "totals of another correction must not be taken"
+
+
+def test_a_file_that_names_no_sampler_is_not_corrected() -> None:
+    analysis = analyse(CALM, {"grpo": CATALOG["grpo"]()}, USUAL[TRL_DEFAULT].correction)
+    assert analysis.correction is None and analysis.share("grpo").kept > 0.9

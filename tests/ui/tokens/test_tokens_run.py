@@ -83,10 +83,29 @@ def test_a_recorded_runs_loss_is_held_against_what_it_says(runs: Path, monkeypat
 def test_what_a_correction_would_drop_is_shown_with_its_names(runs: Path) -> None:
     record_run(runs / "data" / "llama", 2)  # its sampler is 0.25 nats a token above the trainer
     app = open_tokens(run="data:llama", step="2", look="batch")
-    assert not app.exception and "sequence, masked: none of" in said(app)
+    assert not app.exception and "sequence-mask: none of" in said(app)
     assert "vllm_importance_sampling_mode" in said(app)
-    app = open_tokens(run="data:llama", step="2", look="batch", correction="token, masked")
+    app = open_tokens(run="data:llama", step="2", look="batch", correction="token-mask")
     assert not app.exception and "loss.token_mask_low" in said(app).replace("\\", "")
+
+
+def test_the_correction_of_a_link_is_in_force_in_every_look_and_in_the_report(
+    runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    makes: dict[str, Callable[[], bytes]] = {}
+    monkeypatch.setattr(st, "download_button", lambda label, make, **more: makes.update({more["key"]: make}))
+    record_run(runs / "data" / "llama", 2)  # ρ is e^-0.25 = 0.78 for each token
+    link = {"run": "data:llama", "step": "2", "correction": "token-mask", "correction.low": "0.9"}
+    app = open_tokens(**link)
+    assert not app.exception and not app.warning
+    report = makes["tokens: report"]().decode()
+    assert "token-mask, ρ from 0.9 to 8: w and c are times its weight" in report
+    assert "Here, with token-mask, SAPO cuts 100" in said(app)
+    app = open_tokens(**link, look="batch")
+    app.segmented_control(key="correction: choice").set_value("sequence-truncate").run()
+    assert address(app, "correction") == "sequence-truncate" and address(app, "correction.low") is None
+    app = open_tokens(run="data:llama", step="2", correction="tis")
+    assert "correction=tis is unknown here" in app.warning[0].value.replace("\\", "")
 
 
 def test_a_frameworks_own_dumps_are_walked_through_step_by_step(runs: Path) -> None:

@@ -18,7 +18,7 @@ st.caption(
     )
 )
 
-search, choice, code = st.columns([2, 4, 2], vertical_alignment="bottom")
+search, choice, code = st.columns(3, vertical_alignment="bottom")
 with search:
     wanted = st.text_input(
         _("Search"),
@@ -30,13 +30,14 @@ with search:
     )
 with choice:
     bind_choice("objective", CATALOG, None)
-    chosen = st.pills(
-        _("Objectives"),
+    chosen = st.selectbox(
+        _("Objective"),
         list(CATALOG),
+        index=None,
         format_func=lambda name: CATALOG[name].label,
-        wrap=True,
+        placeholder=_("all {count}").format(count=len(CATALOG)),
         key="objective",
-        help=_("Choose one to see its entry alone; choose it again to see all."),
+        help=_("Choose one to see its entry alone; clear the choice to see all."),
     )
 with code:
     aggregation = aggregation_choice()

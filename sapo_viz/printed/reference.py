@@ -84,11 +84,12 @@ def about(cls: type[Objective]) -> str:
 
 
 def overview(catalog: Mapping[str, type[Objective]]) -> str:
-    """A Markdown table, one row per objective; narrow enough for a phone."""
-    lines = ["| Objective | arXiv | Ratio level · aggregation |", "| --- | --- | --- |"]
+    """A Markdown table, one row per objective."""
+    lines = ["| Objective | What it does | Ratio level · aggregation | arXiv |", "| --- | --- | --- | --- |"]
     for cls in catalog.values():
         paper = f"[{cls.paper}](https://arxiv.org/abs/{cls.paper})"
-        lines.append(f"| [{cls.label}](#{anchor(cls)}) | {paper} | {cls.ratio_level} · {cls.aggregation} |")
+        how = f"{cls.ratio_level} · {cls.aggregation}"
+        lines.append(f"| [{cls.label}](#{anchor(cls)}) | {cls.idea} | {how} | {paper} |")
     return "\n".join(lines)
 
 

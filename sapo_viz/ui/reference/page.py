@@ -26,7 +26,8 @@ from sapo_viz.ui.words import _, declared
 
 
 def objective_table(names: list[str]) -> None:
-    st.markdown(overview({name: CATALOG[name] for name in names}))
+    with st.container(key="overview"):
+        st.markdown(overview({name: CATALOG[name] for name in names}))
 
 
 def objective_section(name: str, aggregation: Aggregation | None = None) -> None:

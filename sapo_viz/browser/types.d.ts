@@ -341,22 +341,130 @@ interface Answer {
 interface RunEvent {
   type: string;
   step: number;
+  /** seconds since 1970 */
+  time: number;
+  /** of a step */
   metrics: Metrics;
+  /** of a sample */
   probes?: Probe[];
   answers?: Answer[];
   completion?: string;
+  /** of a start: whether it goes on from a checkpoint */
+  resumed?: boolean;
+  /** of a note or a failure, in a sentence */
+  kind?: string;
+  message?: string;
+}
+type Setting = string | number | boolean | null;
+/** What the page knows of a run, and how it is drawn (ui/training/runs.py). */
+interface RunAbout extends Look {
+  id: string;
+  title: string;
+  renamed: boolean;
+  /** in a folder of the owner's, which is left as it is */
+  kept: boolean;
+  status: string;
+  created: number;
+  step: number;
+  seconds: number;
+  for_good: boolean;
+  message: string;
+  reward: number | null;
+  snapshots: number[];
+  /** address of the form with its settings, if it can be filled in so */
+  duplicate: string;
+  exports: [string, string][];
+  objective: string;
+  objective_label: string;
+  group: string;
+  seed: number | null;
+  /** steps that it is to have, where that is known */
+  total: number | null;
+  differs: string;
+  settings: Record<string, Setting>;
+  knobs: Knobs;
+  /** the ratio level at which its gate can be drawn over the ratios */
+  gate: string | null;
+  reads_logprobs: boolean;
+  /** which program trains it, if another one does */
+  recorded?: string;
+}
+/** Where a run broke (experiments/collapse.py): of each metric the value before and in it. */
+interface Collapse {
+  kind: string;
+  step: number;
+  told: Record<string, [number | null, number | null]>;
+  message: string;
+}
+/** What the server says of a run since a byte offset (ui/serving/run_routes.py); with `error` nothing else. */
+interface RunNews {
+  id: string;
+  error?: string;
+  status: string;
+  stopping: boolean;
+  message: string;
+  for_good: boolean;
+  place: number;
+  starts_in: number | null;
+  collapse: Collapse | null;
+  alerts?: string[] | null;
+  next: number;
+  more: boolean;
+  events: RunEvent[];
+}
+/** Of bins of log r: how many tokens or sequences lie in each, by the sign of A. */
+type Counts = Record<"pos" | "neg", number[]>;
+/** How far the tokens of one snapshot had moved (runs/folder/snapshot_ratios.py). */
+interface Snapshot {
+  step: number;
+  levels: Record<string, Counts>;
+  damage: string;
+  sequence: {
+    index: number;
+    start: number;
+    prompt: string;
+    advantage: number;
+    reward: number | null;
+    tokens: string[];
+    z: number[];
+    old: number[];
+    log_s: number;
+    log_w: number;
+  } | null;
 }
 interface Run {
   id: string;
-  about: { title: string } & Record<string, any>;
+  about: RunAbout;
+  status: string;
+  /** bytes of its log that were read */
+  offset: number;
   events: RunEvent[];
   steps: RunEvent[];
-  collapse?: { kind: string; step: number };
+  snapshots: number[];
+  loaded?: boolean;
+  message?: string;
+  notes?: Record<string, string>;
+  alerts?: string[];
+  collapse?: Collapse;
+  stopping?: boolean;
+  forGood?: boolean;
+  place?: number;
+  startsIn?: number | null;
+  /** in the table: its name is being changed, its deletion confirmed, which step's tokens are opened */
+  renaming?: boolean;
+  confirming?: boolean;
+  rollout?: number;
+  /** its snapshots so far, and up to which they were asked for */
+  gates?: Snapshot[];
+  asked?: number;
 }
 /** Runs that differ by their seed alone. */
 interface Group extends Look {
+  key: string;
   name: string;
+  about: RunAbout;
   pinned: boolean;
+  hidden: boolean;
   runs: Run[];
 }
 interface Series {
@@ -367,9 +475,107 @@ interface Series {
   looks?: [string, string] | null;
   instead?: { metric: string; label: string };
 }
+interface PanelSpec {
+  name: string;
+  label: string;
+  about: string[];
+  legend: string;
+  span: number;
+  log: boolean;
+  /** drawn only when all metrics are asked for */
+  more: boolean;
+  /** the metric on the x axis, in place of the steps */
+  against: string;
+  range: Point | null;
+  series: Series[];
+  layout: any;
+}
 interface Panel {
-  spec: { series: Series[]; span: number; against?: string };
+  spec: PanelSpec;
   logy: boolean;
 }
+/** A panel on the page. */
+interface LivePanel extends Panel {
+  /** Plotly makes it its own: `on` */
+  plot: any;
+  host: HTMLElement;
+  log: HTMLElement;
+  legend: HTMLElement;
+  traces: Record<string, any>[];
+  layout: any;
+  /** how often its y axis was reset */
+  turns: number;
+  listening: boolean;
+}
 /** What curves are looked at with: live/view.js. */
-type View = { x: "step" | "tokens" | "time"; band: string; smooth: number };
+interface View {
+  x: "step" | "tokens" | "time";
+  band: "range" | "sd" | "lines";
+  smooth: number;
+  /** panels whose y axis is not their usual one */
+  logy: string[];
+  /** "1": all metrics */
+  more: string;
+  /** groups of runs */
+  hide: string[];
+  /** runs */
+  pin: string[];
+  /** group.place: a colour once given stays */
+  shade: string[];
+  /** step */
+  scrub: number | null;
+  zoom: Point | null;
+}
+interface LiveData {
+  plotly: string;
+  config: any;
+  panels: PanelSpec[];
+  runs: RunAbout[];
+  shown: string[];
+  labels: Words;
+  settings: Record<string, { label: string; usual: Setting; compared: boolean; names?: Record<string, string> }>;
+  /** the rule by which a run has collapsed, in words */
+  collapse: string;
+  further: Look[];
+  /** metric -> its name for people */
+  told: Record<string, string>;
+  weights: { light: string[]; dark: string[]; above: string };
+  metrics: string[];
+  /** which recorded runs there are */
+  mark: string;
+}
+/** The figure as its parts see it: live/live.js. */
+interface LiveLab {
+  data: LiveData;
+  words: Words;
+  /** plotly.js, once it is there */
+  Plotly: any;
+  runs: Map<string, Run>;
+  /** ids of the runs that are drawn */
+  shown: Set<string>;
+  hand: import("./shared/steady.js").Hand;
+  view: import("./live/view.js").LiveView;
+  groups: import("./live/groups.js").LiveGroups;
+  cursor: import("./live/cursor.js").LiveCursor;
+  panels: import("./live/panels.js").LivePanels;
+  legend: import("./live/legend.js").LiveLegend;
+  story: import("./live/story.js").LiveStory;
+  theme(): Theme;
+  shownRuns(): Run[];
+  drawnRuns(): Run[];
+  isLive(run: Run): boolean;
+  step(run: Run): number;
+  total(run: Run): number;
+  value(run: Run, metric: string): number | undefined;
+  valueAt(run: Run, metric: string, step: number): number | undefined;
+  lastTen(run: Run): number | null;
+  secondsLeft(run: Run): number | undefined;
+  timeLeft(seconds: number): string;
+  duration(seconds: number): string;
+  setShown(ids: string[], on: boolean): void;
+  sendAction(what: string, ids: string[], name?: string): void;
+  ask(what: string, ids: string[]): void;
+  draw(): void;
+  /** For what changes the curves alone. */
+  drawSoon(): void;
+}

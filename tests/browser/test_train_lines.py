@@ -53,10 +53,11 @@ def test_a_double_click_goes_back_to_the_whole_of_the_runs_that_are_drawn_now(
     eventually(page, lambda: page.evaluate(RANGE), [0, 90])
     drag(page)
     expect(page).to_have_url(re.compile("zoom="))
-    box = plot_box(page)
 
     def double_click() -> list[float]:
-        """Two clicks that a busy machine takes in late are two single ones to Plotly: one clicks again."""
+        """Two clicks that a busy machine takes in late are two single ones to Plotly, and the first of them holds a
+        step, whose line moves the panel down: one clicks again, where the panel is now."""
+        box = plot_box(page)
         page.mouse.dblclick(box["x"] + 200, box["y"] + 60)
         page.wait_for_timeout(1000)
         return page.evaluate(RANGE)

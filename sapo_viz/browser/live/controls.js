@@ -4,9 +4,11 @@ import { el } from "../shared/dom.js";
 import { debounce } from "../shared/timing.js";
 
 export class LiveControls {
+  /** @param {LiveLab} lab */
   constructor(lab) {
     this.lab = lab;
     this.host = el("div", { class: "live-controls", role: "group" });
+    this.signature = ""; // the words that it was built with
   }
 
   build() {
@@ -29,7 +31,7 @@ export class LiveControls {
     const say = () => {
       shown.textContent = Number(smooth.value).toFixed(2);
     };
-    smooth.value = view.smooth;
+    smooth.value = String(view.smooth);
     say();
     const write = debounce(200, () => view.write());
     smooth.addEventListener("input", () => {
@@ -57,6 +59,7 @@ export class LiveControls {
     return el("label", {}, tick, lab.words.view.more);
   }
 
+  /** @type {(name: "x" | "band", label: string, options: Record<string, string>, also?: () => void) => HTMLElement} */
   choice(name, label, options, also = () => {}) {
     const { lab } = this;
     const list = el(
@@ -67,7 +70,7 @@ export class LiveControls {
     list.value = lab.view[name];
     list.addEventListener("change", () => {
       also();
-      lab.view.set(name, list.value);
+      lab.view.set(name, /** @type {View[typeof name]} */ (list.value));
       lab.draw();
     });
     return el("label", {}, label, list);

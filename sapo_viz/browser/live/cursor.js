@@ -2,45 +2,55 @@
 // is held offers its tokens: the nearest snapshot of each run.
 
 import { el } from "../shared/dom.js";
-import { nearestOf } from "./math.js";
+import { isNumber, nearestOf } from "./math.js";
 import { lineOf } from "./traces.js";
 
+/** @type {Record<string, number>} steps that a key goes */
+const BY = { ArrowRight: 1, ArrowLeft: -1, PageUp: 10, PageDown: -10 };
+
 export class LiveCursor {
+  /** @param {LiveLab} lab */
   constructor(lab) {
     this.lab = lab;
-    this.step = undefined; // where it is
+    /** @type {number | undefined} where it is */
+    this.step = undefined;
+    this.following = false; // it moves the panels' hover, whose events are not to come back here
     this.held = false;
     this.host = el("div", { class: "live-pick", role: "status", "data-testid": "pick" });
     this.host.hidden = true;
   }
 
+  /** @param {LivePanel} panel */
   listen(panel) {
     const { plot } = panel;
     plot.tabIndex = 0;
+    /** @type {(event: any, then: (step: number | undefined) => void) => void} of Plotly's events */
     const at = (event, then) => {
       const [point] = event.points ?? [];
       if (point) then(this.stepAt(point.x)); // none: the hover is older than the lines
     };
-    plot.on("plotly_hover", (event) => {
+    plot.on("plotly_hover", (/** @type {any} */ event) => {
       if (!this.following && !this.held) at(event, (step) => this.move(step, panel));
     });
     plot.on("plotly_unhover", () => {
       if (!this.following && !this.held) this.clear();
     });
-    plot.on("plotly_click", (event) => at(event, (step) => this.hold(step)));
-    plot.addEventListener("keydown", (event) => this.key(event));
+    plot.on("plotly_click", (/** @type {any} */ event) => at(event, (step) => this.hold(step)));
+    plot.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => this.key(event));
   }
 
+  /** @param {KeyboardEvent} event */
   key(event) {
     const steps = this.steps();
-    const by = { ArrowRight: 1, ArrowLeft: -1, PageUp: 10, PageDown: -10 }[event.key];
+    const by = BY[event.key];
     if (event.key === "Escape") this.clear();
     else if (!steps.length) return;
     else if (event.key === "Enter" && this.step !== undefined) this.hold(this.step);
     else if (event.key === "Home") this.hold(steps[0]);
     else if (event.key === "End") this.hold(steps.at(-1));
     else if (by) {
-      const here = this.step === undefined ? steps.length - 1 - by : steps.indexOf(nearestOf(steps, this.step));
+      const here =
+        this.step === undefined ? steps.length - 1 - by : steps.indexOf(nearestOf(steps, this.step) ?? this.step);
       this.hold(steps[Math.min(steps.length - 1, Math.max(0, here + by))]);
     } else return;
     event.preventDefault();
@@ -53,19 +63,21 @@ export class LiveCursor {
   }
 
   // From what stands on the x axis to a step: that of the point which is nearest there.
+  /** @type {(x: number) => number | undefined} */
   stepAt(x) {
     if (this.lab.view.x === "step") return Math.round(x);
-    let best;
+    let best = Infinity;
     let step;
     for (const run of this.lab.drawnRuns()) {
       const line = lineOf(run, "reward", this.lab.view.x);
       line.x.forEach((value, i) => {
-        if (best === undefined || Math.abs(value - x) < best) [best, step] = [Math.abs(value - x), line.step[i]];
+        if (Math.abs(value - x) < best) [best, step] = [Math.abs(value - x), line.step[i]];
       });
     }
     return step;
   }
 
+  /** @type {(step: number) => number | undefined} */
   xOf(step) {
     if (this.lab.view.x === "step") return step;
     const xs = this.lab
@@ -74,21 +86,23 @@ export class LiveCursor {
         const line = lineOf(run, "reward", this.lab.view.x);
         return line.x[line.step.indexOf(step)];
       })
-      .filter(Number.isFinite);
+      .filter(isNumber);
     return xs.length ? xs.reduce((a, b) => a + b) / xs.length : undefined;
   }
 
+  /** @type {(step: number | undefined, from?: LivePanel) => void} */
   move(step, from) {
     this.step = step;
     this.show(from);
     this.lab.legend.fill(this.lab.groups.all());
   }
 
+  /** @param {number | undefined} step */
   hold(step) {
     if (step === undefined) return;
     this.held = true;
     this.move(step);
-    this.offer();
+    this.offer(step);
   }
 
   clear() {
@@ -102,11 +116,12 @@ export class LiveCursor {
     this.lab.legend.fill(this.lab.groups.all());
   }
 
+  /** @param {LivePanel} [from] whose own hover is there already */
   show(from) {
     const { Plotly } = this.lab;
     const xval = this.step === undefined ? undefined : this.xOf(this.step);
     if (xval === undefined) return;
-    this.following = true; // the panels' own hover events are not to come back here
+    this.following = true;
     for (const panel of this.lab.panels.visible()) {
       if (panel === from || panel.spec.against || !panel.listening || !panel.traces.some((trace) => trace.x.length))
         continue;
@@ -115,11 +130,12 @@ export class LiveCursor {
     this.following = false;
   }
 
-  offer() {
+  /** @param {number} step */
+  offer(step) {
     const { words } = this.lab;
     const runs = this.lab.drawnRuns().filter((run) => run.snapshots.length);
     const links = runs.slice(0, 8).map((run) => {
-      const near = nearestOf(run.snapshots, this.step);
+      const near = nearestOf(run.snapshots, step);
       return el(
         "a",
         { class: "part-button", href: tokensAddress(run.id, near), "data-testid": "pick-tokens" },
@@ -132,7 +148,7 @@ export class LiveCursor {
       "×",
     );
     this.host.replaceChildren(
-      el("strong", {}, `${words.step} ${this.step}`),
+      el("strong", {}, `${words.step} ${step}`),
       links.length ? words.pick : words.pick_none,
       ...links,
       close,
@@ -141,6 +157,7 @@ export class LiveCursor {
   }
 }
 
+/** @type {(id: string, step: number | string | undefined) => string} */
 export function tokensAddress(id, step) {
   return `tokens?run=${encodeURIComponent(id)}&step=${step}`;
 }

@@ -2,15 +2,26 @@
 // there is one); a click hides it.
 
 import { el } from "../shared/dom.js";
+import { isNumber } from "./math.js";
 import { paintSwatch, swatch } from "./swatch.js";
 
+/**
+ * @typedef {{
+ *   line: SVGElement; name: HTMLElement; bar: HTMLProgressElement; value: HTMLElement; button: HTMLButtonElement;
+ * }} Chip
+ */
+
 export class LiveLegend {
+  /** @param {LiveLab} lab */
   constructor(lab) {
     this.lab = lab;
     this.host = el("div", { class: "live-legend", "data-testid": "legend" });
+    /** @type {Map<string, Chip>} by group */
     this.chips = new Map();
+    this.keys = ""; // which groups, in which order
   }
 
+  /** @param {Group[]} groups */
   fill(groups) {
     const ordered = [...groups].sort((a, b) => Number(b.pinned) - Number(a.pinned));
     const keys = ordered.map((group) => group.key).join("\n");
@@ -20,9 +31,13 @@ export class LiveLegend {
       this.chips = new Map(ordered.map((group) => [group.key, old.get(group.key) ?? this.chip(group.key)]));
       this.host.replaceChildren(...[...this.chips.values()].map((chip) => chip.button));
     }
-    for (const group of groups) this.update(this.chips.get(group.key), group);
+    for (const group of groups) {
+      const chip = this.chips.get(group.key);
+      if (chip) this.update(chip, group);
+    }
   }
 
+  /** @type {(key: string) => Chip} */
   chip(key) {
     const toggle = () => {
       this.lab.view.toggle("hide", key);
@@ -48,13 +63,14 @@ export class LiveLegend {
     };
   }
 
+  /** @type {(chip: Chip, group: Group) => void} */
   update(chip, group) {
     const { lab } = this;
     const live = group.runs.some((run) => lab.isLive(run));
     const at = lab.cursor.step;
     const rewards = group.runs
       .map((run) => (at === undefined ? lab.lastTen(run) : lab.valueAt(run, "reward", at)))
-      .filter(Number.isFinite);
+      .filter(isNumber);
     const seeds = group.runs.length > 1 ? ` × ${group.runs.length}` : "";
     const text = rewards.length ? (rewards.reduce((a, b) => a + b) / rewards.length).toFixed(2) : "–";
     const label = (group.pinned ? "▸ " : "") + group.name + seeds;

@@ -27,16 +27,34 @@ const RETRY_MS = 3000;
 const LOOK_MS = 10_000; // between two looks at which recorded runs there are
 
 class LiveLab {
-  /** @type {Send} */
-  setStateValue;
-
-  /** @type {Send} */
-  setTriggerValue;
-
-  /** @type {any} plotly.js, once it is there */
-  Plotly;
-
+  /** @param {HTMLElement} parent */
   constructor(parent) {
+    /** @type {Send} */
+    this.setStateValue = () => {};
+    /** @type {Send} */
+    this.setTriggerValue = () => {};
+    /** @type {LiveData} from Python, before anything is drawn */
+    this.data = /** @type {any} */ (undefined);
+    /** @type {Words} */
+    this.words = {};
+    /** @type {any} plotly.js, once it is there */
+    this.Plotly = undefined;
+    /** @type {Map<string, Run>} by id */
+    this.runs = new Map();
+    /** @type {Set<string>} ids of the runs that are drawn */
+    this.shown = new Set();
+    /** @type {string[]} what was shown since the server's last word: with any of it the server may still answer */
+    this.asked = [];
+    this.asking = this.lost = this.closed = false;
+    /** @type {string | undefined} which recorded runs there were at the last look */
+    this.looked = undefined;
+    /** @type {Theme | undefined} of this drawing */
+    this.themed = undefined;
+    this.toolWords = ""; // with which the tools were built
+    this.stopAll = el("button");
+    this.note = el("span");
+    /** @type {HTMLButtonElement[]} */
+    this.savers = [];
     this.host = el("div", { class: "live" });
     this.hand = new Hand(this.host);
     this.view = new LiveView();
@@ -63,10 +81,7 @@ class LiveLab {
     );
     this.frame = el("div", { class: "live-frame" }, this.host);
     parent.appendChild(this.frame);
-    this.runs = new Map(); // id -> what is known of a run
-    this.shown = new Set();
-    this.sendShown = debounce(250, (order) => this.setStateValue("shown", order));
-    this.asked = []; // what was shown since the server's last word: with any of it the server may still answer
+    this.sendShown = debounce(250, (/** @type {string[]} */ order) => this.setStateValue("shown", order));
     this.wake = () => {
       if (!document.hidden) this.poll();
     };
@@ -97,18 +112,22 @@ class LiveLab {
   }
 
   // What the page knows: which runs there are, which are drawn, and the words.
+  /** @param {LiveData} data */
   update(data) {
     this.hand.free("data", () => this.know(data));
   }
 
+  /** @param {LiveData} data */
   async know(data) {
     this.data = data;
     this.words = data.labels;
     const before = this.runs;
     this.runs = new Map();
     for (const about of data.runs) {
+      /** @type {Run} */
       const run = before.get(about.id) ?? {
         id: about.id,
+        about,
         offset: 0,
         events: [],
         steps: [],
@@ -145,12 +164,14 @@ class LiveLab {
   }
 
   // On a phone the figure lies below the button that starts runs.
+  /** @param {string[]} ids */
   bringIntoView(ids) {
-    const isNew = ids.some((id) => this.isLive(this.runs.get(id) ?? {}));
+    const isNew = this.liveRuns().some((run) => ids.includes(run.id));
     if (isNew && this.host.getBoundingClientRect().top > 0.7 * innerHeight)
       this.host.scrollIntoView({ behavior: "smooth" });
   }
 
+  /** @param {Run} run */
   isLive(run) {
     return LIVE.includes(run.status);
   }
@@ -164,7 +185,8 @@ class LiveLab {
     return this.groups.drawn().flatMap((group) => group.runs);
   }
   theme() {
-    return (this.themed ??= themeOf(this.host));
+    this.themed ??= themeOf(this.host);
+    return this.themed;
   }
   // Those that can be stopped from here.
   ownLive() {
@@ -187,6 +209,7 @@ class LiveLab {
     try {
       const address = new URL("api/runs/events", document.baseURI);
       for (const run of wanted) address.searchParams.append("from", `${run.id}:${run.offset}`);
+      /** @type {{ runs?: RunNews[]; error?: string }} */
       const answer = await (await fetch(address)).json();
       if (!answer.runs) throw new Error(answer.error);
       const changed = answer.runs.map((news) => this.take(news)).some(Boolean);
@@ -219,6 +242,7 @@ class LiveLab {
   }
 
   // True if there is anything new in it.
+  /** @param {RunNews} news */
   take(news) {
     const run = this.runs.get(news.id);
     if (!run) return false;
@@ -239,7 +263,7 @@ class LiveLab {
     run.loaded = !this.isLive(run) && !news.more && news.alerts !== null; // null: it is being looked at
     for (const event of news.events) {
       if (run.about.recorded && event.type === "start" && event.resumed) takeBack(run, event.step);
-      if (event.type === "note") run.notes = { ...run.notes, [event.kind]: event.message };
+      if (event.type === "note") run.notes = { ...run.notes, [event.kind ?? ""]: event.message ?? "" };
       run.events.push(event);
       if (event.type === "step") run.steps.push(event);
       if (event.type === "sample" && !run.snapshots.includes(event.step))
@@ -253,18 +277,22 @@ class LiveLab {
   }
 
   // ── what is derived from the events ─────────────────────────────────────────────────────────
+  /** @param {Run} run */
   step(run) {
     return run.steps.at(-1)?.step ?? run.about.step;
   }
+  /** @type {(run: Run, metric: string) => number | undefined} */
   value(run, metric) {
     return run.steps.at(-1)?.metrics[metric] ?? undefined;
   }
 
   // At a step; of a run that ended before it, nothing.
+  /** @type {(run: Run, metric: string, step: number) => number | undefined} */
   valueAt(run, metric, step) {
     return run.steps.find((event) => event.step === step)?.metrics[metric] ?? undefined;
   }
 
+  /** @param {Run} run */
   lastTen(run) {
     const rewards = run.steps
       .slice(-10)
@@ -274,17 +302,22 @@ class LiveLab {
   }
 
   // How many steps it is to have; of a recorded run that does not say it, those that it has.
+  /** @param {Run} run */
   total(run) {
     return run.about.total ?? this.step(run);
   }
 
+  /** @param {Run} run */
   secondsLeft(run) {
     const recent = run.steps.slice(-10);
     if (run.status !== "running" || recent.length < 3 || !run.about.total) return undefined;
-    return ((run.about.total - this.step(run)) * (recent.at(-1).time - recent[0].time)) / (recent.length - 1);
+    return (
+      ((run.about.total - this.step(run)) * (recent[recent.length - 1].time - recent[0].time)) / (recent.length - 1)
+    );
   }
 
   // ── what the reader asks for ────────────────────────────────────────────────────────────────
+  /** @type {(ids: string[], on: boolean) => void} */
   setShown(ids, on) {
     for (const id of ids)
       if (on) this.shown.add(id);
@@ -296,18 +329,24 @@ class LiveLab {
     this.poll();
   }
 
+  /** @type {(what: string, ids: string[], name?: string) => void} */
   sendAction(what, ids, name) {
     this.setTriggerValue("action", { what, ids, name });
   }
 
+  /** @type {(what: string, ids: string[]) => void} */
   ask(what, ids) {
-    if (what === "stop") for (const id of ids) this.runs.get(id).stopping = true;
+    for (const id of ids) {
+      const run = this.runs.get(id);
+      if (run && what === "stop") run.stopping = true;
+    }
     this.sendAction(what, ids);
     this.table.fill();
   }
 
   buildTools() {
     const words = this.words;
+    /** @param {string} format */
     const picture = (format) => () => this.panels.save(format);
     const signature = JSON.stringify(words);
     if (signature === this.toolWords) return;
@@ -332,6 +371,7 @@ class LiveLab {
   }
 
   rows() {
+    /** @type {unknown[][]} */
     const rows = [["run", "name", "objective", "seed", "settings", "step", ...this.data.metrics]];
     for (const run of this.shownRuns()) {
       for (const event of run.steps) {
@@ -378,19 +418,22 @@ class LiveLab {
   showNote() {
     const live = this.liveRuns();
     const left = Math.max(...live.map((run) => this.secondsLeft(run) ?? -1));
+    /** @param {string} status */
     const count = (status) => live.filter((run) => run.status === status).length;
     const parts = LIVE.filter((status) => count(status))
       .reverse()
       .map((status) => `${count(status)} ${this.words.status[status]}`);
     if (left >= 0 && !count("queued")) parts.push(this.timeLeft(left));
     const text = this.lost ? this.words.lost : parts.join(", ");
-    if (this.note && this.note.textContent !== text) this.note.textContent = text;
+    if (this.note.textContent !== text) this.note.textContent = text;
   }
 
+  /** @param {number} seconds */
   timeLeft(seconds) {
     return this.words.left.replace("{time}", this.duration(seconds));
   }
 
+  /** @param {number} seconds */
   duration(seconds) {
     if (!Number.isFinite(seconds)) return "–";
     if (seconds < 99.5) return `${Math.round(seconds)} s`;
@@ -399,6 +442,7 @@ class LiveLab {
 }
 
 // A recorded run goes on from `step`: what it told of later ones holds no longer.
+/** @type {(run: Run, step: number) => void} */
 function takeBack(run, step) {
   run.steps = run.steps.filter((event) => event.step <= step);
   run.snapshots = run.snapshots.filter((kept) => kept <= step);

@@ -51,6 +51,11 @@ export function differingNames(settings) {
   return [...seen.keys()].filter((name) => seen.get(name).size > 1);
 }
 
+/** @type {(value: unknown) => value is number} */
+export function isNumber(value) {
+  return Number.isFinite(value);
+}
+
 /** @type {(numbers: number[], wanted: number) => number | undefined} */
 export function nearestOf(numbers, wanted) {
   return [...numbers].sort((a, b) => Math.abs(a - wanted) - Math.abs(b - wanted))[0];

@@ -5,25 +5,32 @@ import { el } from "../shared/dom.js";
 import { show } from "../shared/numbers.js";
 import { savePicture } from "../shared/plotly.js";
 import { applyTheme } from "../shared/theme.js";
+import { isNumber } from "./math.js";
 import { againstTraces, drawnOf, lineOf, markTraces, tracesOf } from "./traces.js";
 
 // A double click is ours: Plotly's own goes back to the axis of the first drawing, which other runs may have had.
 const OURS = { responsive: false, displayModeBar: false, scrollZoom: false, doubleClick: false };
 const DECADES = [1e-8, 1e-6, 1e-4, 0.01, 0.1, 1, 10, 100, 1e3, 1e4, 1e6, 1e8];
+/** @type {Record<View["x"], object>} */
 const AXES = { step: {}, tokens: { tickformat: "~s" }, time: { ticksuffix: " s" } };
 
 export class LivePanels {
+  /** @param {LiveLab} lab */
   constructor(lab) {
     this.lab = lab;
+    /** @type {LivePanel[]} */
+    this.list = [];
+    this.signature = ""; // of what they were built from
     this.host = el("div", { class: "live-panels", "data-testid": "live-panels" });
     this.message = el("div", { class: "live-message", role: "status", "data-testid": "live-message" });
     this.repaints = 0;
   }
 
   close() {
-    for (const panel of this.list ?? []) if (window.Plotly) window.Plotly.purge(panel.plot);
+    for (const panel of this.list) if (window.Plotly) window.Plotly.purge(panel.plot);
   }
 
+  /** @param {PanelSpec[]} specs */
   build(specs) {
     const signature = JSON.stringify(specs);
     if (signature === this.signature) return;
@@ -62,13 +69,13 @@ export class LivePanels {
         head,
         plot,
       );
-      return { spec, plot, host, log, legend, traces: [], turns: 0 };
+      return { spec, plot, host, log, legend, logy: spec.log, traces: [], layout: {}, turns: 0, listening: false };
     });
     this.host.replaceChildren(...this.list.map((panel) => panel.host), this.message);
   }
 
   draw(groups = this.lab.groups.drawn()) {
-    if (!this.list) return;
+    if (!this.list.length) return;
     this.showMessage();
     if (!this.lab.Plotly) return;
     const { view, words, Plotly } = this.lab;
@@ -126,10 +133,12 @@ export class LivePanels {
   }
 
   // Beside the legend: which runs are drawn with another metric than the panel's, and with which.
+  /** @type {(panel: LivePanel, groups: Group[]) => void} */
   nameInsteads({ spec, legend }, groups) {
     if (!spec.series.some((series) => series.instead)) return;
     const told = [spec.legend];
     for (const series of spec.series) {
+      if (!series.instead) continue;
       const those = groups.filter((group) => drawnOf(series, group).instead);
       if (those.length) told.push(`${series.instead.label}: ${those.map((group) => group.name).join(", ")}`);
     }
@@ -141,7 +150,9 @@ export class LivePanels {
   }
 
   // The panels of less usual metrics are there when they are asked for and have anything to show.
+  /** @param {Group[]} groups */
   choose(groups) {
+    /** @param {string} metric */
     const has = (metric) =>
       groups.some((group) =>
         group.runs.some((run) => run.steps.some((event) => Number.isFinite(event.metrics[metric]))),
@@ -151,21 +162,21 @@ export class LivePanels {
   }
 
   // Where the x axis ends: at the last step that is asked for, or about where that will be in tokens or seconds.
+  /** @param {Group[]} groups */
   end(groups) {
     const runs = groups.flatMap((group) => group.runs);
     if (this.lab.view.x === "step") return Math.max(10, ...runs.map((run) => this.lab.total(run)));
     const ends = runs
       .filter((run) => run.steps.length)
       .map((run) => {
-        const here = lineOf(run, "reward", this.lab.view.x).x.at(-1);
-        return this.lab.isLive(run)
-          ? Number(((here * this.lab.total(run)) / run.steps.at(-1).step).toPrecision(1))
-          : here;
+        const here = lineOf(run, "reward", this.lab.view.x).x[run.steps.length - 1];
+        return this.lab.isLive(run) ? Number(((here * this.lab.total(run)) / this.lab.step(run)).toPrecision(1)) : here;
       });
-    return Math.max(1, ...ends.filter(Number.isFinite)) * 1.02;
+    return Math.max(1, ...ends.filter(isNumber)) * 1.02;
   }
 
   // Where a metric has a usual range the axis stands there from the start, and gives way to values beyond.
+  /** @type {(panel: LivePanel) => Point | undefined} */
   yRange(panel) {
     if (!panel.spec.range || panel.logy !== panel.spec.log) return undefined;
     const [low, high] = panel.spec.range;
@@ -174,20 +185,21 @@ export class LivePanels {
     return panel.logy ? [Math.log10(low), Math.log10(high)] : [low, high];
   }
 
+  /** @param {LivePanel} panel */
   listen(panel) {
     const { view } = this.lab;
     if (panel.spec.against) {
       panel.plot.on("plotly_doubleclick", () => {
         this.lab.Plotly.relayout(panel.plot, { "xaxis.autorange": true, "yaxis.autorange": true });
       });
-      panel.plot.on("plotly_click", (event) => this.lab.cursor.hold(event.points[0]?.customdata));
+      panel.plot.on("plotly_click", (/** @type {any} */ event) => this.lab.cursor.hold(event.points[0]?.customdata));
       return;
     }
     const unzoom = () => {
       view.set("zoom", null);
       this.draw();
     };
-    panel.plot.on("plotly_relayout", (change) => {
+    panel.plot.on("plotly_relayout", (/** @type {Record<string, any>} */ change) => {
       if (change["xaxis.range[0]"] !== undefined)
         view.set("zoom", [change["xaxis.range[0]"], change["xaxis.range[1]"]]);
       else if (change["xaxis.autorange"] || change["xaxis.range"]) return unzoom();
@@ -201,10 +213,11 @@ export class LivePanels {
     this.lab.cursor.listen(panel);
   }
 
+  /** @type {(spec: PanelSpec, groups: Group[]) => string} */
   describe(spec, groups) {
     const parts = groups.map((group) => {
       const { metric, label, instead } = drawnOf(spec.series[0], group);
-      const values = group.runs.map((run) => this.lab.value(run, metric)).filter(Number.isFinite);
+      const values = group.runs.map((run) => this.lab.value(run, metric)).filter(isNumber);
       const mean = values.reduce((a, b) => a + b, 0) / values.length;
       return `${group.name}${instead ? ` (${label})` : ""} ${values.length ? show(mean) : "–"}`;
     });
@@ -218,6 +231,7 @@ export class LivePanels {
     if (!this.lab.runs.size) text = words.empty;
     else if (!shown.length) text = words.none_shown;
     else if (!shown.some((run) => run.steps.length)) {
+      /** @param {string} status */
       const has = (status) => shown.some((run) => run.status === status);
       text =
         has("starting") || has("running")
@@ -232,18 +246,26 @@ export class LivePanels {
   }
 
   // All panels as one figure, three to a row, with a legend: for a paper or a slide.
+  /** @param {string} format */
   save(format) {
-    const rows = [[]];
+    /** @type {LivePanel[]} */
+    let row = [];
+    const rows = [row];
     for (const panel of this.visible()) {
-      if (rows.at(-1).reduce((sum, p) => sum + p.spec.span, 0) + panel.spec.span > 3) rows.push([]);
-      rows.at(-1).push(panel);
+      if (row.reduce((sum, p) => sum + p.spec.span, 0) + panel.spec.span > 3) {
+        row = [];
+        rows.push(row);
+      }
+      row.push(panel);
     }
+    /** @type {Record<string, any>} */
     const layout = {
       height: 270 * rows.length,
       margin: { l: 50, r: 20, t: 70, b: 40 },
       annotations: [],
       legend: { orientation: "h", y: 1.02, yanchor: "bottom" },
     };
+    /** @type {object[]} */
     const traces = [];
     let number = 0;
     rows.forEach((row, down) => {

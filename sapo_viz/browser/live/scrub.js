@@ -9,7 +9,7 @@ import { show } from "../shared/numbers.js";
 import { label, put, svg } from "../shared/svg.js";
 import { debounce } from "../shared/timing.js";
 import { tokensAddress } from "./cursor.js";
-import { nearestOf } from "./math.js";
+import { isNumber, nearestOf } from "./math.js";
 import { drawProbes, probesAt } from "./probe.js";
 import { swatch } from "./swatch.js";
 
@@ -20,10 +20,33 @@ const LEFT = 34;
 const RIGHT = 8; // pixels
 const RATIO_TICKS = [1e-6, 1e-4, 0.01, 0.1, 0.5, 0.8, 0.9, 1, 1.1, 1.25, 2, 10, 100, 1e4, 1e6];
 
+/**
+ * @typedef {{
+ *   node: HTMLElement; head: HTMLElement; heat: HTMLCanvasElement; gate: SVGSVGElement; facts: HTMLElement;
+ *   tokens: HTMLElement; probes: HTMLElement;
+ * }} ScrubCard the nodes of one run
+ */
+/** @typedef {{ theme: Theme; shade: (w: number) => Swatch }} ScrubLook */
+
 export class LiveScrub {
+  /** @param {LiveLab} lab */
   constructor(lab) {
     this.lab = lab;
-    this.cards = new Map(); // run id -> its nodes
+    /** @type {Run[]} one of each drawn setting */
+    this.runs = [];
+    /** @type {Map<string, ScrubCard>} by the run's id */
+    this.cards = new Map();
+    /** @type {Map<string, Look>} by the run's id */
+    this.looks = new Map();
+    this.axis = { scale: NaN, width: NaN }; // of the bins, as the snapshots say
+    /** @type {ScrubLook} of this drawing */
+    this.look = /** @type {any} */ (undefined);
+    /** @type {Point} the bins that the axis shows */
+    this.range = [0, 0];
+    this.ids = this.drawnKey = ""; // of what is shown
+    this.seen = false; // whether it is in sight
+    /** @type {number | undefined} */
+    this.playing = undefined;
     this.slider = el("input", { type: "range", min: 0, step: 1, "data-testid": "scrub-slider" });
     this.shown = el("output", {});
     this.play = el("button", {
@@ -49,8 +72,8 @@ export class LiveScrub {
     this.slider.addEventListener("input", () => this.go(this.steps[Number(this.slider.value)]));
     this.write = debounce(200, () => this.lab.view.write());
     this.sight = new IntersectionObserver((seen) => {
-      this.seen = seen.at(-1).isIntersecting;
-      if (this.seen && this.runs) this.load();
+      this.seen = seen[seen.length - 1].isIntersecting;
+      if (this.seen) this.load();
     });
     this.sight.observe(this.host);
   }
@@ -61,7 +84,9 @@ export class LiveScrub {
   }
 
   // One run of each drawn setting, a pinned one first.
+  /** @param {Group[]} groups */
   fill(groups) {
+    /** @param {Run} run */
     const pinned = (run) => Number(this.lab.view.pin.includes(run.id));
     const ready = groups
       .filter((group) => !group.hidden)
@@ -71,7 +96,7 @@ export class LiveScrub {
           .sort((a, b) => pinned(b) - pinned(a))
           .find((run) => run.snapshots.length && !run.about.recorded),
       )
-      .filter(Boolean);
+      .filter((run) => run !== undefined);
     this.runs = ready.slice(0, CARDS);
     this.host.hidden = !this.runs.length;
     if (this.host.hidden) return;
@@ -109,6 +134,7 @@ export class LiveScrub {
     }
   }
 
+  /** @type {(run: Run) => ScrubCard} */
   card(run) {
     const heat = el("canvas", { class: "scrub-heat", role: "img", "data-testid": "scrub-heat" });
     heat.addEventListener("click", (event) => {
@@ -142,8 +168,9 @@ export class LiveScrub {
         run.asked = newest;
         const address = new URL("api/runs/snapshots", document.baseURI);
         address.searchParams.set("run", run.id);
-        address.searchParams.set("after", run.gates?.at(-1)?.step ?? -1);
+        address.searchParams.set("after", String(run.gates?.at(-1)?.step ?? -1));
         try {
+          /** @type {{ scale: number; width: number; snapshots?: Snapshot[] }} */
           const answer = await (await fetch(address)).json();
           if (!answer.snapshots) return;
           this.axis = { scale: answer.scale, width: answer.width };
@@ -161,6 +188,7 @@ export class LiveScrub {
     return [...new Set(this.runs.flatMap((run) => (run.gates ?? []).map((row) => row.step)))].sort((a, b) => a - b);
   }
 
+  /** @param {number} step */
   go(step) {
     this.lab.view.scrub = step;
     this.write();
@@ -190,9 +218,9 @@ export class LiveScrub {
   draw() {
     const steps = this.steps;
     const { lab } = this;
-    if (!steps.length || !this.axis || !this.host.open) return;
-    const wanted = lab.view.scrub ?? steps.at(-1);
-    const step = nearestOf(steps, wanted);
+    if (!steps.length || !this.host.open) return;
+    const newest = steps[steps.length - 1];
+    const step = nearestOf(steps, lab.view.scrub ?? newest) ?? newest;
     const at = steps.indexOf(step);
     this.slider.max = String(steps.length - 1);
     this.slider.value = String(at);
@@ -203,12 +231,16 @@ export class LiveScrub {
     const scale = lab.data.weights;
     const ramp = rampOf(scale[dark ? "dark" : "light"]);
     const above = swatchOf(parseColour(scale.above));
-    this.look = { theme, shade: (w) => (w > 1.00005 ? above : shadeOf(ramp, w)) };
+    this.look = { theme, shade: (/** @type {number} */ w) => (w > 1.00005 ? above : shadeOf(ramp, w)) };
     this.range = this.span();
-    for (const run of this.runs) if (run.gates?.length) this.drawCard(run, this.cards.get(run.id), step);
+    for (const run of this.runs) {
+      const card = this.cards.get(run.id);
+      if (card && run.gates?.length) this.drawCard(run, run.gates, card, step);
+    }
   }
 
   // The bins that any snapshot of any card fills, so that the axis stands still while one scrubs.
+  /** @returns {Point} */
   span() {
     let low = -13;
     let high = 13; // about r = 0.78 to 1.28
@@ -228,18 +260,24 @@ export class LiveScrub {
     return [low, high];
   }
 
+  /** @param {Run} run */
   level(run) {
     return run.about.gate ?? "token";
   }
+  /** @param {number} bin */
   zOf(bin) {
-    const u = bin * this.axis.width;
-    return Math.sign(u) * this.axis.scale * Math.expm1(Math.abs(u));
+    const { scale, width } = this.axis;
+    const u = bin * width;
+    return Math.sign(u) * scale * Math.expm1(Math.abs(u));
   }
+  /** @param {number} z */
   binOf(z) {
-    return (Math.sign(z) * Math.log1p(Math.abs(z) / this.axis.scale)) / this.axis.width;
+    const { scale, width } = this.axis;
+    return (Math.sign(z) * Math.log1p(Math.abs(z) / scale)) / width;
   }
 
   // Share of the gradient that is left; undefined where the ratio alone does not decide it.
+  /** @type {(run: Run, z: number, sign: number, old?: number) => number | undefined} */
   weight(run, z, sign, old) {
     const f = FORMULAS[run.about.objective];
     if (!f || !run.about.gate || (run.about.reads_logprobs && old === undefined)) return undefined;
@@ -247,16 +285,15 @@ export class LiveScrub {
     return f(z, sign, run.about.knobs, old ?? 0)[1] / Math.exp(held);
   }
 
-  drawCard(run, card, step) {
-    const row = run.gates.find(
-      (gate) =>
-        gate.step ===
-        nearestOf(
-          run.gates.map((gate) => gate.step),
-          step,
-        ),
+  /** @type {(run: Run, gates: Snapshot[], card: ScrubCard, step: number) => void} */
+  drawCard(run, gates, card, step) {
+    const near = nearestOf(
+      gates.map((gate) => gate.step),
+      step,
     );
+    const row = gates.find((gate) => gate.step === near) ?? gates[0];
     const { words } = this.lab;
+    /** @type {Metrics} */
     const metrics = run.steps.find((event) => event.step === row.step)?.metrics ?? {};
     const link = el(
       "a",
@@ -264,16 +301,17 @@ export class LiveScrub {
       words.tokens,
     );
     card.head.replaceChildren(
-      swatch(this.looks.get(run.id)),
+      swatch(this.looks.get(run.id) ?? run.about),
       el("strong", {}, run.about.title),
       `${words.step} ${row.step}`,
       link,
     );
-    this.drawHeat(run, card.heat, row.step);
-    const kept = this.drawGate(run, card.gate, row);
-    const facts = ["reward", "gate_mean", "ratio_max"]
-      .filter((name) => Number.isFinite(metrics[name]))
-      .map((name) => `${this.lab.data.told[name] ?? name} ${show(metrics[name])}`);
+    this.drawHeat(run, gates, card.heat, row.step);
+    const kept = this.drawGate(run, gates, card.gate, row);
+    const facts = ["reward", "gate_mean", "ratio_max"].flatMap((name) => {
+      const value = metrics[name];
+      return isNumber(value) ? [`${this.lab.data.told[name] ?? name} ${show(value)}`] : [];
+    });
     card.facts.textContent = [kept, ...facts, row.damage].filter(Boolean).join(" · ");
     card.gate.setAttribute(
       "aria-label",
@@ -283,21 +321,23 @@ export class LiveScrub {
     drawProbes(card.probes, probesAt(run, row.step), this.look, words.scrub);
   }
 
-  drawHeat(run, canvas, step) {
+  /** @type {(run: Run, gates: Snapshot[], canvas: HTMLCanvasElement, step: number) => void} */
+  drawHeat(run, gates, canvas, step) {
     const wide = canvas.clientWidth;
     const ratio = devicePixelRatio || 1;
     const [low, high] = this.range;
     const paper = canvas.getContext("2d");
-    if (!wide) return;
+    if (!wide || !paper) return;
     canvas.width = wide * ratio;
     canvas.height = HEAT_HEIGHT * ratio;
     paper.setTransform(ratio, 0, 0, ratio, 0, 0);
-    const column = (wide - LEFT - RIGHT) / run.gates.length;
+    const column = (wide - LEFT - RIGHT) / gates.length;
     const line = HEAT_HEIGHT / (high - low + 1);
+    /** @param {number} bin */
     const y = (bin) => HEAT_HEIGHT - (bin - low + 0.5) * line;
-    const most = Math.max(1, ...run.gates.flatMap((row) => Object.values(row.levels[this.level(run)]).flat()));
+    const most = this.most(run, gates);
     paper.fillStyle = this.look.theme.text;
-    run.gates.forEach((row, i) => {
+    gates.forEach((row, i) => {
       const { pos, neg } = row.levels[this.level(run)];
       for (let bin = low; bin <= high; bin++) {
         const place = bin + (pos.length - 1) / 2;
@@ -308,7 +348,7 @@ export class LiveScrub {
       }
     });
     paper.globalAlpha = 1;
-    paper.strokeStyle = paper.fillStyle = this.looks.get(run.id).color;
+    paper.strokeStyle = (this.looks.get(run.id) ?? run.about).color;
     paper.lineWidth = 1.5;
     for (const sign of [1, -1]) {
       paper.setLineDash(sign > 0 ? [] : [3, 3]);
@@ -320,7 +360,7 @@ export class LiveScrub {
       }
     }
     paper.setLineDash([]);
-    const at = run.gates.findIndex((row) => row.step === step);
+    const at = gates.findIndex((row) => row.step === step);
     paper.strokeRect(LEFT + at * column - 0.5, 0.5, Math.max(2, column), HEAT_HEIGHT - 1);
     paper.fillStyle = this.look.theme.text;
     paper.font = `11px ${this.look.theme.font}`;
@@ -330,15 +370,22 @@ export class LiveScrub {
     canvas.setAttribute("aria-label", `${run.about.title}: ${this.lab.words.scrub.heat}`);
   }
 
+  // The fullest bin of all snapshots.
+  /** @type {(run: Run, gates: Snapshot[]) => number} */
+  most(run, gates) {
+    return Math.max(1, ...gates.flatMap((row) => Object.values(row.levels[this.level(run)]).flat()));
+  }
+
   // Where the weight passes ½, in bins.
+  /** @type {(run: Run, sign: number) => number[]} */
   halves(run, sign) {
     const [low, high] = this.range;
     const found = [];
-    if (run.about.reads_logprobs) return found;
+    if (run.about.reads_logprobs) return [];
     let before = this.weight(run, this.zOf(low), sign);
     for (let bin = low; bin <= high; bin += 0.1) {
       const now = this.weight(run, this.zOf(bin), sign);
-      if (now === undefined) return [];
+      if (before === undefined || now === undefined) return [];
       if ((before - 0.5) * (now - 0.5) < 0) found.push(bin);
       before = now;
     }
@@ -346,8 +393,10 @@ export class LiveScrub {
   }
 
   // The ratios that are named on the axis, 1 before all others, as far as there is room.
+  /** @type {(pixels: number, room: number) => { bin: number; text: string }[]} */
   ticks(pixels, room) {
     const [low, high] = this.range;
+    /** @type {{ bin: number; text: string }[]} */
     const taken = [];
     const order = [...RATIO_TICKS].sort((a, b) => Math.abs(Math.log(a)) - Math.abs(Math.log(b)));
     order.sort((a, b) => Number(b === 1) - Number(a === 1));
@@ -362,18 +411,20 @@ export class LiveScrub {
     return taken;
   }
 
-  drawGate(run, picture, row) {
+  /** @type {(run: Run, gates: Snapshot[], picture: SVGSVGElement, row: Snapshot) => string} what is kept, in words */
+  drawGate(run, gates, picture, row) {
     const wide = picture.clientWidth || 300;
     const [low, high] = this.range;
     const middle = (GATE_HEIGHT - 18) / 2;
     const tall = middle - 4;
     const step = (wide - LEFT - RIGHT) / (high - low + 1);
+    /** @param {number} bin */
     const x = (bin) => LEFT + (bin - low + 0.5) * step;
     put(picture, { viewBox: `0 0 ${wide} ${GATE_HEIGHT}`, height: GATE_HEIGHT });
     const { theme } = this.look;
     const parts = [];
     const shares = [];
-    const most = Math.max(1, ...run.gates.flatMap((gate) => Object.values(gate.levels[this.level(run)]).flat()));
+    const most = this.most(run, gates);
     for (const sign of [1, -1]) {
       const name = sign > 0 ? "pos" : "neg";
       const counts = row.levels[this.level(run)][name];
@@ -418,7 +469,7 @@ export class LiveScrub {
         svg("polyline", {
           points: points.join(" "),
           fill: "none",
-          stroke: this.looks.get(run.id).color,
+          stroke: (this.looks.get(run.id) ?? run.about).color,
           "stroke-width": 2,
         }),
       );
@@ -441,6 +492,7 @@ export class LiveScrub {
     return shares.length ? `${this.lab.words.scrub.kept} ${shares.join(", ")}` : "";
   }
 
+  /** @type {(run: Run, place: HTMLElement, row: Snapshot) => void} */
   drawTokens(run, place, row) {
     const shown = row.sequence;
     const { words } = this.lab;

@@ -4,21 +4,26 @@ import { el } from "../shared/dom.js";
 import { show } from "../shared/numbers.js";
 import { tokensAddress } from "./cursor.js";
 import { settingText } from "./groups.js";
-import { differingNames, nearestOf } from "./math.js";
+import { differingNames, isNumber, nearestOf } from "./math.js";
 import { swatch } from "./swatch.js";
 
 export class LiveStory {
+  /** @param {LiveLab} lab */
   constructor(lab) {
     this.lab = lab;
+    this.key = this.compareKey = ""; // what is shown
     this.list = el("ul", { class: "live-story", "data-testid": "story" });
     this.compare = el("div", { class: "live-table", tabindex: "0", role: "region", "data-testid": "compare" });
     this.host = el("div", { class: "live-after" }, this.list, this.compare);
   }
 
   // Sentences about a run that collapsed: what, when, and the numbers just before and in it.
+  /** @type {(run: Run) => string[]} */
   tell(run) {
     const { words } = this.lab;
     const fall = run.collapse;
+    if (!fall) return [];
+    /** @type {(pair: [number | null, number | null]) => string} */
     const arrow = ([before, after]) =>
       `${before === null ? words.nan : show(before)} → ${after === null ? words.nan : show(after)}`;
     const numbers = Object.entries(fall.told).map(
@@ -31,6 +36,7 @@ export class LiveStory {
     ];
   }
 
+  /** @param {Group[]} groups */
   fill(groups) {
     const fallen = groups
       .filter((group) => !group.hidden)
@@ -42,7 +48,7 @@ export class LiveStory {
       this.list.replaceChildren(
         ...fallen.map((run) => {
           const [what, ...numbers] = this.tell(run);
-          const near = nearestOf(run.snapshots, run.collapse.step);
+          const near = run.collapse && nearestOf(run.snapshots, run.collapse.step);
           const link =
             near === undefined
               ? []
@@ -67,6 +73,7 @@ export class LiveStory {
     this.fillCompare(groups);
   }
 
+  /** @param {Group[]} groups */
   fillCompare(groups) {
     const { lab } = this;
     const { words } = lab;
@@ -74,8 +81,9 @@ export class LiveStory {
     const names = differingNames(settings);
     this.compare.hidden = groups.length < 2 || !names.length;
     if (this.compare.hidden) return;
+    /** @param {Group} group */
     const outcome = (group) => {
-      const rewards = group.runs.map((run) => lab.lastTen(run)).filter(Number.isFinite);
+      const rewards = group.runs.map((run) => lab.lastTen(run)).filter(isNumber);
       if (!rewards.length) return "–";
       const mean = rewards.reduce((a, b) => a + b) / rewards.length;
       const sd =
@@ -84,6 +92,7 @@ export class LiveStory {
           : undefined;
       return mean.toFixed(3) + (sd === undefined ? "" : ` ± ${sd.toFixed(3)}`);
     };
+    /** @param {Group} group */
     const broken = (group) =>
       `${group.runs.filter((run) => run.collapse && run.collapse.kind !== "failed").length} / ${group.runs.length}`;
     const rows = groups.map((group, i) => [
@@ -104,7 +113,9 @@ export class LiveStory {
     if (key === this.compareKey) return;
     this.compareKey = key;
     this.compare.setAttribute("aria-label", words.compare);
+    /** @param {string} text */
     const about = (text) => (text === words.compare_broken ? { title: lab.data.collapse } : {});
+    /** @type {(tag: "td" | "th", text: string, i: number) => HTMLElement} */
     const cell = (tag, text, i) =>
       el(
         tag,
@@ -133,7 +144,9 @@ export class LiveStory {
     );
   }
 
+  /** @type {(name: string, value: Setting) => string} */
   value(name, value) {
-    return name === "objective" ? (this.lab.data.settings.objective.names[value] ?? value) : settingText(value);
+    const { names } = this.lab.data.settings[name];
+    return names?.[String(value)] ?? settingText(value);
   }
 }

@@ -3,17 +3,45 @@
 import { el } from "../shared/dom.js";
 import { button } from "../shared/parts.js";
 import { setChildren } from "../shared/steady.js";
+import { svg, write } from "../shared/svg.js";
 import { tokensAddress } from "./cursor.js";
+import { isNumber } from "./math.js";
 import { paintSwatch, swatch } from "./swatch.js";
 
+/**
+ * @typedef {{
+ *   name: string; label: string; number?: boolean; wrap?: boolean;
+ *   value?: (run: Run) => string | number | null | undefined; text?: (value: any) => string;
+ * }} RunColumn a column without a value is filled by hand
+ */
+/**
+ * What is kept of a run's row.
+ * @typedef {{
+ *   row: HTMLTableRowElement; tick: HTMLInputElement; cells: Record<string, HTMLElement>; line: SVGElement;
+ *   title: HTMLElement; word: HTMLElement; bar: HTMLProgressElement; time: HTMLElement; state: HTMLElement;
+ *   actions: HTMLElement; parts: Map<string, HTMLElement | Text>;
+ *   titleKey?: string; pencil?: HTMLElement; why?: HTMLElement; alerts?: HTMLElement; told?: string;
+ * }} RunLine
+ */
+
 export class RunTable {
+  /** @param {LiveLab} lab */
   constructor(lab) {
     this.lab = lab;
     this.host = el("div", { class: "live-table", tabindex: "0", role: "region" });
     this.sort = { column: "created", down: true };
-    this.lines = new Map(); // id -> cells of its row
+    /** @type {Map<string, RunLine>} by the run's id */
+    this.lines = new Map();
+    /** @type {Map<string, HTMLElement>} by column */
+    this.heads = new Map();
+    /** @type {Map<string, Group>} as they are drawn now */
+    this.drawn = new Map();
+    this.all = el("input", { type: "checkbox" });
+    this.body = el("tbody");
+    this.signature = this.told = ""; // of what is built; the words of its head
   }
 
+  /** @returns {RunColumn[]} */
   columns() {
     const { lab } = this;
     const words = lab.words.columns;
@@ -78,7 +106,7 @@ export class RunTable {
       "aria-label": lab.words.show_all,
       onchange: () => lab.setShown([...lab.runs.keys()], this.all.checked),
     });
-    this.heads = new Map(); // column -> its cell
+    this.heads = new Map();
     for (const column of this.columns()) {
       const inside = column.value
         ? el("button", { class: "live-sort", type: "button", onclick: () => this.sortBy(column.name) }, column.label)
@@ -91,19 +119,24 @@ export class RunTable {
   }
 
   sorted() {
-    const column = this.columns().find((c) => c.name === this.sort.column);
-    const order = (a, b) => (typeof a === "string" ? a.localeCompare(b) : (a ?? -Infinity) - (b ?? -Infinity));
-    const runs = [...this.lab.runs.values()].sort((a, b) => order(column.value(a), column.value(b)));
+    const value = this.columns().find((column) => column.name === this.sort.column)?.value ?? (() => 0);
+    /** @type {(a: ReturnType<typeof value>, b: ReturnType<typeof value>) => number} */
+    const order = (a, b) =>
+      typeof a === "string" ? a.localeCompare(String(b)) : Number(a ?? -Infinity) - Number(b ?? -Infinity);
+    const runs = [...this.lab.runs.values()].sort((a, b) => order(value(a), value(b)));
     if (this.sort.down) runs.reverse();
+    /** @param {Run} run */
     const pinned = (run) => Number(this.lab.view.pin.includes(run.id));
     return runs.sort((a, b) => pinned(b) - pinned(a)); // stable: the pinned ones first, each part in its order
   }
 
+  /** @param {string} name */
   sortBy(name) {
     this.sort = { column: name, down: this.sort.column === name ? !this.sort.down : true };
     this.build();
   }
 
+  /** @type {(run: Run) => RunLine} */
   line(run) {
     const { lab } = this;
     const tick = el("input", {
@@ -118,6 +151,7 @@ export class RunTable {
     const actions = el("div", { class: "live-actions" });
     const line = swatch({ color: "currentColor", dash: "solid" });
     const title = el("span", { class: "live-title" });
+    /** @type {Record<string, HTMLElement>} */
     const cells = {
       title: el("th", { scope: "row" }, line, title),
       state: el("td", {}, state),
@@ -134,9 +168,6 @@ export class RunTable {
   // Only what has changed is touched: focus, an open list and a selection stay.
   fill(groups = this.lab.groups.all()) {
     this.drawn = new Map(groups.map((group) => [group.key, group]));
-    const set = (node, text) => {
-      if (node.textContent !== text) node.textContent = text;
-    };
     for (const [id, line] of this.lines) {
       const run = this.lab.runs.get(id);
       if (!run) continue;
@@ -144,23 +175,25 @@ export class RunTable {
       this.fillTitle(run, line);
       for (const column of this.columns())
         if (column.value && !["title", "state"].includes(column.name))
-          set(line.cells[column.name], (column.text ?? String)(column.value(run)));
-      this.fillState(run, line, set);
+          write(line.cells[column.name], (column.text ?? String)(column.value(run)));
+      this.fillState(run, line);
       this.fillActions(run, line);
     }
-    if (this.all) this.all.checked = this.lab.runs.size > 0 && this.lab.shown.size === this.lab.runs.size;
+    this.all.checked = this.lab.runs.size > 0 && this.lab.shown.size === this.lab.runs.size;
   }
 
   // The name, with a pin and a pencil; or the field in which it is changed.
+  /** @type {(run: Run, line: RunLine) => void} */
   fillTitle(run, line) {
     const { lab } = this;
     const { words } = lab;
     const pinned = lab.view.pin.includes(run.id);
-    const group = this.drawn?.get(run.about.group);
+    const group = this.drawn.get(run.about.group);
     paintSwatch(line.line, group ?? run.about);
     const key = JSON.stringify([run.about.title, pinned, run.renaming]);
     if (key === line.titleKey) return;
     line.titleKey = key;
+    /** @type {(name: keyof typeof ICONS, text: string, test: string, action: () => void) => HTMLButtonElement} */
     const icon = (name, text, test, action) =>
       el(
         "button",
@@ -184,7 +217,8 @@ export class RunTable {
       const pencil = icon("pencil", words.rename, "rename", () => {
         run.renaming = true;
         this.fill();
-        line.title.querySelector("input").select();
+        const field = line.title.querySelector("input");
+        if (field instanceof HTMLInputElement) field.select();
       });
       const badge = el(
         "small",
@@ -207,6 +241,7 @@ export class RunTable {
       "data-testid": "name",
     });
     field.value = run.about.title;
+    /** @param {boolean} keep */
     const end = (keep) => {
       if (!run.renaming) return;
       run.renaming = false;
@@ -216,7 +251,7 @@ export class RunTable {
         lab.sendAction("rename", [run.id], name);
       }
       this.fill();
-      line.pencil.focus();
+      line.pencil?.focus();
       lab.draw();
     };
     field.addEventListener("keydown", (event) => {
@@ -227,24 +262,23 @@ export class RunTable {
     line.title.replaceChildren(field);
   }
 
-  fillState(run, line, set) {
+  /** @type {(run: Run, line: RunLine) => void} */
+  fillState(run, line) {
     const { lab } = this;
     const { words } = lab;
     const step = lab.step(run);
     const live = lab.isLive(run);
     const left = lab.secondsLeft(run);
-    set(line.word, live && run.stopping ? words.stopping : (words.status[run.status] ?? run.status));
+    write(line.word, live && run.stopping ? words.stopping : (words.status[run.status] ?? run.status));
     line.row.dataset.status = run.status;
     line.state.toggleAttribute("data-bad", ["failed", "killed", "damaged", "silent", "gone"].includes(run.status));
     line.bar.hidden = !run.about.total;
     line.bar.max = lab.total(run);
     line.bar.value = step;
-    const begins = Number.isFinite(run.startsIn)
-      ? words.begins.replace("{time}", lab.duration(run.startsIn))
-      : words.place;
+    const begins = isNumber(run.startsIn) ? words.begins.replace("{time}", lab.duration(run.startsIn)) : words.place;
     const place = run.status === "queued" && run.place ? `, ${begins.replace("{n}", run.place)}` : "";
     const more = left === undefined ? place : `, ${lab.timeLeft(left)}`;
-    set(line.time, (run.about.total ? `${step}/${run.about.total}` : String(step)) + more);
+    write(line.time, (run.about.total ? `${step}/${run.about.total}` : String(step)) + more);
     const message = [run.message ?? run.about.message, ...Object.values(run.notes ?? {})].filter(Boolean).join(" ");
     this.fillAlerts(run, line);
     line.state.title = message || (run.collapse ? lab.story.tell(run).join(" ") : "");
@@ -252,10 +286,11 @@ export class RunTable {
       line.why = el("div", { class: "live-why" });
       line.cells.state.append(line.why);
     }
-    if (line.why) set(line.why, message);
+    if (line.why) write(line.why, message);
   }
 
   // What has become worse while this run is looked at, the newest first.
+  /** @type {(run: Run, line: RunLine) => void} */
   fillAlerts(run, line) {
     const told = run.alerts ?? [];
     if (!told.length) return;
@@ -268,29 +303,42 @@ export class RunTable {
     line.alerts.replaceChildren(...told.map((sentence) => el("p", {}, sentence)));
   }
 
+  /** @type {(run: Run, line: RunLine) => void} */
   fillActions(run, line) {
     const names = this.actions(run);
-    for (const name of names) if (!line.parts.has(name)) line.parts.set(name, this.action(name, run, line));
-    const parts = names.map((name) => line.parts.get(name));
+    const parts = names.map((name) => {
+      const part = line.parts.get(name) ?? this.action(name, run, line);
+      line.parts.set(name, part);
+      return part;
+    });
     setChildren(line.actions, parts);
     for (const part of parts) {
-      const label = part.dataset?.label && `${part.dataset.label} ${run.about.title}`;
+      if (part instanceof Text) continue;
+      const label = part.dataset.label && `${part.dataset.label} ${run.about.title}`;
       if (label && part.ariaLabel !== label) part.ariaLabel = label;
     }
-    if (names.includes("stop")) line.parts.get("stop").disabled = Boolean(run.stopping);
-    if (names.includes("snapshot")) this.fillSteps(run, line);
-    if (names.includes("duplicate")) line.parts.get("duplicate").href = run.about.duplicate;
+    const {
+      stop,
+      duplicate,
+      snapshot,
+      "open-tokens": open,
+    } = Object.fromEntries(names.map((name, i) => [name, parts[i]]));
+    if (stop instanceof HTMLButtonElement) stop.disabled = Boolean(run.stopping);
+    if (snapshot instanceof HTMLSelectElement && open instanceof HTMLAnchorElement) this.fillSteps(run, snapshot, open);
+    if (duplicate instanceof HTMLAnchorElement) duplicate.href = run.about.duplicate;
     line.actions.onkeydown = (event) => {
       if (run.confirming && event.key === "Escape") this.confirm(run, line, false);
     };
   }
 
   // What can be asked of a run now.
+  /** @param {Run} run */
   actions(run) {
     if (run.confirming) return ["sure", "keep", "delete-yes"];
     const { lab } = this;
     const live = lab.isLive(run);
     const gone = run.status === "gone";
+    /** @type {Record<string, unknown>} */
     const asked = {
       stop: live && !run.about.recorded,
       resume:
@@ -307,10 +355,13 @@ export class RunTable {
   }
 
   // One of them, made once for the row.
+  /** @type {(name: string, run: Run, line: RunLine) => HTMLElement | Text} */
   action(name, run, line) {
     const { lab } = this;
     const { words } = lab;
+    /** @type {(text: string, action: () => void, kind?: string) => HTMLButtonElement} */
     const press = (text, action, kind) => button(text, action, name, { "data-kind": kind, "data-label": `${text}:` });
+    /** @type {(text: string, help: string) => HTMLAnchorElement} */
     const link = (text, help) =>
       el("a", { class: "part-button", "data-testid": name, title: help, "data-label": help }, text);
     switch (name) {
@@ -332,18 +383,18 @@ export class RunTable {
         return exportsOf(run, words);
       case "open-tokens":
         return link(words.tokens, words.tokens_help);
-      default:
-        return el("select", {
-          "data-testid": name,
-          "data-label": words.rollout_step,
-          onchange: (event) => {
-            run.rollout = Number(event.target.value);
-            this.fillSteps(run, line);
-          },
+      default: {
+        const choice = el("select", { "data-testid": name, "data-label": words.rollout_step });
+        choice.addEventListener("change", () => {
+          run.rollout = Number(choice.value);
+          this.fillActions(run, line);
         });
+        return choice;
+      }
     }
   }
 
+  /** @type {(run: Run, line: RunLine, on: boolean) => void} */
   confirm(run, line, on) {
     run.confirming = on;
     this.fill();
@@ -351,11 +402,12 @@ export class RunTable {
   }
 
   // The steps with tokens, the newest first; it is the one that is opened until another is chosen.
-  fillSteps(run, line) {
-    const choice = line.parts.get("snapshot");
+  /** @type {(run: Run, choice: HTMLSelectElement, link: HTMLAnchorElement) => void} */
+  fillSteps(run, choice, link) {
     const steps = run.snapshots.toSorted((a, b) => b - a);
-    if (!steps.includes(run.rollout) || run.rollout === steps[0]) run.rollout = undefined;
+    if (!steps.includes(run.rollout ?? NaN) || run.rollout === steps[0]) run.rollout = undefined;
     const old = new Map([...choice.options].map((option) => [Number(option.value), option]));
+    /** @param {number} step */
     const option = (step) => el("option", { value: step }, `${this.lab.words.step} ${step}`);
     setChildren(
       choice,
@@ -363,13 +415,14 @@ export class RunTable {
     );
     choice.value = String(run.rollout ?? steps[0]);
     const address = tokensAddress(run.id, choice.value);
-    const link = line.parts.get("open-tokens");
     if (link.getAttribute("href") !== address) link.setAttribute("href", address);
   }
 }
 
 // The frameworks that have the run's objective, each a file to keep; they stand in the row once asked for.
+/** @type {(run: Run, words: Words) => HTMLElement} */
 function exportsOf(run, words) {
+  /** @param {[string, string]} framework */
   const link = ([key, name]) => {
     const address = new URL("api/runs/export", document.baseURI);
     address.search = String(new URLSearchParams({ run: run.id, to: key }));
@@ -389,14 +442,8 @@ const ICONS = {
   pencil: "M3 13l.6-2.8 7-7 2.2 2.2-7 7zM11.3 2.5l1-1 2.2 2.2-1 1z",
 };
 
+/** @param {keyof typeof ICONS} name */
 function iconOf(name) {
-  const svgNs = "http://www.w3.org/2000/svg";
-  const icon = document.createElementNS(svgNs, "svg");
-  const path = document.createElementNS(svgNs, "path");
-  for (const [key, value] of Object.entries({ viewBox: "0 0 16 16", width: 14, height: 14, "aria-hidden": "true" }))
-    icon.setAttribute(key, String(value));
-  path.setAttribute("d", ICONS[name]);
-  path.setAttribute("fill", "currentColor");
-  icon.append(path);
-  return icon;
+  const path = svg("path", { d: ICONS[name], fill: "currentColor" });
+  return svg("svg", { viewBox: "0 0 16 16", width: 14, height: 14, "aria-hidden": "true" }, path);
 }

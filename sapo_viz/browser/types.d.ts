@@ -169,10 +169,6 @@ interface ExhibitObjective extends Look {
 }
 /** What Python sends to each; `values` are what its controls set, `usual` what they are reset to. */
 interface ExhibitData {
-  /** the one or the several that it is about */
-  objective?: ExhibitObjective;
-  objectives?: ExhibitObjective[];
-  color?: string;
   name: string;
   labels: Words;
   values: any;
@@ -556,6 +552,7 @@ interface LiveLab {
   hand: import("./shared/steady.js").Hand;
   view: import("./live/view.js").LiveView;
   groups: import("./live/groups.js").LiveGroups;
+  answers: import("./live/answers.js").LiveAnswers;
   cursor: import("./live/cursor.js").LiveCursor;
   panels: import("./live/panels.js").LivePanels;
   legend: import("./live/legend.js").LiveLegend;

@@ -56,7 +56,7 @@ export function answersAt(run, step) {
 }
 
 export class LiveAnswers {
-  /** @param {any} lab */
+  /** @param {LiveLab} lab */
   constructor(lab) {
     this.lab = lab;
     this.title = el("summary", {});
@@ -80,7 +80,7 @@ export class LiveAnswers {
   draw() {
     const { view, words } = this.lab;
     const told = this.groups
-      .filter((group) => !(/** @type {any} */ (group).hidden))
+      .filter((group) => !group.hidden)
       .flatMap((group) => {
         const run = group.runs.find((each) => answersAt(each, view.scrub));
         const found = run && answersAt(run, view.scrub);

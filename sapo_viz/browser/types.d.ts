@@ -174,6 +174,10 @@ interface ExhibitData {
   values: any;
   usual?: any;
   cases?: ExhibitCase[];
+  /** what has an objective's colour, by kind of exhibit */
+  color?: string;
+  objective?: ExhibitObjective;
+  objectives?: ExhibitObjective[];
 }
 /** Values worth seeing, all of them or a part. */
 interface ExhibitCase {

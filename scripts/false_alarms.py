@@ -9,7 +9,9 @@ docs/findings.md shows.
 from __future__ import annotations
 
 import argparse
+import datetime
 import json
+import os
 from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
@@ -68,6 +70,7 @@ def main() -> None:
             measured["power"] = _power(pool, args.faulty)
         if args.files:
             measured["alarms"] = _kinds(pool, args.files)
+    measured["counted"] = f"{datetime.date.today():%-d %B %Y}, on {os.cpu_count()} cores"
     before = json.loads(MEASURED.read_text(encoding="utf-8")) if MEASURED.exists() else {}
     text = json.dumps(before | measured, indent=1, ensure_ascii=False)
     MEASURED.write_text(text + "\n", encoding="utf-8")

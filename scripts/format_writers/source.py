@@ -89,7 +89,13 @@ class Source:
             owner, _, method = name.partition(".")
             methods.setdefault(owner, set()).update({method} - {""})
         wanted = set(methods) or defined - given.keys()
-        if missing := wanted - defined:
+        missing = wanted - defined or {
+            f"{node.name}.{method}"
+            for node in whole.body
+            if isinstance(node, ast.ClassDef)
+            for method in methods.get(node.name, set()) - {getattr(one, "name", "") for one in node.body}
+        }
+        if missing:
             raise SystemExit(f"{path}: it does not define {', '.join(sorted(missing))}; is this another version?")
         body = [
             _cut(node, methods.get(getattr(node, "name", ""), set()), bases)

@@ -81,7 +81,7 @@ class Facts:
     k3: float  # Σ r − 1 − log r
     on_policy: int  # tokens with |z| ≤ 1e-6
     far: int  # tokens whose probability more than doubled or halved
-    beyond: int  # tokens with |z| > 20
+    beyond: int  # tokens with |z| > 20 that are no fillers
     sentinels: np.ndarray  # [N] tokens with a log-prob that no sampled token has, or NaN
     one_zero: np.ndarray  # [N] tokens with one log-prob exactly 0 and the other clearly not
     constant: np.ndarray  # [N] bool: at least 8 response tokens, all with one and the same old log-prob
@@ -162,7 +162,6 @@ def gathering(rollouts: Rollouts) -> Steps[Facts]:
         total["k3"] += float((excess - held).sum())
         total["on_policy"] += float(np.count_nonzero(good & (away <= 1e-6)))
         total["far"] += float(np.count_nonzero(away > np.log(2)))
-        total["beyond"] += float(np.count_nonzero(away > LOG_RATIO_LIMIT))
         lowest = np.minimum.reduceat(np.where(good, old, np.inf), starts)
         highest = np.maximum.reduceat(np.where(good, old, -np.inf), starts)
         constant[rows] = (lowest == highest) & (np.add.reduceat(good.astype(np.int64), starts) >= 8)
@@ -170,6 +169,7 @@ def gathering(rollouts: Rollouts) -> Steps[Facts]:
         sound = good & ~np.repeat(constant[rows], np.diff(np.append(starts, len(z)))) if constant[rows].any() else good
         filler = sound & (((new == 0) & (old < _FILLER)) | ((old == 0) & (new < _FILLER)))
         _add(one_zero, rows, starts, filler)
+        total["beyond"] += float(np.count_nonzero((away > LOG_RATIO_LIMIT) & ~filler))
         if filler.any():
             first, last = _ends(good, starts)
             zero_first += int(np.count_nonzero(filler[first]))

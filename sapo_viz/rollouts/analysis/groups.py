@@ -61,7 +61,7 @@ RECIPES: dict[str, Recipe] = {
     )
 }
 
-_WITHIN = ("std", "std_population", "mean", "leave_one_out")  # recipes that compare within a group
+WITHIN = ("std", "std_population", "mean", "leave_one_out")  # recipes that compare within a group
 _LEAST = 16  # completions that say another recipe is it
 
 
@@ -97,6 +97,46 @@ class Normalisation:
             f"The advantages are {recipe.formula} ({recipe.where}) on {round(self.explained * self.completions):,} of "
             f"{self.completions:,} completions."
         )
+
+
+@dataclass(frozen=True)
+class Split:
+    """Prompts whose completions are several groups, among all prompts with two completions or more."""
+
+    split: int
+    prompts: int
+    parts: float  # groups each of them has
+    where: tuple[int, ...]
+
+
+@once
+def split_prompts(rollouts: Rollouts) -> Split | None:
+    """None where a prompt is not known, or the groups of one do not stand next to one another.
+
+    Those of two epochs of one prompt stand far apart, and are two groups rightly.
+    """
+    known, label, _ = group_labels(rollouts)
+    texts = [rollouts.prompts[i] for i in known]
+    if not texts or any(text is None for text in texts):
+        return None
+    numbers: dict[object, int] = {}
+    prompt = [
+        numbers.setdefault((text, _plain(rollouts.steps[i])), len(numbers))
+        for i, text in zip(known, texts, strict=True)
+    ]
+    pairs, size = np.unique(np.stack((prompt, label)), axis=1, return_counts=True)
+    parts = np.bincount(pairs[0], size >= 2, len(numbers))
+    of = np.array(prompt)
+    size_of = np.bincount(of, minlength=len(numbers))
+    last = np.zeros(len(numbers), np.int64)
+    np.maximum.at(last, of, np.arange(len(of)))
+    first = np.full(len(numbers), len(of))
+    np.minimum.at(first, of, np.arange(len(of)))
+    split = (parts >= 2) & (last - first + 1 == size_of)
+    if not split.any():
+        return None
+    where = tuple(int(known[i]) for i in first[split][:8])
+    return Split(int(split.sum()), int((size_of >= 2).sum()), float(parts[split].mean()), where)
 
 
 def recomputed(rollouts: Rollouts) -> tuple[np.ndarray, dict[str, np.ndarray]]:
@@ -181,7 +221,7 @@ def mixed_up(rollouts: Rollouts) -> Mixed | None:
     sizes = np.bincount(label, minlength=max(count, 1))
     if len(known) < _LEAST or not np.isfinite(given).all() or count < 2:
         return None
-    values = {name: own for name, own in _recipes(reward, label, count).items() if name in _WITHIN}
+    values = {name: own for name, own in _recipes(reward, label, count).items() if name in WITHIN}
     take = values["mean"] != 0
     if take.sum() >= _LEAST:
         for name, own in values.items():
@@ -203,7 +243,7 @@ def _other_groups(
     for stride in (n for n in range(1, count + 1) if count % n == 0):
         other = place // (stride * size) * stride + place % stride
         for name, own in _recipes(reward, other, count).items():
-            if name not in _WITHIN or not np.any(own):
+            if name not in WITHIN or not np.any(own):
                 continue
             fits = np.abs(given - own) <= 0.005 + 0.01 * np.abs(own)
             differs = np.abs(own - values[name]) > 0.005 + 0.01 * np.abs(own)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-LAGS = (1, -1, 2, -2, 3, -3, 4, -4)
+LAGS = (1, -1, 2, -2, 3, -3, 4, -4, 5, -5, 6, -6, 7, -7, 8, -8)
 WINDOW = 32  # tokens
 _APART = 0.05  # mean z² of a window below which nothing is to be explained: r off 1 by a quarter
 _BETTER = 0.25  # a lag explains a window when it leaves at most this part of the mean square

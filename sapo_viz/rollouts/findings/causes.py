@@ -16,6 +16,7 @@ from sapo_viz.core.objective import LOG_RATIO_LIMIT
 from sapo_viz.rollouts.analysis.facts import Facts
 from sapo_viz.rollouts.once import once
 
+_EXPLAINED = 0.08  # of z by the sign of A; an update alone gives .4, with noise of six times its size .08
 Cause = Literal["", "shifted", "truncated_sampling", "temperature", "moved_far", "engine_mismatch"]
 
 
@@ -77,6 +78,17 @@ def alignment(facts: Facts) -> float:
     """Σ A·z over its standard error, sequences as units: how surely the tokens moved with their advantages."""
     error = np.sqrt((facts.sum_az**2).sum())
     return float(facts.sum_az.sum() / error) if error > 0 else 0.0
+
+
+@once
+def explained(facts: Facts) -> float:
+    """How much of z goes with the sign of A, as a correlation over tokens: .4 where an update is all there is.
+
+    `alignment` says how surely there is an update beside whatever else moves the ratios; this, whether it is what
+    moves them. Log-probs that were exchanged within a sequence keep Σ A·z, and leave this near 0.
+    """
+    squares = sum(side.zz for side in facts.sides.values()) * sum(side.n for side in facts.sides.values())
+    return float((facts.sides[1].z - facts.sides[-1].z) / np.sqrt(squares)) if squares > 0 else 0.0
 
 
 @once
@@ -165,8 +177,12 @@ def verdict(facts: Facts) -> Verdict:
         return Verdict(
             "engine_mismatch" if k3 > 1e-3 else "", "an update is ruled out: both sides have the same weights"
         )
-    if k3 > 0.02 and aligned >= 3:
+    beside = explained(facts) < _EXPLAINED  # an update there may be; the ratios are something else's
+    if k3 > 0.02 and aligned >= 3 and not beside:
         return Verdict("moved_far", f"second best, a mismatch: it would not move with A, and {with_advantage}")
     if k3 > 1e-3 and abs(aligned) <= 3:
         return Verdict("engine_mismatch", f"second best, an update: it would move with A, but {with_advantage}")
+    if k3 > 0.01 and beside:
+        share = f"its part in z is a correlation of {explained(facts):.2g}"
+        return Verdict("engine_mismatch", f"second best, an update, which there is beside it: {share}")
     return Verdict("")

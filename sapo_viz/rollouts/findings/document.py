@@ -44,7 +44,8 @@ def _measured(found: dict[str, Any]) -> list[str]:
     return [
         "## How often a rule is wrong",
         "Counted by `make false-alarms` on made-up files (`tests/rollouts/findings/healthy.py` and `faulty.py`): 128 "
-        "sequences of 20 to 400 tokens, 16 prompts with 8 completions each, where nothing else is said. Of healthy "
+        "sequences of 20 to 400 tokens, 16 prompts with 8 completions each, where nothing else is said; "
+        f"{found['counted']}. Of healthy "
         "files of each kind, those on which a rule gave a problem or a warning; none in n leaves room for 3 in n, at "
         "95 %:",
         "\n".join(["| healthy files | drawn | rules that spoke |", "|---|---|---|", *kinds]),

@@ -18,7 +18,7 @@ def findings(
     """What the rules say about a file, problems first, then in the order of the registry.
 
     Args:
-        rollouts: the file; only numbers are looked at, never the text of a token.
+        rollouts: the file; of texts only prompts and the tags of a tool's output are looked at.
         objectives: key -> objective that the run uses or that are compared; the rules about bands and gates ask
             these, and are silent without.
         facts: what `facts.gather` made of the file, where that was done already.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sapo_viz.rollouts.analysis.facts import SENTINEL, SENTINEL_OLD, Facts
+from sapo_viz.rollouts.analysis.tools import tool_tokens
 from sapo_viz.rollouts.findings.causes import shifted, verdict
 from sapo_viz.rollouts.findings.rule import Found, Severity, rule
 
@@ -50,17 +51,21 @@ def sentinels(facts: Facts) -> Found | None:
 @rule(
     "zero_fillers",
     "Log-probs of exactly 0 that look filled in",
-    threshold="at least 0.1 % of the response tokens have one log-prob of exactly 0 while the other is below −0.01. "
-    "Not "
-    "where `truncated_sampling` explains them: of a distribution cut to one token it is 0 as well.",
+    threshold="at least 0.1 % of the response tokens have one log-prob of exactly 0 while the other is below −0.01, or "
+    "the first or last ones of at least 3 sequences and 5 % of them. Not where `truncated_sampling` explains them: of "
+    "a distribution cut to one token it is 0 as well; nor, but at such an end, where log-probs are `shifted`.",
     reason="probability 1 in one model and less than 0.99 in the other is no rounding: 0 is what padding, a shifted "
     "mask or a missing score leaves. Exact zeros in both are usual for tokens that are certain, and are not counted.",
     remedy="Look where log-probs are gathered: the shift by one between logits and tokens, and the padding side.",
     severities=("problem",),
 )
 def zero_fillers(facts: Facts) -> Found | None:
-    count = int(facts.one_zero[~shifted(facts)].sum())
-    if count < max(1, 1e-3 * facts.tokens) or verdict(facts).cause == "truncated_sampling":
+    moved = shifted(facts)
+    count = int(facts.one_zero[~moved].sum())
+    at_end = count >= max(3, 0.05 * len(moved)) and max(facts.zero_first, facts.zero_last) >= 0.9 * count
+    if count < max(1, 1e-3 * facts.tokens) and not at_end:
+        return None
+    if verdict(facts).cause == "truncated_sampling" or (moved.any() and not at_end):
         return None
     number = f"{count:,} of {facts.tokens:,} response tokens ({percent(count / facts.tokens)}), {_place(facts, count)}"
     return Found("problem", count / facts.tokens, number, facts.worst(facts.one_zero))
@@ -117,6 +122,37 @@ def masked_out(facts: Facts) -> Found | None:
             "note", float(few.mean()), number, facts.worst(few * lengths), title="Masks that leave a token or two"
         )
     return None
+
+
+@rule(
+    "tool_tokens",
+    "A tool's output is trained on",
+    threshold="in at least 3 sequences and 2 % of them, tokens between the tags of a tool's output (<tool_response>, "
+    "<information>, <interpreter>, a message of the role tool …) are response tokens: all of them (problem), or more "
+    "than those that are masked out (warning).",
+    reason="the policy did not draw these tokens: their ratios mean nothing, and with A > 0 it is taught to make up "
+    "what a tool should say. A policy that makes some up by itself leaves most others masked.",
+    remedy="Give what a tool said the mask 0: in TRL `tool_mask`, in verl `response_mask` of the agent loop, in others "
+    "the loss mask of the turn.",
+    severities=("problem", "warning"),
+)
+def trained_on_tools(facts: Facts) -> Found | None:
+    data = facts.rollouts
+    inside = tool_tokens(data)
+    if not inside.any():
+        return None
+    trained = np.add.reduceat((inside & data.mask).astype(np.int64), data.offsets[:-1])
+    masked = np.count_nonzero(inside & ~data.mask)
+    count, rows = int(trained.sum()), int(np.count_nonzero(trained))
+    if rows < max(3, 0.02 * len(trained)) or count <= masked:
+        return None
+    drawn = data.mask & ~inside & (data.old_logprobs > SENTINEL_OLD)
+    told = inside & data.mask & (data.old_logprobs > SENTINEL_OLD)
+    number = f"{count:,} tokens in {rows:,} of {len(trained):,} sequences, {masked:,} masked out"
+    if told.any() and drawn.any():
+        means = [float(data.old_logprobs[which].mean()) for which in (told, drawn)]
+        number += f"; mean log π_old {means[0]:.2g} there, {means[1]:.2g} elsewhere"
+    return Found("warning" if masked else "problem", count / max(facts.tokens, 1), number, facts.worst(trained))
 
 
 @rule(

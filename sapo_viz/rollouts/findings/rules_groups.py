@@ -7,12 +7,14 @@ import numpy as np
 from sapo_viz.rollouts.analysis.facts import Facts
 from sapo_viz.rollouts.analysis.groups import (
     RECIPES,
+    WITHIN,
     follow_rewards,
     group_labels,
     group_sums,
     mixed_up,
     normalisation,
     sequence_advantages,
+    split_prompts,
 )
 from sapo_viz.rollouts.findings.rule import Found, Severity, rule
 from sapo_viz.rollouts.findings.rules_data import percent
@@ -132,6 +134,29 @@ def single_completions(facts: Facts) -> Found | None:
         remedy="Nothing, where the file has a part of each group on purpose: read shares over groups (dead ones, pass "
         "rates) with that in mind. Where it should have whole ones, look at what was written into `group`.",
     )
+
+
+@rule(
+    "split_groups",
+    "One prompt's completions are several groups",
+    threshold="prompts are in the file, at least 4 of them and half have two or more groups of two or more completions "
+    "at one step, next to one another (warning where the advantages were taken against these parts alone, else a "
+    "note).",
+    reason="the baseline of a part is noisier than that of the whole, and a part is dead more often: p^G + (1 − p)^G "
+    "at half of G. Splits come from ranks or micro-batches that each make advantages from what they hold.",
+    remedy="Gather rewards over all ranks before advantages are made, and number groups by prompt.",
+    severities=("warning", "note"),
+)
+def split_groups(facts: Facts) -> Found | None:
+    found = split_prompts(facts.rollouts)
+    if found is None or found.split < max(4, 0.5 * found.prompts):
+        return None
+    number = f"{found.split:,} of {found.prompts:,} prompts, {found.parts:.3g} groups each"
+    severity: Severity = "note"
+    if normalisation(facts.rollouts).recipe in WITHIN:
+        number += "; advantages are taken against these parts"
+        severity = "warning"
+    return Found(severity, found.split / found.prompts, number, found.where)
 
 
 @rule(

@@ -93,8 +93,8 @@ def temperature_rule(facts: Facts) -> Found | None:
     threshold="k3 is above 1e-3 (note), 1e-2 (warning) or 0.03 (problem) without fillers, outliers and ratios beyond "
     "the clamp, and both log-probs are known to be of the same weights; or, where that is not known, tokens do not "
     "move with their advantages (Σ A·z within 3 standard errors of 0, over at least 1,000 tokens in 32 sequences with "
-    "A ≠ 0). Not where a shift, a truncation, a temperature or another sampler explains it, nor where it grows from "
-    "step to step.",
+    "A ≠ 0), or so little that z and the sign of A correlate by less than 0.08 (k3 above 1e-2). Not where a shift, a "
+    "truncation, a temperature or another sampler explains it, nor where it grows from step to step.",
     reason="an update moves tokens with their advantage; a difference of kernels, precision or weights moves them "
     "anyhow. Engines in bf16 differ by a k3 of 1e-4 to 1e-3 mostly, and in healthy runs by up to 9e-3, so below "
     "1e-2 it is a note. The clip spends its band on that noise. Samples of an older policy look the same, and so does "
@@ -162,9 +162,10 @@ def wrong_way(facts: Facts) -> Found | None:
     "moved_far",
     "The policy moved far on these tokens",
     threshold="k3 is above 0.02 (warning) or above 0.2 (problem) without fillers and ratios beyond the clamp, and "
-    "tokens move with their advantages: Σ A·z is above 0 by 3 standard errors or more. Without that sign of an "
-    "update, see `engine_mismatch`. A file with fewer than 1,000 tokens or 32 sequences cannot show it: there a "
-    "k3 above 0.05 is a warning where one token in twenty has more than doubled or halved.",
+    "tokens move with their advantages: Σ A·z is above 0 by 3 standard errors or more, and z correlates with the sign "
+    "of A by 0.08 or more. Without these signs of an update, see `engine_mismatch`. A file with fewer than 1,000 "
+    "tokens or 32 sequences cannot show it: there a k3 above 0.05 is a warning where one token in twenty has more than "
+    "doubled or halved.",
     reason="k3 estimates KL(π_old ‖ π_θ) a token. Calm updates stay below 0.01; at 0.2 a typical token's probability "
     "has changed by half, and what is learned from one batch rests on importance weights that few tokens carry.",
     remedy="Fewer mini-batches or epochs a rollout, a lower learning rate, gradient clipping, or fresher samples.",

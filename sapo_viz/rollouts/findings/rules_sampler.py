@@ -18,7 +18,7 @@ from sapo_viz.rollouts.findings.rules_ratios import engine_mismatch
     "One side's log-probs lie some tokens off",
     threshold="in at least 2 sequences and 0.5 % of them, the mean of z² is above 0.05 in windows of 32 tokens, and "
     "one "
-    "lag from 1 to 4 leaves at most a quarter of it in half of these windows.",
+    "lag from 1 to 8 leaves at most a quarter of it in half of these windows.",
     reason="a shift leaves the numbers right and their places wrong, so that one lag makes both sides agree again; no "
     "update, noise or temperature does. It is asked first, since all of these look alike without it.",
     remedy="Line up logits and tokens: log-probs of token t come from the logits at t − 1. Look at what the prompt is "

@@ -93,6 +93,12 @@ def _ends(seed: int, share: float, size: Size) -> Rollouts:
     return replace(data, old_logprobs=_put(data.old_logprobs, last, 0.0), logprobs=new)
 
 
+@fault("zero_fillers", "an end token with log-prob 0 after long answers", {"one in five": 0.2})
+def _ends_of_long(seed: int, share: float, size: Size) -> Rollouts:
+    """Less than one token in a thousand."""
+    return _ends(seed, share, {"length": 400} | size)
+
+
 @fault("constant_logprobs", "sequences with one log-prob throughout", {"one sequence": 0.0, "one in ten": 0.1})
 def _constant(seed: int, share: float, size: Size) -> Rollouts:
     data = _calm(seed, size)
@@ -104,6 +110,22 @@ def _constant(seed: int, share: float, size: Size) -> Rollouts:
 def _masked(seed: int, share: float, size: Size) -> Rollouts:
     data = _calm(seed, size)
     return replace(data, mask=data.mask & ~_of(data, _chosen(data, seed, share)))
+
+
+@fault("tool_tokens", "a tool's answer that is not masked", {"in a third": 1 / 3, "in one of twelve": 1 / 12})
+def _told(seed: int, share: float, size: Size) -> Rollouts:
+    """Tags in two tokens each around a quarter of the sequence, which the sampler did not draw: rare tokens."""
+    data = _calm(seed, size)
+    words = (*data.tokens.vocabulary, "<tool", "_response>", "</tool", "_response>")
+    codes, old, new = np.array(data.tokens.codes), np.array(data.old_logprobs), np.array(data.logprobs)
+    first = len(words) - 4
+    for i in np.flatnonzero(_chosen(data, seed, share, 3)):
+        start = int(data.offsets[i] + data.lengths[i] // 3)
+        stop = start + max(5, int(data.lengths[i]) // 4)
+        codes[start : start + 2], codes[stop - 2 : stop] = (first, first + 1), (first + 2, first + 3)
+        old[start:stop] -= 2.0
+        new[start:stop] -= 2.0
+    return replace(data, tokens=Tokens(codes, words), old_logprobs=old, logprobs=new)
 
 
 @fault("length_cap", "answers cut at a budget", {"a third": 1 / 3, "one in six": 1 / 6, "one in twelve": 1 / 12})
@@ -181,6 +203,15 @@ def _single(seed: int, _: Any, size: Size) -> Rollouts:
     return replace(data, groups=data.ids, advantages=_of(data, np.array(data.rewards, float)))
 
 
+@fault("split_groups", "one prompt's completions in two groups", {"half of G each": 2, "a quarter of G each": 4})
+def _split(seed: int, parts: int, size: Size) -> Rollouts:
+    data = _calm(seed, {"group": 16} | size)
+    whole = len(data) // len(set(data.groups))
+    rewards = _table(data).reshape(-1, whole // parts)
+    own = replace(data, prompts=tuple(f"prompt {i // whole}" for i in range(len(data))))
+    return _graded(replace(own, groups=tuple(str(i // (whole // parts)) for i in range(len(data)))), rewards)
+
+
 @fault("reward_sign", "advantages against the rewards", {"turned": 1.0, "of another completion": 0.0})
 def _turned(seed: int, share: float, size: Size) -> Rollouts:
     data = _calm(seed, size)
@@ -238,6 +269,11 @@ def _noisy(seed: int, noise: float, size: Size) -> Rollouts:
 @fault("engine_mismatch", "another engine or other weights: k3 =", {"0.027": 0.5, "0.013": 0.35})
 def _mismatch(seed: int, noise: float, size: Size) -> Rollouts:
     return _noisy(seed, noise, size)
+
+
+@fault("engine_mismatch", "the same beside an update of three epochs: k3 =", {"0.039": 0.6, "0.013": 0.35})
+def _beside(seed: int, noise: float, size: Size) -> Rollouts:
+    return healthy(replace(CALM, update=0.06, noise=noise), seed, **size)
 
 
 @fault("sampler_not_old", "log π_old of older weights than those that drew: k3 =", {"0.027": 0.5, "0.013": 0.35})
@@ -299,6 +335,12 @@ def _moved(data: Rollouts, rows: np.ndarray, lag: int, begin: float = 0.0) -> Ro
 def _shift(seed: int, share: float, size: Size) -> Rollouts:
     data = _calm(seed, size)
     return _moved(data, _chosen(data, seed, share, 2), 1)
+
+
+@fault("shifted", "log-probs seven tokens late in", {"half": 0.5})
+def _further(seed: int, share: float, size: Size) -> Rollouts:
+    data = _calm(seed, size)
+    return _moved(data, _chosen(data, seed, share, 2), 7)
 
 
 @fault("shifted", "log-probs two tokens early, from the middle of half the sequences on", {"as said": 0})

@@ -19,6 +19,7 @@ from sapo_viz.rollouts.findings.judge import all_rules, findings
 from sapo_viz.rollouts.findings.rule import SEVERITIES, Finding
 from sapo_viz.rollouts.readers.read import read_rollouts
 from sapo_viz.rollouts.schema import Rollouts
+from sapo_viz.rollouts.vocabulary import Tokens
 from tests.rollouts.made import rollouts, tempered
 
 ROOT = Path(__file__).parents[3]
@@ -199,17 +200,34 @@ def drifting_sampler() -> Rollouts:
     return rollouts(sampler_logprobs=np.minimum(CALM.old_logprobs - 0.03, 0.0))
 
 
+def told(mask: bool = False) -> Rollouts:
+    """In every fourth sequence tokens 10 to 19 stand between a tool's tags, each tag in three tokens."""
+    words = ("w", "<", "tool_response", ">", "</", " and", "tool")
+    codes, allowed = np.zeros(M, np.int32), np.ones(M, bool)
+    for start in CALM.offsets[:-1:4]:
+        codes[start + 7 : start + 10], codes[start + 20 : start + 23] = (1, 2, 3), (4, 2, 3)
+        allowed[start + 10 : start + 20] = not mask
+    return rollouts(tokens=Tokens(codes, words), mask=allowed)
+
+
+def split() -> Rollouts:
+    """Groups are halves of a prompt's completions, and advantages were taken within them."""
+    return graded(prompts=tuple(f"p{i // 8}" for i in range(N)), groups=tuple(str(i // 4) for i in range(N)))
+
+
 FAULTS: dict[str, tuple[str, Callable[[], Rollouts]]] = {
     "sentinels": ("problem", sentinels),
     "zero_fillers": ("problem", zero_fillers),
     "constant_logprobs": ("problem", constant_logprobs),
     "masked_out": ("warning", masked_out),
+    "tool_tokens": ("problem", told),
     "length_cap": ("warning", length_cap),
     "copies": ("warning", copies),
     "bf16": ("warning", bf16),
     "no_signal": ("problem", lambda: rollouts(advantages=np.zeros(M))),
     "dead_groups": ("note", dead_groups),
     "single_completions": ("problem", lambda: graded(groups=CALM.ids)),
+    "split_groups": ("warning", split),
     "reward_sign": ("problem", lambda: rollouts(rewards=tuple(1 - r for r in CALM.rewards))),  # type: ignore[operator]
     "one_sign": ("warning", lambda: rollouts(advantages=np.abs(CALM.advantages))),
     "advantage_scale": ("warning", lambda: rollouts(advantages=CALM.advantages * 40)),
@@ -391,3 +409,26 @@ def test_docs_findings_is_that_of_the_rules() -> None:
     text = (ROOT / "docs" / "findings.md").read_text(encoding="utf-8")
     assert text == document(), "stale: python -m sapo_viz.rollouts.findings.document > docs/findings.md"
     assert all(rule.threshold in text and rule.reason in text and rule.remedy in text for rule in all_rules().values())
+
+
+def test_a_tools_output_is_found_between_tags_of_several_tokens_and_left_alone_where_it_is_masked() -> None:
+    found = said(told())["tool_tokens"]
+    assert found.number.startswith("160 tokens in 16 of 64 sequences, 0 masked out") and found.where[0] % 4 == 0
+    assert "tool_tokens" not in said(told(mask=True))
+
+
+def test_groups_that_stand_apart_are_those_of_two_epochs_and_a_split_that_advantages_ignore_is_a_note() -> None:
+    twice = tuple(f"p{i // 8 % 4}" for i in range(N))
+    assert "split_groups" not in said(rollouts(prompts=twice))
+    halves = rollouts(prompts=tuple(f"p{i // 8}" for i in range(N)), groups=tuple(str(i // 4) for i in range(N)))
+    assert said(halves)["split_groups"].severity == "note"
+
+
+def test_an_update_beside_a_mismatch_is_not_what_the_ratios_are_laid_to() -> None:
+    """Log-probs exchanged within a sequence leave Σ A·z as it was: surely above 0, and no part of what z is."""
+    new = np.array(CALM.logprobs)
+    for i in range(0, N, 3):
+        part = slice(CALM.offsets[i], CALM.offsets[i + 1])
+        new[part] = np.random.default_rng(i).permutation(new[part])
+    found = said(rollouts(logprobs=new))
+    assert "moved_far" not in found and found["engine_mismatch"].severity == "problem"

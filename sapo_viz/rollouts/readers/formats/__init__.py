@@ -41,6 +41,7 @@ from sapo_viz.rollouts.readers.formats import (
     torch_file,
     unipo,
     verifiers,
+    vllm_outputs,
 )
 from sapo_viz.rollouts.readers.formats.base import Contents, Format, Item, Notes, of_batch
 from sapo_viz.rollouts.readers.formats.documents import first_part, has_keys, objects
@@ -66,6 +67,7 @@ FORMATS: tuple[Format, ...] = (
     rl_logging_board.FORMAT,
     art.GROUPS,
     art.PARQUET,
+    vllm_outputs.FORMAT,
     prompt_logprobs.FORMAT,
     openai_logprobs.FORMAT,
     openai_logprobs.RESPONSES,

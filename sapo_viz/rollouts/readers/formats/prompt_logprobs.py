@@ -37,7 +37,7 @@ def read(file: str, items: Iterator[Item], notes: Notes) -> OnePolicy:
         body = Entry(file, row.place, body_of(row.values))
         holders = [holder for holder in _holders(body.values) if _asked(holder)]
         for index, values in enumerate(holders, start=1):
-            yield _sequence(Entry(file, row.place, values), f"{number}.{index}", label_of(row, body, number), notes)
+            yield _scored(Entry(file, row.place, values), f"{number}.{index}", label_of(row, body, number), notes)
 
     notes.say(SAID)
     sequences = tuple(each(file, items, notes, take))
@@ -55,7 +55,12 @@ def _asked(holder: Mapping[str, Any]) -> bool:
     return isinstance(holder.get(NAME), list) and not holder.get("logprobs")
 
 
-def _sequence(row: Entry, name: str, group: str, notes: Notes) -> OneSequence:
+def scored(row: Entry, name: str, notes: Notes) -> OneSequence:
+    """The prompt's tokens of one holder of `prompt_logprobs`, in a group of its own."""
+    return _scored(row, name, name, notes)
+
+
+def _scored(row: Entry, name: str, group: str, notes: Notes) -> OneSequence:
     positions = row.entries(NAME)
     known = row.values.get("prompt_token_ids")
     if not isinstance(known, list) or len(known) != len(positions):

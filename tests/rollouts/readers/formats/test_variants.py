@@ -270,3 +270,49 @@ def test_verls_table_of_validation_has_its_samples_side_by_side() -> None:
 def test_another_table_is_refused_by_its_columns() -> None:
     with pytest.raises(RolloutError, match=r"Weights & Biases table with the columns loss, step;"):
         parse_rollouts(json.dumps({"columns": ["loss", "step"], "data": [[1, 2]]}).encode(), "x")
+
+
+def request_output(**changes: Any) -> dict[str, Any]:
+    """One request of two samples, its log-probs as objects; the token's own entry stands beside the favourite."""
+
+    def completion(index: int, token: int, text: str, logprob: float) -> dict[str, Any]:
+        own, favourite = (
+            {"logprob": x, "rank": r, "decoded_token": t} for x, r, t in ((logprob, 2, text), (-0.1, 1, "F"))
+        )
+        return {"index": index, "text": text, "token_ids": [token], "logprobs": [{"99": favourite, str(token): own}]}
+
+    outputs = [completion(0, 4, "4", -0.5), completion(1, 5, "5'", -2.0)]
+    row = {"request_id": "r", "prompt": "2+2=", "prompt_token_ids": [1, 2], "prompt_logprobs": None, "outputs": outputs}
+    return row | changes
+
+
+def test_of_vllms_outputs_each_tokens_own_entry_is_taken_however_it_was_written() -> None:
+    printed = request_output()
+    for output in printed["outputs"]:
+        output["logprobs"] = [
+            {
+                key: f"Logprob(logprob={e['logprob']}, rank=1, decoded_token={e['decoded_token']!r})"
+                for key, e in at.items()
+            }
+            for at in output["logprobs"]
+        ]
+    for row in (request_output(), printed):
+        one = policy_of(row)
+        assert [(s.tokens, s.logprobs.tolist(), s.group, s.prompt) for s in one.sequences] == [
+            (("4",), [-0.5], "r", "2+2="), (("5'",), [-2.0], "r", "2+2="),
+        ]  # fmt: skip
+
+
+def test_vllms_outputs_may_be_of_a_text_that_was_scored_or_without_log_probs() -> None:
+    bare = [output | {"logprobs": None} for output in request_output()["outputs"]]
+    assert texts_of(request_output(outputs=bare)).completions == ("4", "5'")
+    own = {"logprob": -3.0, "rank": 9, "decoded_token": "2"}
+    scored = request_output(outputs=bare, prompt_logprobs=[None, {"7": own | {"logprob": -0.2, "rank": 1}, "2": own}])
+    assert [s.logprobs.tolist() for s in policy_of(scored).sequences] == [[-3.0]]
+
+
+def test_an_output_with_fewer_log_probs_than_tokens_is_left_out_and_said() -> None:
+    row = request_output()
+    row["outputs"][0]["token_ids"] = [4, 4]
+    one = policy_of(row)
+    assert len(one.sequences) == 1 and "logprobs has 1 entries; it takes as many as token_ids, 2" in one.notes[-1]

@@ -55,6 +55,8 @@ def test_what_is_given_stands_in_for_what_the_file_defines(tmp_path: Path) -> No
 def test_another_version_without_the_function_is_said(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="it does not define gone"):
         source(tmp_path).take("trainer.py", "gone")
+    with pytest.raises(SystemExit, match=r"it does not define Trainer\.moved; is this another version\?"):
+        source(tmp_path).take("trainer.py", "Trainer.log", "Trainer.moved")
 
 
 def test_every_writer_has_written_a_sample() -> None:

@@ -41,17 +41,10 @@ def questions() -> None:
     """Every question, with what was measured in ten words and over how many seeds."""
     with st.container(gap=None, key="questions"):
         for preset in PRESETS.values():
-            question, verdict, seeds = st.columns([4, 5, 1], vertical_alignment="center", gap="small")
+            question, verdict, seeds = st.columns([6, 5, 1], vertical_alignment="center", gap="small")
             # Not a page link: one to the page itself changes the page, and leaves the address as it was.
-            title = f"**{plain(declared(preset.title))}**"
-            question.button(
-                title,
-                type="tertiary",
-                key=f"open-{preset.name}",
-                on_click=_open,
-                args=(preset.name,),
-                help=declared(preset.question),
-            )
+            label = f"**{plain(declared(preset.title))}** · {plain(declared(preset.question))}"
+            question.button(label, type="tertiary", key=f"open-{preset.name}", on_click=_open, args=(preset.name,))
             shown = shipped_result(preset, measured(preset.name))
             verdict.markdown(plain(verdict_in_brief(shown, _)) if shown else _("Not measured yet."))
             seeds.markdown(f"n = {shown.n}" if shown else "–")

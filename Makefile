@@ -14,6 +14,7 @@
 #   make intervals               how often the intervals of `match` hold the truth (10 min)
 #   make bench                   measure and refresh docs/benchmarks.md (ARGS="memory visitors": these alone)
 #   make bench-trl               the engine beside TRL's trainer, in .venv-trl: docs/benchmarks-trl.md
+#   make check-gpu               every path that runs on a GPU, in ten minutes: docs/benchmarks-gpu.md (ARGS="--device cpu")
 #   make test-recorder           the recorder with TRL itself, in .venv-trl
 #   make policies samples        make assets/ anew
 #   make smollm2                 fetch a real language model for tests and measurements into .models/ (93 MB, once)
@@ -40,11 +41,11 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # The first of these that is Python 3.11 or newer makes the environment; `make PYTHON=…` chooses another.
 PYTHONS := $(or $(PYTHON),python3.11 python3 python3.12 python3.13 python3.14 python)
 
-.PHONY: app test audit check check-browser-code check-wheel format false-alarms intervals bench fuzz bench-trl test-recorder policies samples smollm2 formulas experiments reference words clean help
+.PHONY: app test audit check check-browser-code check-gpu check-wheel format false-alarms intervals bench fuzz bench-trl test-recorder policies samples smollm2 formulas experiments reference words clean help
 .DEFAULT_GOAL := help
 
 help:
-	@sed -n '3,24s/^# *//p' Makefile
+	@sed -n '3,25s/^# *//p' Makefile
 
 app: $(VENV)/.app-ready
 	@PYTHONUTF8=1 $(BIN)/python -m streamlit run app.py --server.address $(HOST) --server.port $(PORT)
@@ -91,6 +92,9 @@ fuzz: $(VENV)/.dev-ready
 
 bench-trl: $(VENV)/.dev-ready .venv-trl/.ready
 	$(BIN)/python -m benchmarks.trl_compare $(ARGS)
+
+check-gpu: $(VENV)/.dev-ready
+	$(BIN)/python -m scripts.check_gpu $(ARGS)
 
 test-recorder: .venv-trl/.ready
 	@cd recorder && ../.venv-trl/bin/python -m pytest $(ARGS)

@@ -62,7 +62,6 @@ check: $(VENV)/.dev-ready check-browser-code
 check-browser-code: node_modules/.ready
 	$(BIOME) ci --error-on-warnings --colors=off
 	$(TSC)
-	$(TSC) --project tsconfig.strict.json
 	$(NODE) --test --test-reporter=dot "tests/javascript/**/*.test.js"
 
 # In an environment of its own: the app stands on none of it. Not part of `check`, which works without a connection.

@@ -287,17 +287,52 @@ interface StripObjective extends Look {
   label: string;
   level: string;
   live: boolean;
+  /** whether its mean over the sequence is one of its own */
+  own_mean: boolean;
   knobs: KnobSpec[];
+  /** LaTeX, and cut into pieces for A > 0 and for the rest */
+  formula: string;
+  pieces: Record<"up" | "down", FormulaPiece[]>;
 }
+/** TeX as it is, or the place of a number (figures/strip/formula.py). */
+type FormulaPiece = string | (({ token: string } | { knob: string }) & { raised?: string });
+/** What the server found for a text in a file's other sequences (rollouts/search.py). */
+interface Elsewhere {
+  text: string;
+  sequences: number;
+  hits: number;
+  /** whether all of them were looked through */
+  whole: boolean;
+  /** 1 or -1: the strip was sent here from another sequence, to its first place or its last */
+  arriving?: number;
+}
+type StripNumbers = import("./strip/numbers.js").StripNumbers;
 /** A number for each token; of what is the same for all, one. */
 type Column = Float64Array | Float32Array;
+/** As figures/packed.py packed it. */
+type Packed = ArrayBuffer | Uint8Array<ArrayBuffer>;
 interface StripData {
+  /** changes with what is shown, not with how */
+  key: string;
   texts: string[];
   ids?: number[];
   count: number;
   log_s: number;
+  /** where the part that is shown begins in its sequence, and how long that is */
+  first: number;
+  total: number;
+  /** |z| at which its scale ends */
+  limit: number;
   objectives: StripObjective[];
   correction: Correction;
+  /** of each objective its knobs */
+  values: Record<string, any>;
+  scale: Scales;
+  /** path of the page's own typesetter, "" without one */
+  typesetter: string;
+  /** whether the file has no other sequence */
+  alone?: boolean;
+  elsewhere?: Elsewhere;
   labels: Words;
   arrays: { token: Uint32Array; masked: Uint32Array } & Record<string, Column>;
 }

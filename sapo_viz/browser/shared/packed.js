@@ -1,5 +1,5 @@
 // What sapo_viz/figures/packed.py packed: the header with `arrays` in place of where they lay.
-/** @type {(data: ArrayBuffer | Uint8Array<ArrayBuffer>) => any} */
+/** @type {(data: Packed) => any} */
 export function unpackArrays(data) {
   const bytes = data instanceof Uint8Array ? data : new Uint8Array(data);
   const length = new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true);

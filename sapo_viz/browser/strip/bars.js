@@ -47,6 +47,8 @@ export function barColour(objective, among) {
 
 export class StripBars {
   constructor() {
+    /** @type {StripObjective[]} */
+    this.objectives = [];
     this.node = document.createElementNS(SVG, "svg");
     this.node.setAttribute("class", "tok-bars");
     this.node.setAttribute("aria-hidden", "true");

@@ -20,7 +20,13 @@ export class TokenCard {
     this.node.hidden = true;
   }
 
-  /** @param {HTMLElement} cell the token's place; `around` is what the card stays within */
+  /**
+   * @param {HTMLElement} cell the token's place
+   * @param {number} i
+   * @param {StripNumbers} numbers
+   * @param {StripData} data
+   * @param {HTMLElement} around what the card stays within
+   */
   show(cell, i, numbers, data, around) {
     const words = data.labels;
     const text = numbers.text(i);
@@ -37,6 +43,7 @@ export class TokenCard {
     this.place(cell, around);
   }
 
+  /** @type {(cell: HTMLElement, around: HTMLElement) => void} */
   place(cell, around) {
     const rects = cell.getClientRects();
     const rect = rects[0] ?? cell.getBoundingClientRect();
@@ -50,6 +57,7 @@ export class TokenCard {
   }
 }
 
+/** @type {(objective: StripObjective, i: number, numbers: StripNumbers, words: Words) => HTMLElement} */
 function rowOf(objective, i, numbers, words) {
   const { w, c } = numbers.of(objective.name);
   return el(

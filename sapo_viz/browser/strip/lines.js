@@ -19,23 +19,54 @@ const TAG = 100; // beside which its block's name stands
 const WORD = /^ \S/; // one blank, then ink
 const PADS = new Set(["image", "video", "audio"]);
 
-export class StripLines {
-  // Of the sequence that is laid out: tokens, their texts, and where it stands in the whole one.
-  length = 0;
-  first = 0;
-  total = 0;
-  vocabulary = { texts: [], token: [] };
-  read = undefined; // the key of the sequence that paragraphs and blocks are known of
-  /** @type {TextLine[]} */
-  lines;
-  /** @type {Float32Array} */
-  x;
-  words; // of the interface
-  broken = undefined; // what the lines are broken for
+/**
+ * What the lines ask of the strip: a token's text, how it is painted, what its bars are drawn from, which token is
+ * chosen, and what is said of it.
+ * @typedef {{
+ *   text: (i: number) => string; paint: (i: number) => Painted; weighed: (name: string) => Weighed;
+ *   masked: () => Uint8Array; current: () => number; describe: (i: number) => string;
+ * }} StripHand
+ */
+/**
+ * A font that text is measured in, with what was measured: `widths` of the distinct texts, `known` of others too.
+ * @typedef {{ css: string; marks: string; blank: number; known: Map<string, number>; widths?: Float32Array }} Font
+ */
+/**
+ * A token in sight, or a part of one; `left`, `width` and `y` say where its bars go.
+ * @typedef {Painted & {
+ *   i: number; cell: HTMLElement; place: number; rtl: boolean; code: boolean; left: number; width: number; y: number;
+ * }} Entry
+ */
 
-  // text(i): a token's. paint(i): { swatch, look }. weighed(name) and masked(): what bars are drawn from.
-  // current(): the chosen token. describe(i): what is said of it.
+export class StripLines {
+  /** @param {StripHand} hand */
   constructor({ text, paint, weighed, masked, current, describe }) {
+    // Of the sequence that is laid out: tokens, their texts, and where it stands in the whole one.
+    this.length = this.first = this.total = 0;
+    /** @type {{ texts: string[]; token: ArrayLike<number> }} */
+    this.vocabulary = { texts: [], token: [] };
+    /** @type {string | undefined} the key of the sequence that paragraphs and blocks are known of */
+    this.read = undefined;
+    /** @type {Block[]} */
+    this.blocks = [];
+    /** @type {Map<number, Half[]>} */
+    this.halves = new Map();
+    /** @type {string[]} by text: which kind of place it is */
+    this.pads = [];
+    /** @type {Prose} */
+    this.prose = { bits: new Uint16Array(), paragraphs: [] };
+    /** @type {TextLine[]} */
+    this.lines = [];
+    this.x = new Float32Array();
+    /** @type {Words} of the interface */
+    this.words = {};
+    /** @type {string | undefined} what the lines are broken for */
+    this.broken = undefined;
+    this.width = this.room = 0; // pixels of the strip, and for text
+    this.block = INK + GAP; // pixels of a line with its bars
+    /** @type {[number, number] | null} lines that are in the document */
+    this.range = null;
+    this.scrolling = 0;
     this.text = text;
     this.paint = paint;
     this.weighed = weighed;
@@ -48,8 +79,10 @@ export class StripLines {
     this.sheet = el("div", { class: "tok-sheet" }, this.inner, this.bars.node);
     this.sizer = el("div", { class: "tok-sizer" }, this.sheet);
     this.node = el("div", { class: "tok-scroll", role: "listbox", "data-testid": "strip" }, this.sizer);
-    this.paper = document.createElement("canvas").getContext("2d");
+    this.paper = /** @type {CanvasRenderingContext2D} */ (document.createElement("canvas").getContext("2d"));
+    /** @type {Partial<Record<"prose" | "code", Font>>} */
     this.fonts = {};
+    /** @type {Entry[]} */
     this.entries = [];
     /** @type {{ has: (i: number) => boolean }} */
     this.found = { has: () => false };
@@ -58,6 +91,7 @@ export class StripLines {
   }
 
   // `bars` are the objectives that have one under each token.
+  /** @type {(bars: StripObjective[], data: StripData) => void} */
   layout(bars, data) {
     const { texts, key, first, total } = data;
     const { token } = data.arrays;
@@ -66,7 +100,7 @@ export class StripLines {
     if (this.bars.objectives !== bars) this.bars.build(bars);
     this.width = this.node.clientWidth;
     const anchor =
-      this.lines?.length && this.node.scrollTop > 0
+      this.lines.length && this.node.scrollTop > 0
         ? this.lines[Math.min(this.lines.length - 1, Math.floor(this.node.scrollTop / this.block))].from
         : 0;
     this.breakLines();
@@ -79,6 +113,7 @@ export class StripLines {
     this.render();
   }
 
+  /** @type {(key: string, texts: string[], token: ArrayLike<number>) => void} */
   readText(key, texts, token) {
     this.read = key;
     this.blocks = blocksOf(texts, token);
@@ -101,40 +136,47 @@ export class StripLines {
     this.broken = broken;
     this.room = room;
     const { texts, token } = this.vocabulary; // measured once a text, not once a token
+    /** @type {(paragraph: Paragraph) => Record<number, number>} */
     const widthsOf = (paragraph) => {
-      const kind = this.kindOf(paragraph) === "pads" ? "pads" : paragraph.code ? "code" : "prose";
-      if (kind === "pads") return { [token[paragraph.from]]: PAD };
-      const font = this.font(kind);
+      if (this.kindOf(paragraph) === "pads") return { [token[paragraph.from]]: PAD };
+      const font = this.font(paragraph.code);
       font.widths ||= Float32Array.from(texts, (text) => this.measure(text, font));
       return font.widths;
     };
-    const pieceWidth = (i, a, b, code) =>
-      this.measure(this.text(i).slice(a, b < 0 ? undefined : b), this.font(code ? "code" : "prose"));
+    /** @type {(i: number, a: number, b: number, code: boolean) => number} */
+    const pieceWidth = (i, a, b, code) => this.measure(this.text(i).slice(a, b < 0 ? undefined : b), this.font(code));
+    /** @type {(paragraph: Paragraph) => number} */
     const roomOf = (paragraph) => (this.kindOf(paragraph) === "pads" ? room - TAG : room);
     Object.assign(this, linesOf(this.prose, token, roomOf, widthsOf, pieceWidth));
   }
 
   // What a paragraph's block is: an image's places are drawn as such.
-  kindOf(paragraph) {
-    const kind = this.blocks[paragraph.block]?.kind ?? "";
+  /** @param {Paragraph} paragraph */
+  kindOf({ block }) {
+    const kind = this.blocks[block ?? -1]?.kind ?? "";
     return PADS.has(kind) ? "pads" : kind;
   }
 
-  font(kind) {
-    if (!this.fonts[kind]) {
-      const style = getComputedStyle(this.inner);
-      const family = kind === "code" ? style.getPropertyValue("--tok-code") : style.fontFamily;
-      const size = kind === "code" ? "14.5px" : style.fontSize;
-      this.fonts[kind] = {
-        css: `${size} ${family}`,
-        marks: `11px ${style.getPropertyValue("--tok-code")}`,
-        blank: kind === "code" ? 0 : BLANK * Number.parseFloat(size), // in code a blank is as wide as any character
-        known: new Map(),
-      };
-    }
-    return this.fonts[kind];
+  /** @type {(code: boolean) => Font} */
+  font(code) {
+    const kind = code ? "code" : "prose";
+    const there = this.fonts[kind];
+    if (there) return there;
+    const style = getComputedStyle(this.inner);
+    const family = code ? style.getPropertyValue("--tok-code") : style.fontFamily;
+    const size = code ? "14.5px" : style.fontSize;
+    /** @type {Font} */
+    const font = {
+      css: `${size} ${family}`,
+      marks: `11px ${style.getPropertyValue("--tok-code")}`,
+      blank: code ? 0 : BLANK * Number.parseFloat(size), // in code a blank is as wide as any character
+      known: new Map(),
+    };
+    this.fonts[kind] = font;
+    return font;
   }
 
+  /** @type {(whole: string, font: Font) => number} */
   measure(whole, font) {
     let width = font.known.get(whole);
     if (width !== undefined) return width;
@@ -174,7 +216,7 @@ export class StripLines {
   }
 
   render() {
-    if (!this.lines) return;
+    if (this.read === undefined) return;
     const spare = Math.ceil(SPARE / this.block);
     const near = Math.ceil(spare / 3);
     const top = Math.floor(this.node.scrollTop / this.block);
@@ -194,10 +236,12 @@ export class StripLines {
     if (focused) this.cellOf(this.current())?.focus({ preventScroll: true });
   }
 
+  /** @type {(number: number, place: number) => HTMLElement} */
   lineNode(number, place) {
     const line = this.lines[number];
     const paragraph = this.prose.paragraphs[line.paragraph];
-    const block = this.blocks[paragraph.block];
+    const at = paragraph.block ?? -1;
+    const block = this.blocks[at];
     const first = !line.goesOn && !line.a && block?.from === line.from;
     const node = el("div", {
       class: "tok-line",
@@ -206,28 +250,31 @@ export class StripLines {
       "data-code": paragraph.code,
       "data-role": block?.role,
       "data-kind": block?.kind,
-      "data-tag": first ? this.tagOf(paragraph.block) : undefined,
+      "data-tag": first ? this.tagOf(at) : undefined,
     });
     const pads = this.kindOf(paragraph) === "pads";
     for (let i = line.from; i < line.to; i++) {
       const a = i === line.from ? line.a : 0;
       const b = i === line.to - 1 ? line.b : -1;
       const cell = this.cell(i, a, b, { code: paragraph.code, hangs: line.goesOn && i === line.from, pads });
-      this.entries.push({ i, cell, place, rtl: paragraph.rtl, code: paragraph.code, swatch: undefined, look: "" });
+      const { rtl, code } = paragraph;
+      this.entries.push({ i, cell, place, rtl, code, swatch: null, look: "", left: 0, width: 0, y: 0 });
       node.append(cell);
     }
     return node;
   }
 
   // "user", "tool call", "image × 256"; nothing where a role goes on behind what was within it.
+  /** @param {number} place of a block */
   tagOf(place) {
     const { from, role, kind } = this.blocks[place];
     const end = this.blocks[place + 1]?.from ?? this.length;
-    const what = this.words?.[kind] ?? kind;
+    const what = this.words[kind] ?? kind;
     if (PADS.has(kind)) return `${what} × ${(end - from).toLocaleString("en")}`;
     return kind ? what : this.blocks[place - 1]?.role === role ? undefined : role || undefined;
   }
 
+  /** @type {(i: number, a: number, b: number, how: { code: boolean; hangs: boolean; pads: boolean }) => HTMLElement} */
   cell(i, a, b, { code, hangs, pads }) {
     const whole = this.text(i);
     const part = a > 0 || b >= 0 ? whole.slice(a, b < 0 ? undefined : b) : whole;
@@ -248,23 +295,25 @@ export class StripLines {
       cell.append(el("i", { class: "tok-space" }, " "));
       appendProse(cell, text.slice(1));
     } else appendProse(cell, text, a ? [] : halves);
-    if (part.length > 20 && this.measure(part, this.font(code ? "code" : "prose")) > this.room)
-      cell.classList.add("tok-long");
+    if (part.length > 20 && this.measure(part, this.font(code)) > this.room) cell.classList.add("tok-long");
     return cell;
   }
 
+  /** @type {(cell: HTMLElement, i: number) => void} */
   makeOption(cell, i) {
     cell.setAttribute("role", "option");
-    cell.setAttribute("aria-posinset", this.first + i + 1);
-    cell.setAttribute("aria-setsize", this.total);
+    cell.setAttribute("aria-posinset", String(this.first + i + 1));
+    cell.setAttribute("aria-setsize", String(this.total));
     cell.tabIndex = i === Math.max(this.current(), 0) ? 0 : -1;
     if (i === this.current()) this.markCurrent(cell, i);
   }
 
   // Where each token's bars go, read off the laid out text: bidi and ligatures are the browser's business.
+  /** @param {number} count of lines */
   placeBars(count) {
     const { left } = this.inner.getBoundingClientRect();
-    const blank = (code) => this.font(code ? "code" : "prose").blank || this.measure(" ", this.font("code"));
+    /** @param {boolean} code */
+    const blank = (code) => this.font(code).blank || this.measure(" ", this.font(true));
     for (const entry of this.entries) {
       const rect = entry.cell.getBoundingClientRect();
       const pad = entry.cell.classList.contains("tok-word") ? blank(entry.code) : 0;
@@ -276,6 +325,7 @@ export class StripLines {
     this.bars.node.setAttribute("height", String(count * this.block));
   }
 
+  /** @param {Set<string>} [names] of the objectives whose weights have changed; without it all is new */
   colour(names) {
     for (const { name } of this.bars.objectives)
       if (!names || names.has(name)) this.bars.draw(name, this.entries, this.weighed(name), this.masked());
@@ -299,10 +349,12 @@ export class StripLines {
     }
   }
 
+  /** @param {number} i */
   cellOf(i) {
     return this.inner.querySelector(`.tok-cell[tabindex][data-i="${i}"]`);
   }
 
+  /** @type {(cell: HTMLElement, i: number) => void} */
   markCurrent(cell, i) {
     cell.tabIndex = 0;
     cell.setAttribute("aria-selected", "true");
@@ -310,6 +362,7 @@ export class StripLines {
   }
 
   // The mark moves from `before` to `now`; with `focus` the keyboard goes along.
+  /** @type {(before: number, now: number, focus: boolean) => void} */
   select(before, now, focus) {
     for (const cell of this.inner.querySelectorAll("[data-selected]")) delete cell.dataset.selected;
     const old = this.cellOf(Math.max(before, 0));
@@ -326,6 +379,7 @@ export class StripLines {
   }
 
   // The line that a token begins in.
+  /** @param {number} i */
   lineOf(i) {
     let low = 0;
     let high = this.lines.length - 1;
@@ -338,6 +392,7 @@ export class StripLines {
     return low;
   }
 
+  /** @param {number} i */
   bringIntoSight(i) {
     const top = this.lineOf(i) * this.block;
     const view = this.node;
@@ -348,13 +403,20 @@ export class StripLines {
   }
 
   // Where a key leads from token `here`; undefined for a key that is not the strip's.
+  /** @type {(key: string, here: number) => number | undefined} */
   keyed(key, here) {
     const line = this.lineOf(here);
     const page = Math.max(1, Math.floor(this.node.clientHeight / this.block));
     const ahead = this.prose.paragraphs[this.lines[line].paragraph]?.rtl ? -1 : 1; // the right arrow goes to the right
+    /** @param {number} step */
     const beside = (step) => {
       let at = line + step;
-      while (this.lines[at]?.to === here + 1 && this.lines[at].from === here) at += Math.sign(step); // more of the token
+      /** @type {TextLine | undefined} */
+      let next = this.lines[at];
+      while (next?.to === here + 1 && next.from === here) {
+        at += Math.sign(step); // more of the token
+        next = this.lines[at];
+      }
       const { from, a, to } = this.lines[Math.min(this.lines.length - 1, Math.max(0, at))];
       const begin = a > 0 && to > from + 1 ? from + 1 : from;
       let best = begin;
@@ -362,6 +424,7 @@ export class StripLines {
         if (Math.abs(this.x[i] - this.x[here]) < Math.abs(this.x[best] - this.x[here])) best = i;
       return best;
     };
+    /** @type {Record<string, () => number>} */
     const moves = {
       ArrowRight: () => here + ahead,
       ArrowLeft: () => here - ahead,
@@ -376,9 +439,12 @@ export class StripLines {
   }
 
   // Copying gives the tokens' own characters in order, once, however many lines a token is spread over.
+  /** @param {ClipboardEvent} event */
   copy(event) {
-    const range = document.getSelection()?.rangeCount ? document.getSelection().getRangeAt(0) : null;
-    if (!range) return;
+    const selection = document.getSelection();
+    if (!selection?.rangeCount || !event.clipboardData) return;
+    const range = selection.getRangeAt(0);
+    /** @type {Set<number>} */
     const taken = new Set();
     for (const { i, cell } of this.entries) if (range.intersectsNode(cell)) taken.add(i);
     event.clipboardData.setData(

@@ -127,7 +127,7 @@ function headOf({ from, a, to }, texts, token) {
  * @param {Prose} prose
  * @param {ArrayLike<number>} token
  * @param {(paragraph: Paragraph) => number} roomOf
- * @param {(paragraph: Paragraph) => ArrayLike<number>} widthsOf of the distinct texts
+ * @param {(paragraph: Paragraph) => Record<number, number>} widthsOf of the distinct texts that it has
  * @param {(i: number, a: number, b: number, code: boolean) => number} pieceWidth of characters a to b of a token
  * @returns {{ lines: TextLine[]; x: Float32Array }}
  */

@@ -7,16 +7,26 @@ import { debounce } from "../shared/timing.js";
 const MOST = 20000; // places kept
 
 export class StripSearch {
-  elsewhere = undefined; // what the server says of the other sequences, for a text
-
-  // goTo(i): choose a token. marked(set): which tokens are found. ask(text, step): look in other sequences, go there.
+  /**
+   * @param {Words} words
+   * @param {{
+   *   goTo: (i: number) => void; marked: (tokens: Set<number>) => void; ask: (text: string, step: number) => void;
+   * }} page chooses a token; shows which are found; looks in the other sequences, and goes there by a step
+   */
   constructor(words, { goTo, marked, ask }) {
     this.words = words;
+    /** @type {Elsewhere | undefined} what the server says of the other sequences, for a text */
+    this.elsewhere = undefined;
+    /** @type {StripNumbers | undefined} */
+    this.numbers = undefined;
+    /** @type {SearchedText | undefined} made when something is looked for */
+    this.whole = undefined;
     this.goTo = goTo;
     this.marked = marked;
     this.ask = ask;
     this.askSoon = debounce(400, () => this.ask(this.field.value, 0));
-    this.places = []; // [first, last] token of each
+    /** @type {[number, number][]} first and last token of each place */
+    this.places = [];
     this.at = -1;
     this.field = el("input", {
       type: "search",
@@ -27,6 +37,7 @@ export class StripSearch {
       spellcheck: "false",
     });
     this.count = el("span", { class: "tok-count", role: "status" });
+    /** @type {(by: number, sign: string, label: string) => HTMLElement} */
     const step = (by, sign, label) =>
       el(
         "button",
@@ -59,29 +70,32 @@ export class StripSearch {
     });
   }
 
-  // The tokens as one text, made when something is looked for; `starts` says where each begins.
+  /** @param {StripNumbers} numbers of the tokens that are looked through from now on */
   read(numbers) {
     this.numbers = numbers;
-    this.whole = null;
+    this.whole = undefined;
     this.find(false);
   }
 
   // Here from another sequence, in which there was no further place: on to the first one, or to the last.
-  arrive({ text, arriving }) {
+  /** @type {(text: string, by: number) => void} */
+  arrive(text, by) {
     this.field.value = text;
     this.find(false);
-    if (this.places.length) this.step(arriving);
+    if (this.places.length) this.step(by);
     this.field.focus({ preventScroll: true }); // the next key goes on from here
     this.holdFocus(performance.now() + 1000);
   }
 
   // What the page does when another sequence comes may take the focus to nowhere after this: then it comes back.
+  /** @param {number} until */
   holdFocus(until) {
     if (!document.activeElement || document.activeElement === document.body) this.field.focus({ preventScroll: true });
     if (performance.now() < until) setTimeout(() => this.holdFocus(until), 50);
   }
 
   // What the server found for `text` in the other sequences.
+  /** @param {Elsewhere | undefined} elsewhere */
   heard(elsewhere) {
     this.elsewhere = elsewhere;
     this.say();
@@ -91,33 +105,16 @@ export class StripSearch {
     return this.elsewhere?.text === this.field.value && this.elsewhere.hits ? this.elsewhere : undefined;
   }
 
-  index() {
-    const { numbers } = this;
-    this.starts = new Uint32Array(numbers.length + 1);
-    const parts = Array.from({ length: numbers.length }, (_, i) => numbers.text(i));
-    parts.forEach((part, i) => {
-      this.starts[i + 1] = this.starts[i] + part.length;
-    });
-    const text = parts.join("");
-    const lower = text.toLowerCase();
-    this.folds = lower.length === text.length; // a letter whose small form is longer would shift all places
-    this.whole = this.folds ? lower : text;
-  }
-
   find(move = true) {
     const asked = this.field.value;
     this.places = [];
     this.at = -1;
-    if (asked) {
-      if (!this.whole) this.index();
-      const what = this.folds ? asked.toLowerCase() : asked;
-      for (
-        let k = this.whole.indexOf(what);
-        k >= 0 && this.places.length < MOST;
-        k = this.whole.indexOf(what, k + what.length)
-      ) {
-        this.places.push([this.tokenAt(k), this.tokenAt(k + what.length - 1)]);
-      }
+    if (asked && this.numbers) {
+      this.whole ??= searched(this.numbers);
+      const { text, starts, folds } = this.whole;
+      const what = folds ? asked.toLowerCase() : asked;
+      for (let k = text.indexOf(what); k >= 0 && this.places.length < MOST; k = text.indexOf(what, k + what.length))
+        this.places.push([tokenAt(k, starts), tokenAt(k + what.length - 1, starts)]);
     }
     const found = new Set();
     for (const [first, last] of this.places) for (let i = first; i <= last; i++) found.add(i);
@@ -126,18 +123,7 @@ export class StripSearch {
     else this.say();
   }
 
-  // The token that character k lies in; an empty token holds none.
-  tokenAt(k) {
-    let low = 0;
-    let high = this.numbers.length - 1;
-    while (low < high) {
-      const middle = (low + high + 1) >> 1;
-      if (this.starts[middle] <= k) low = middle;
-      else high = middle - 1;
-    }
-    return low;
-  }
-
+  /** @param {number} by */
   step(by) {
     const { length } = this.places;
     const beyond = this.at + by;
@@ -157,6 +143,7 @@ export class StripSearch {
   say() {
     const { places, at, words, others } = this;
     const here = places.length;
+    /** @type {string} */
     const said = !this.field.value
       ? ""
       : others
@@ -166,10 +153,40 @@ export class StripSearch {
         : here
           ? words.found
           : words.found_none;
+    /** @type {Record<string, number>} */
     const numbers = { i: at + 1, here, n: others?.hits ?? here, k: others?.sequences ?? 0 };
     this.count.textContent = said.replace(/\{(\w+)\}/g, (_, name) => {
       const more = others && !others.whole && (name === "n" || name === "k") ? "+" : ""; // not all were looked through
       return numbers[name].toLocaleString("en") + more;
     });
   }
+}
+
+/** @typedef {{ text: string; starts: Uint32Array; folds: boolean }} SearchedText `starts`: of each token, and the end */
+
+// The tokens as one text, in small letters where that `folds` without shifting any place.
+/** @type {(numbers: StripNumbers) => SearchedText} */
+function searched(numbers) {
+  const starts = new Uint32Array(numbers.length + 1);
+  const parts = Array.from({ length: numbers.length }, (_, i) => numbers.text(i));
+  parts.forEach((part, i) => {
+    starts[i + 1] = starts[i] + part.length;
+  });
+  const text = parts.join("");
+  const lower = text.toLowerCase();
+  const folds = lower.length === text.length; // a letter whose small form is longer would shift all places
+  return { text: folds ? lower : text, starts, folds };
+}
+
+// The token that character k lies in; an empty token holds none.
+/** @type {(k: number, starts: Uint32Array) => number} */
+function tokenAt(k, starts) {
+  let low = 0;
+  let high = starts.length - 2;
+  while (low < high) {
+    const middle = (low + high + 1) >> 1;
+    if (starts[middle] <= k) low = middle;
+    else high = middle - 1;
+  }
+  return low;
 }

@@ -23,33 +23,86 @@ import { spokenOf, TokenPanel } from "./token.js";
 import "./strip.css";
 
 export class TokenStrip {
-  /** @type {Send} */
-  setStateValue;
-
+  /** @param {HTMLElement} parent */
   constructor(parent) {
-    this.host = el("div", { class: "tok" });
-    parent.appendChild(this.host);
+    /** @type {Send} */
+    this.setStateValue = () => {};
+    // From the first update on, before anything is drawn: what Python sent, and what is made of it.
+    /** @type {StripData} */
+    this.data = /** @type {any} */ (undefined);
+    /** @type {StripNumbers} */
+    this.numbers = /** @type {any} */ (undefined);
+    /** @type {StripSearch} */
+    this.search = /** @type {any} */ (undefined);
+    /** @type {TokenPanel} */
+    this.panel = /** @type {any} */ (undefined);
+    /** @type {ColourScale} of what is shown */
+    this.scale = /** @type {any} */ (undefined);
+    /** @type {ColourScale} of weights */
+    this.weights = /** @type {any} */ (undefined);
+    /** @type {StripData["values"]} */
+    this.values = {};
+    /** @type {Packed | undefined} what the data were unpacked from */
+    this.bytes = undefined;
+    this.shape = this.legendShape = ""; // of what is built
+    this.touched = -1e9;
     this.selected = this.hovered = -1;
+    /** @type {HTMLElement | null} the cell under the hand */
+    this.pointed = null;
+    this.view = "compare";
+    this.show = QUANTITIES[0];
+    /** @type {StripObjective[]} */
+    this.barredNow = [];
+    this.barredNames = "";
+    /** @type {StripObjective[] | undefined} among which they were chosen */
+    this.barredOf = undefined;
+    /** @type {(() => void)[]} show a value that was set elsewhere */
+    this.inputs = [];
+    /** @type {CorrectionGroup | undefined} */
+    this.correction = undefined;
     this.frame = 0;
+    /** @type {Set<string>} what has moved: objectives by their knobs, the correction */
     this.changed = new Set();
     this.asked = 0;
-    this.sendValues = debounce(150, () => this.setStateValue("values", structuredClone(this.values)));
-    this.sendLink = debounce(300, () => this.setStateValue("link", this.link()));
-  }
-
-  build(data) {
+    this.host = el("div", { class: "tok" });
     this.tabs = el("div", { class: "tok-tabs", role: "group" });
     this.shown = el("div", { class: "tok-tabs tok-show", role: "group" });
     this.legend = el("div", { class: "tok-legend" });
     this.knobs = el("div", { class: "lab-panel tok-panel" });
+    parent.appendChild(this.host);
+    this.sendValues = debounce(150, () => this.setStateValue("values", structuredClone(this.values)));
+    this.sendLink = debounce(300, () => this.setStateValue("link", this.link()));
     this.lines = new StripLines({
-      text: null,
+      text: (i) => this.numbers.text(i),
       paint: (i) => this.paint(i),
       weighed: (name) => this.numbers.of(name),
       masked: () => this.numbers.masked,
       current: () => this.selected,
       describe: (i) => spokenOf(i, this.numbers, this.data),
     });
+    this.card = new TokenCard();
+    this.stage = el("div", { class: "tok-stage" }, this.lines.node, this.card.node);
+    this.observer = new ResizeObserver(() => {
+      if (this.lines.node.clientWidth !== this.lines.width) this.layout();
+      else this.lines.renderSoon(); // higher: more lines are in sight
+    });
+    this.scheme = matchMedia("(prefers-color-scheme: dark)");
+    this.onScheme = () =>
+      requestAnimationFrame(() => {
+        this.readTheme();
+        this.lines.colour();
+        this.showToken();
+      });
+    this.onBack = () => {
+      this.follow();
+      this.buildTabs();
+      this.readTheme();
+      this.layout();
+    };
+  }
+
+  /** @param {StripData} data */
+  build(data) {
     this.search = new StripSearch(data.labels, {
       goTo: (i) => {
         this.select(i);
@@ -60,12 +113,10 @@ export class TokenStrip {
       },
       marked: (found) => {
         this.lines.found = found;
-        if (this.lines.lines) this.lines.colour();
+        this.lines.colour();
       },
     });
     this.panel = new TokenPanel(data.typesetter);
-    this.card = new TokenCard();
-    this.stage = el("div", { class: "tok-stage" }, this.lines.node, this.card.node);
     const tools = el("div", { class: "tok-tools" }, this.shown, this.search.node);
     this.host.append(
       el("div", { class: "tok-main" }, this.tabs, tools, this.legend, this.stage, this.panel.node),
@@ -75,16 +126,18 @@ export class TokenStrip {
   }
 
   close() {
-    this.observer?.disconnect();
-    this.scheme?.removeEventListener("change", this.onScheme);
+    this.observer.disconnect();
+    this.scheme.removeEventListener("change", this.onScheme);
     removeEventListener("popstate", this.onBack);
     cancelAnimationFrame(this.frame);
     this.host.remove();
   }
 
+  /** @param {Packed} bytes */
   update(bytes) {
     if (sameBytes(bytes, this.bytes)) return;
     this.bytes = bytes;
+    /** @type {StripData} */
     const data = unpackArrays(bytes);
     const first = !this.data;
     const other = data.key !== this.data?.key;
@@ -92,7 +145,7 @@ export class TokenStrip {
     this.data = data;
     if (first) this.build(data);
     // A rerun that was under way when the hand moved on brings older values: the hand is right.
-    const moving = performance.now() - (this.touched ?? -1e9) < 1000;
+    const moving = performance.now() - this.touched < 1000;
     this.values = { ...structuredClone(data.values), ...(moving ? this.values : {}) };
     this.numbers = new StripNumbers(data);
     if (other) {
@@ -109,11 +162,10 @@ export class TokenStrip {
       this.buildKnobs();
     } else {
       for (const sync of this.inputs) sync();
-      this.correction.sync();
+      this.correction?.sync();
     }
     this.numbers.correct(this.values.correction);
     for (const objective of data.objectives) this.numbers.weigh(objective, this.values[objective.name]);
-    if (other) this.lines.text = (i) => this.numbers.text(i);
     this.buildTabs();
     this.readTheme();
     this.layout();
@@ -125,48 +177,31 @@ export class TokenStrip {
       this.search.read(this.numbers);
     }
     this.search.heard(data.elsewhere);
-    if (other && data.elsewhere?.arriving) this.search.arrive(data.elsewhere);
+    if (other && data.elsewhere?.arriving) this.search.arrive(data.elsewhere.text, data.elsewhere.arriving);
     this.showToken();
     this.host.dataset.ready = "true";
   }
 
   listen() {
-    this.observer = new ResizeObserver(() => {
-      if (this.lines.node.clientWidth !== this.lines.width) this.layout();
-      else this.lines.renderSoon(); // higher: more lines are in sight
-    });
     this.observer.observe(this.lines.node);
-    this.scheme = matchMedia("(prefers-color-scheme: dark)");
-    this.onScheme = () =>
-      requestAnimationFrame(() => {
-        this.readTheme();
-        this.lines.colour();
-        this.showToken();
-      });
     this.scheme.addEventListener("change", this.onScheme);
-    this.onBack = () => {
-      this.follow();
-      this.buildTabs();
-      this.readTheme();
-      this.layout();
-    };
     addEventListener("popstate", this.onBack);
     document.fonts?.ready.then(() => {
       this.lines.forgetWidths();
       this.layout();
     });
-    const tokenAt = (event) => {
-      const cell = event.target.closest?.(".tok-cell");
-      return cell ? Number(cell.dataset.i) : -1;
-    };
+    /** @type {(event: Event) => HTMLElement | null} */
+    const cellAt = ({ target }) => (target instanceof Element ? target.closest(".tok-cell") : null);
+    /** @type {(event: Event) => number} */
+    const tokenAt = (event) => Number(cellAt(event)?.dataset.i ?? -1);
     const { inner, node } = this.lines;
     inner.addEventListener("mouseover", (event) => {
-      this.pointed = /** @type {HTMLElement} */ (/** @type {Element} */ (event.target).closest(".tok-cell"));
+      this.pointed = cellAt(event);
       this.hovered = tokenAt(event);
       this.schedule();
     });
     const leave = () => {
-      this.pointed = undefined;
+      this.pointed = null;
       this.hovered = -1;
       this.schedule();
     };
@@ -234,12 +269,13 @@ export class TokenStrip {
       for (const knob of knobs) this.values[name][knob.name] = knob.default;
     for (const sync of this.inputs) sync();
     this.values.correction.choice = this.data.correction.off;
-    this.correction.sync();
+    this.correction?.sync();
     for (const name of [...this.data.objectives.map((o) => o.name), "correction"]) this.schedule(name);
     this.sendValues();
   }
 
   // What the correction does to this answer, and where to see which answers of the file it drops.
+  /** @type {(choice: CorrectionChoice | undefined) => (string | Node)[]} */
   corrected(choice) {
     const words = this.data.labels.correction;
     const { log_rho } = this.data.correction;
@@ -257,6 +293,7 @@ export class TokenStrip {
   }
 
   // Once a frame, only what moved.
+  /** @param {string} [name] of what has moved */
   schedule(name) {
     if (name) this.changed.add(name);
     this.frame ||= requestAnimationFrame(() => {
@@ -268,6 +305,7 @@ export class TokenStrip {
     });
   }
 
+  /** @param {Set<string>} changed */
   recolour(changed) {
     const start = performance.now();
     const all = changed.has("correction");
@@ -283,6 +321,7 @@ export class TokenStrip {
   buildTabs() {
     const words = this.data.labels;
     const { objectives } = this.data;
+    /** @type {(what: "view" | "show", value: string) => () => void} */
     const choose = (what, value) => () => {
       this[what] = value;
       this.buildTabs();
@@ -291,6 +330,7 @@ export class TokenStrip {
       this.showToken();
       this.sendLink();
     };
+    /** @type {(what: "view" | "show", value: string, label: string) => HTMLButtonElement} */
     const tab = (what, value, label) =>
       el(
         "button",
@@ -303,6 +343,7 @@ export class TokenStrip {
         },
         label,
       );
+    /** @param {StripObjective} o */
     const kept = (o) => {
       const button = tab("view", o.name, o.label);
       button.prepend(lineSwatch(o));
@@ -321,17 +362,19 @@ export class TokenStrip {
   }
 
   // The keyboard stays on the button that was pressed.
+  /** @type {(group: HTMLElement, label: string, nodes: Node[]) => void} */
   refill(group, label, nodes) {
-    const at = /** @type {HTMLElement} */ (document.activeElement)?.dataset?.testid;
-    const inside = group.contains(document.activeElement);
+    const { activeElement } = document;
+    const inside = activeElement instanceof HTMLElement && group.contains(activeElement);
+    const at = inside ? activeElement.dataset.testid : undefined;
     group.setAttribute("aria-label", label);
     group.replaceChildren(...nodes);
-    if (inside && at) group.querySelector(`[data-testid="${at}"]`)?.focus();
+    if (at) group.querySelector(`[data-testid="${at}"]`)?.focus();
   }
 
   showKept() {
     for (const place of this.tabs.querySelectorAll("[data-kept]")) {
-      const { kept } = this.numbers.of(place.dataset.kept);
+      const { kept = NaN } = this.numbers.of(place.dataset.kept ?? "");
       place.textContent = Number.isNaN(kept) ? "–" : kept.toFixed(3);
     }
   }
@@ -372,7 +415,10 @@ export class TokenStrip {
     const words = data.labels;
     const bars = this.barred();
     const weighed = bars.map(({ name }) => this.numbers.of(name));
-    const seen = { more: weighed.some((own) => own.more), reversed: weighed.some((own) => own.reversed) };
+    const seen = {
+      more: weighed.some((own) => own.more ?? false),
+      reversed: weighed.some((own) => own.reversed ?? false),
+    };
     const shape = JSON.stringify([this.show, this.view, seen, scale.dark, bars.map(({ name }) => name), data.key]);
     if (shape === this.legendShape) return;
     this.legendShape = shape;
@@ -390,10 +436,12 @@ export class TokenStrip {
 
   // Of several objectives a token takes the colour of the one that treats it least as usual; one that treats the whole
   // sequence alike says nothing of a token: its bars run under all of them.
+  /** @type {(i: number) => Painted} */
   paint(i) {
     const { numbers } = this;
     if (numbers.masked[i]) return { swatch: null, look: "masked" };
     const bars = this.barred();
+    /** @type {Weighed | undefined} */
     let own;
     let most = -1;
     for (const { name } of bars) {
@@ -417,6 +465,7 @@ export class TokenStrip {
   }
 
   // ── one token ───────────────────────────────────────────────────────────────────────────────
+  /** @type {(i: number, how?: { focus?: boolean; silent?: boolean }) => void} */
   select(i, { focus = false, silent = false } = {}) {
     const before = this.selected;
     this.selected = i;
@@ -435,6 +484,7 @@ export class TokenStrip {
     return best;
   }
 
+  /** @param {KeyboardEvent} event */
   key(event) {
     if (event.altKey || event.ctrlKey || event.metaKey) return;
     if (event.key === "Enter" && this.selected >= 0) {
@@ -472,9 +522,9 @@ function readLink() {
   };
 }
 
+/** @type {(a: Packed, b: Packed | undefined) => boolean} */
 function sameBytes(a, b) {
-  if (!a || !b || a.byteLength !== b.byteLength) return false;
-  const x = new Uint8Array(a.buffer ?? a, a.byteOffset ?? 0, a.byteLength);
-  const y = new Uint8Array(b.buffer ?? b, b.byteOffset ?? 0, b.byteLength);
+  if (!b || a.byteLength !== b.byteLength) return false;
+  const [x, y] = [a, b].map((bytes) => (bytes instanceof Uint8Array ? bytes : new Uint8Array(bytes)));
   return x.every((value, k) => value === y[k]);
 }

@@ -2,12 +2,21 @@
 
 import { el } from "../shared/dom.js";
 import { heldWithin, show } from "../shared/numbers.js";
-import { FormulaList, fine, loadTypesetter, texOfToken } from "./formula.js";
+import { FormulaList, fine, loadTypesetter, RATIO_LETTERS, texOfToken } from "./formula.js";
 import { fateOf } from "./scales.js";
 import { appendToken, escapedOf, spokenText } from "./token_text.js";
 
 export class TokenPanel {
+  /** @param {string} typesetterPath */
   constructor(typesetterPath) {
+    /** @type {Awaited<ReturnType<typeof loadTypesetter>> | undefined} once it is known whether there is one */
+    this.typesetter = undefined;
+    /** @type {(() => void) | undefined} what is shown, once more */
+    this.again = undefined;
+    /** @type {number | undefined} the token whose formulas are set */
+    this.typesetFor = undefined;
+    /** @type {number | undefined} */
+    this.later = undefined;
     this.facts = el("div", { class: "tok-details", "data-testid": "token-details" });
     this.formulas = new FormulaList();
     this.node = el("div", { class: "tok-token", tabindex: "-1", role: "region" }, this.facts, this.formulas.node);
@@ -17,6 +26,13 @@ export class TokenPanel {
     });
   }
 
+  /**
+   * @param {number} i -1: none
+   * @param {StripNumbers} numbers
+   * @param {StripData} data
+   * @param {StripData["values"]} values
+   * @param {ColourScale["swatch"]} swatchOf
+   */
   show(i, numbers, data, values, swatchOf) {
     this.again = () => this.show(i, numbers, data, values, swatchOf);
     const words = data.labels;
@@ -61,6 +77,7 @@ export class TokenPanel {
   }
 }
 
+/** @type {(i: number, data: StripData) => string} */
 function placeOf(i, data) {
   const words = data.labels;
   return words.place
@@ -68,9 +85,11 @@ function placeOf(i, data) {
     .replace("{n}", data.total.toLocaleString("en"));
 }
 
+/** @type {(i: number, numbers: StripNumbers) => HTMLElement} */
 function factsOf(i, numbers) {
   const z = numbers.z[i];
   const logp = numbers.logprobs[i];
+  /** @type {[string, number][]} */
   const pairs = [
     ["log π_θ", logp],
     ["log π_old", logp - z],
@@ -90,14 +109,17 @@ function factsOf(i, numbers) {
 }
 
 // Of who drew the token, and what a correction makes of that.
+/** @type {(i: number, numbers: StripNumbers) => [string, number][]} */
 function samplerFacts(i, numbers) {
   const { log_rho } = numbers.data.arrays;
   if (!log_rho) return [];
   const { rho } = numbers;
+  /** @type {[string, number]} */
   const ratio = ["ρ", Math.exp(heldWithin(log_rho[i]))];
   return rho === null ? [ratio] : [ratio, ["× ρ", typeof rho === "number" ? rho : rho[i]]];
 }
 
+/** @type {(i: number, numbers: StripNumbers, data: StripData, swatchOf: ColourScale["swatch"]) => HTMLElement} */
 function tableOf(i, numbers, data, swatchOf) {
   const words = data.labels;
   const body = el("tbody");
@@ -105,7 +127,7 @@ function tableOf(i, numbers, data, swatchOf) {
     const { w, c, ratio } = numbers.of(objective.name);
     const box = el("span", { class: "tok-chip", "data-look": fateOf(w[i], c[i]), "aria-hidden": "true" });
     box.style.backgroundColor = swatchOf(w[i])?.background ?? "";
-    const level = { token: "r", sequence: "s", "sequence-product": "W" }[objective.level];
+    const level = RATIO_LETTERS[objective.level];
     body.append(
       el(
         "tr",
@@ -122,18 +144,22 @@ function tableOf(i, numbers, data, swatchOf) {
 }
 
 // What a ratio that is not the token's own is made of, and when the numbers follow.
+/** @type {(objective: StripObjective, i: number, numbers: StripNumbers, words: Words) => string} */
 function noteOf(objective, i, numbers, words) {
-  const shared = {
+  /** @type {Record<string, string>} */
+  const made = {
     token: "",
     sequence: objective.own_mean ? words.shared_own : words.shared_mean,
     "sequence-product": words.shared_product,
-  }[objective.level]
+  };
+  const shared = made[objective.level]
     .replace("{n}", numbers.data.count.toLocaleString("en"))
     .replace("{x}", fine(numbers.of(objective.name).ratio[i]));
   return [shared, objective.live ? "" : words.on_release].filter(Boolean).join(" ");
 }
 
 // What an objective does to a token, in a word or two.
+/** @type {(objective: StripObjective, i: number, numbers: StripNumbers, words: Words) => string} */
 export function fateOfToken(objective, i, numbers, words) {
   const { w, c } = numbers.of(objective.name);
   const fate = fateOf(w[i], c[i]);
@@ -144,6 +170,7 @@ export function fateOfToken(objective, i, numbers, words) {
 }
 
 // One sentence for who cannot see the colours.
+/** @type {(i: number, numbers: StripNumbers, data: StripData) => string} */
 export function spokenOf(i, numbers, data) {
   const words = data.labels;
   const text = numbers.text(i);

@@ -395,6 +395,8 @@ type Setting = string | number | boolean | null;
 interface RunAbout extends Look {
   id: string;
   title: string;
+  /** what a person noted about it */
+  note?: string;
   renamed: boolean;
   /** in a folder of the owner's, which is left as it is */
   kept: boolean;
@@ -485,8 +487,8 @@ interface Run {
   forGood?: boolean;
   place?: number;
   startsIn?: number | null;
-  /** in the table: its name is being changed, its deletion confirmed, which step's tokens are opened */
-  renaming?: boolean;
+  /** in the table: what is being written of it, its deletion confirmed, which step's tokens are opened */
+  writing?: "name" | "note";
   confirming?: boolean;
   rollout?: number;
   /** its snapshots so far, and up to which they were asked for */

@@ -17,6 +17,7 @@ from playwright.sync_api import Page, Route, expect
 
 from sapo_viz.runs.config import RunConfig
 from sapo_viz.runs.events import RunEvent
+from sapo_viz.runs.folder.labels import annotate
 from sapo_viz.runs.folder.log import append_event
 from sapo_viz.runs.folder.store import RunStore
 from scripts.browser import Server, settle
@@ -185,7 +186,28 @@ def test_the_view_survives_a_rerun_of_the_page(visit: Visit, shown: str) -> None
     eventually(page, lambda: traces(page, "raw"), bool)
 
 
-def test_a_run_gets_a_name_that_stays_and_escape_leaves_it(visit: Visit, store: RunStore) -> None:
+def test_the_table_finds_runs_and_ticks_those_it_has_found(visit: Visit, store: RunStore) -> None:
+    ids = {
+        (name, seed): write(store, f"{name}-{seed}", RunConfig(name, steps=20, seed=seed), [0.5] * 20)
+        for name in ("grpo", "sapo")
+        for seed in range(3)
+    }
+    for name, seed in ids:
+        annotate(store, ids[name, seed], "of the trial" if seed else "of the trial, the odd one")
+    page = open_page(visit, f"runs={ids['grpo', 0]}")
+    rows, find = page.locator("tr[data-run]:visible"), page.get_by_test_id("find-runs")
+    find.fill("trial SAPO finished")
+    expect(rows).to_have_count(3)
+    page.get_by_label("Draw all runs").check()
+    drawn = lambda: len(page.evaluate("new URL(location).searchParams.get('runs')").split(","))  # noqa: E731
+    eventually(page, drawn, 4)  # those three, beside the one that was drawn
+    find.fill("sapo odd")
+    expect(rows).to_have_count(1)
+    find.fill("the trial")
+    expect(rows).to_have_count(6)
+
+
+def test_a_run_gets_a_name_and_a_note_that_stay_and_escape_leaves_it(visit: Visit, store: RunStore) -> None:
     run_id = write(store, "to-name", RunConfig("grpo", steps=20), [0.5] * 20)
     page = open_page(visit, f"runs={run_id}")
     row = page.locator(f'tr[data-run="{run_id}"]')
@@ -197,6 +219,12 @@ def test_a_run_gets_a_name_that_stays_and_escape_leaves_it(visit: Visit, store: 
     row.get_by_test_id("name").fill("clip <b>off</b> & on")
     row.get_by_test_id("name").press("Enter")
     expect(page.get_by_test_id("legend")).to_contain_text("clip <b>off</b> & on")
+    row.get_by_test_id("note").click()
+    row.get_by_test_id("note-field").fill("lr <too> high?")
+    row.get_by_test_id("note-field").press("Enter")
+    expect(row.locator(".live-noted")).to_have_text("lr <too> high?")
+    noted = store.folder(run_id) / "note"
+    eventually(page, lambda: noted.exists() and noted.read_text("utf-8"), "lr <too> high?\n")
     label = store.folder(run_id) / "label"
     eventually(page, label.exists, True)
     assert label.read_text(encoding="utf-8") == "clip <b>off</b> & on\n"

@@ -372,12 +372,13 @@ class LiveLab {
 
   rows() {
     /** @type {unknown[][]} */
-    const rows = [["run", "name", "objective", "seed", "settings", "step", ...this.data.metrics]];
+    const rows = [["run", "name", "note", "objective", "seed", "settings", "step", ...this.data.metrics]];
     for (const run of this.shownRuns()) {
       for (const event of run.steps) {
         rows.push([
           run.id,
           run.about.title,
+          run.about.note ?? "",
           run.about.objective,
           run.about.seed,
           run.about.differs,
@@ -390,8 +391,10 @@ class LiveLab {
   }
 
   lines() {
+    /** @param {Run} run */
+    const about = ({ id, about: { note } }) => (note ? { run: id, note } : { run: id });
     return this.shownRuns()
-      .flatMap((run) => run.events.map((event) => `${JSON.stringify({ run: run.id, ...event })}\n`))
+      .flatMap((run) => run.events.map((event) => `${JSON.stringify({ ...about(run), ...event })}\n`))
       .join("");
   }
 

@@ -3,10 +3,13 @@
 import { el } from "../shared/dom.js";
 import { button } from "../shared/parts.js";
 import { setChildren } from "../shared/steady.js";
-import { svg, write } from "../shared/svg.js";
+import { write } from "../shared/svg.js";
 import { tokensAddress } from "./cursor.js";
 import { isNumber } from "./math.js";
 import { paintSwatch, swatch } from "./swatch.js";
+import { fillTitle } from "./title.js";
+
+const MANY = 6; // runs of which one looks for some
 
 /**
  * @typedef {{
@@ -20,7 +23,7 @@ import { paintSwatch, swatch } from "./swatch.js";
  *   row: HTMLTableRowElement; tick: HTMLInputElement; cells: Record<string, HTMLElement>; line: SVGElement;
  *   title: HTMLElement; word: HTMLElement; bar: HTMLProgressElement; time: HTMLElement; state: HTMLElement;
  *   actions: HTMLElement; parts: Map<string, HTMLElement | Text>;
- *   titleKey?: string; pencil?: HTMLElement; why?: HTMLElement; alerts?: HTMLElement; told?: string;
+ *   titleKey?: string; pencils?: Record<"name" | "note", HTMLElement>; why?: HTMLElement; alerts?: HTMLElement; told?: string;
  * }} RunLine
  */
 
@@ -28,7 +31,14 @@ export class RunTable {
   /** @param {LiveLab} lab */
   constructor(lab) {
     this.lab = lab;
-    this.host = el("div", { class: "live-table", tabindex: "0", role: "region" });
+    this.find = el("input", {
+      class: "live-find",
+      type: "search",
+      "data-testid": "find-runs",
+      oninput: () => this.fill(),
+    });
+    this.region = el("div", { class: "live-table", tabindex: "0", role: "region" });
+    this.host = el("div", { class: "live-runs" }, this.find, this.region);
     this.sort = { column: "created", down: true };
     /** @type {Map<string, RunLine>} by the run's id */
     this.lines = new Map();
@@ -47,8 +57,6 @@ export class RunTable {
     const words = lab.words.columns;
     return [
       { name: "title", label: words.title, value: (run) => run.about.title },
-      { name: "state", label: words.state, value: (run) => run.status },
-      { name: "actions", label: words.actions },
       {
         name: "reward",
         label: words.reward,
@@ -56,6 +64,8 @@ export class RunTable {
         value: (run) => lab.lastTen(run),
         text: (v) => (Number.isFinite(v) ? v.toFixed(3) : "–"),
       },
+      { name: "state", label: words.state, value: (run) => run.status },
+      { name: "actions", label: words.actions },
       { name: "differs", label: words.differs, wrap: true, value: (run) => run.about.differs, text: (v) => v || "–" },
       { name: "objective", label: words.objective, value: (run) => run.about.objective_label },
       { name: "steps", label: words.steps, number: true, value: (run) => lab.step(run), text: (v) => String(v) },
@@ -78,6 +88,8 @@ export class RunTable {
   build() {
     const { lab } = this;
     this.host.hidden = !lab.runs.size;
+    this.find.hidden = lab.runs.size < MANY;
+    if (this.find.hidden) this.find.value = "";
     const signature = JSON.stringify([[...lab.runs.keys()], lab.words, this.sort, lab.view.pin]);
     if (signature === this.signature) return this.fill();
     this.signature = signature;
@@ -100,11 +112,13 @@ export class RunTable {
     const words = JSON.stringify(lab.words);
     if (words === this.told) return;
     this.told = words;
-    this.host.setAttribute("aria-label", lab.words.table);
+    this.region.setAttribute("aria-label", lab.words.table);
+    this.find.placeholder = lab.words.find_runs;
+    this.find.setAttribute("aria-label", lab.words.find_runs);
     this.all = el("input", {
       type: "checkbox",
       "aria-label": lab.words.show_all,
-      onchange: () => lab.setShown([...lab.runs.keys()], this.all.checked),
+      onchange: () => lab.setShown(this.found(), this.all.checked),
     });
     this.heads = new Map();
     for (const column of this.columns()) {
@@ -115,7 +129,21 @@ export class RunTable {
     }
     const head = el("tr", {}, el("th", { scope: "col" }, this.all), ...this.heads.values());
     this.body = el("tbody");
-    this.host.replaceChildren(el("table", { "data-testid": "runs" }, el("thead", {}, head), this.body));
+    this.region.replaceChildren(el("table", { "data-testid": "runs" }, el("thead", {}, head), this.body));
+  }
+
+  // The runs of which the row says all that is looked for, in any order: name, note, settings, objective, state.
+  /** @returns {string[]} */
+  found() {
+    const wanted = this.find.value.toLowerCase().split(/\s+/);
+    /** @param {Run} run */
+    const said = ({ about, status }) =>
+      [about.title, about.note, about.differs, about.objective_label, this.lab.words.status[status] ?? status]
+        .join(" ")
+        .toLowerCase();
+    return [...this.lab.runs.values()]
+      .filter((run) => wanted.every((word) => said(run).includes(word)))
+      .map(({ id }) => id);
   }
 
   sorted() {
@@ -168,98 +196,21 @@ export class RunTable {
   // Only what has changed is touched: focus, an open list and a selection stay.
   fill(groups = this.lab.groups.all()) {
     this.drawn = new Map(groups.map((group) => [group.key, group]));
+    const found = new Set(this.found());
     for (const [id, line] of this.lines) {
       const run = this.lab.runs.get(id);
       if (!run) continue;
+      line.row.hidden = !found.has(id);
       line.tick.checked = this.lab.shown.has(id);
-      this.fillTitle(run, line);
+      paintSwatch(line.line, this.drawn.get(run.about.group) ?? run.about);
+      fillTitle(this, run, line);
       for (const column of this.columns())
         if (column.value && !["title", "state"].includes(column.name))
           write(line.cells[column.name], (column.text ?? String)(column.value(run)));
       this.fillState(run, line);
       this.fillActions(run, line);
     }
-    this.all.checked = this.lab.runs.size > 0 && this.lab.shown.size === this.lab.runs.size;
-  }
-
-  // The name, with a pin and a pencil; or the field in which it is changed.
-  /** @type {(run: Run, line: RunLine) => void} */
-  fillTitle(run, line) {
-    const { lab } = this;
-    const { words } = lab;
-    const pinned = lab.view.pin.includes(run.id);
-    const group = this.drawn.get(run.about.group);
-    paintSwatch(line.line, group ?? run.about);
-    const key = JSON.stringify([run.about.title, pinned, run.renaming]);
-    if (key === line.titleKey) return;
-    line.titleKey = key;
-    /** @type {(name: keyof typeof ICONS, text: string, test: string, action: () => void) => HTMLButtonElement} */
-    const icon = (name, text, test, action) =>
-      el(
-        "button",
-        {
-          class: "live-icon",
-          type: "button",
-          "aria-label": `${text}: ${run.about.title}`,
-          title: text,
-          "data-testid": test,
-          onclick: action,
-        },
-        iconOf(name),
-      );
-    if (!run.renaming) {
-      const pin = icon("pin", pinned ? words.unpin : words.pin, "pin", () => {
-        lab.view.toggle("pin", run.id);
-        this.build();
-        lab.draw();
-      });
-      pin.setAttribute("aria-pressed", String(pinned));
-      const pencil = icon("pencil", words.rename, "rename", () => {
-        run.renaming = true;
-        this.fill();
-        const field = line.title.querySelector("input");
-        if (field instanceof HTMLInputElement) field.select();
-      });
-      const badge = el(
-        "small",
-        { class: "live-badge", title: words.recorded_help, "data-testid": "recorded" },
-        words.recorded.replace("{source}", run.about.recorded),
-      );
-      line.title.replaceChildren(
-        el("span", {}, run.about.title),
-        ...(run.about.recorded ? [badge] : []),
-        pin,
-        ...(run.about.kept ? [] : [pencil]), // a folder of the owner's is left as it is
-      );
-      line.pencil = pencil;
-      return;
-    }
-    const field = el("input", {
-      type: "text",
-      maxlength: 80,
-      "aria-label": `${words.rename}: ${run.about.title}`,
-      "data-testid": "name",
-    });
-    field.value = run.about.title;
-    /** @param {boolean} keep */
-    const end = (keep) => {
-      if (!run.renaming) return;
-      run.renaming = false;
-      const name = field.value.trim();
-      if (keep && name !== run.about.title) {
-        if (name) run.about = { ...run.about, title: name, renamed: true };
-        lab.sendAction("rename", [run.id], name);
-      }
-      this.fill();
-      line.pencil?.focus();
-      lab.draw();
-    };
-    field.addEventListener("keydown", (event) => {
-      if (event.key === "Enter") end(true);
-      else if (event.key === "Escape") end(false);
-    });
-    field.addEventListener("blur", () => end(true));
-    line.title.replaceChildren(field);
+    this.all.checked = found.size > 0 && [...found].every((id) => this.lab.shown.has(id));
   }
 
   /** @type {(run: Run, line: RunLine) => void} */
@@ -434,16 +385,4 @@ function exportsOf(run, words) {
     el("summary", { class: "part-button", title: words.export_help }, words.export),
     ...run.about.exports.map(link),
   );
-}
-
-// Drawn here, so that no font has to be there: a pin and a pencil, 16 × 16.
-const ICONS = {
-  pin: "M5 2h6v1l-1 1v4l2 2v1H8.6V15H7.4v-4H4v-1l2-2V4L5 3z",
-  pencil: "M3 13l.6-2.8 7-7 2.2 2.2-7 7zM11.3 2.5l1-1 2.2 2.2-1 1z",
-};
-
-/** @param {keyof typeof ICONS} name */
-function iconOf(name) {
-  const path = svg("path", { d: ICONS[name], fill: "currentColor" });
-  return svg("svg", { viewBox: "0 0 16 16", width: 14, height: 14, "aria-hidden": "true" }, path);
 }

@@ -12,7 +12,7 @@ from sapo_viz.experiments.collapse import RULE
 from sapo_viz.figures.live.figure import live_data
 from sapo_viz.rollouts.table import TextTable
 from sapo_viz.runs.config import RunConfig
-from sapo_viz.runs.folder.labels import rename
+from sapo_viz.runs.folder.labels import annotate, rename
 from sapo_viz.runs.folder.store import RunStore, RunSummary
 from sapo_viz.runs.metrics import RUN_METRICS
 from sapo_viz.runs.workers import launcher
@@ -92,8 +92,8 @@ def _shown_changed() -> None:
 
 
 def _act() -> None:
-    """A button of the table: stop, resume, rename or delete; or a look at which runs there are, which this run of the
-    page is."""
+    """A button of the table: stop, resume, rename, note or delete; or a look at which runs there are, which is what this
+    run of the page is for."""
     action = session.sent(_KEY, "action") or {}
     store = RunStore()
     ids = [str(run_id) for run_id in action.get("ids", [])]
@@ -113,6 +113,9 @@ def _act() -> None:
             case "rename":
                 for run_id in ids:
                     rename(store, run_id, str(action.get("name") or ""))
+            case "note":
+                for run_id in ids:
+                    annotate(store, run_id, str(action.get("name") or ""))
             case "delete":
                 for run_id in ids:
                     store.delete(run_id)
@@ -176,6 +179,7 @@ def _labels() -> dict[str, Any]:
         pin=_("Pin: stays on top, drawn bolder, and kept when new runs start"),
         unpin=_("Unpin"),
         rename=_("Rename"),
+        note=_("Note"),
         nan=_("not a number"),
         fell=dict(
             reward=_("collapsed at step {step}: the reward fell below half of its best and stayed there."),
@@ -234,6 +238,7 @@ def _labels() -> dict[str, Any]:
         tokens=_("Tokens"),
         tokens_help=_("Open this step's rollout in the Tokens page:"),
         table=_("Runs"),
+        find_runs=_("Find runs: name, note, setting, state"),
         show_all=_("Draw all runs"),
         show_run=_("Draw"),
         progress=_("Progress"),

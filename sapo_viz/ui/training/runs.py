@@ -11,7 +11,7 @@ from sapo_viz.errors import RunError
 from sapo_viz.figures.live.figure import recorded_line, run_line, unknown_line
 from sapo_viz.runs.config import RunConfig
 from sapo_viz.runs.exports.export import frameworks_with
-from sapo_viz.runs.folder.labels import read_label
+from sapo_viz.runs.folder.labels import read_label, read_note
 from sapo_viz.runs.folder.log import Digest
 from sapo_viz.runs.folder.outside import name_of
 from sapo_viz.runs.folder.slots import slot_count
@@ -47,6 +47,7 @@ def _row(store: RunStore, summary: RunSummary) -> dict[str, Any]:
     return line | dict(
         id=summary.id,
         title=name or (config.title if config else name_of(summary.id)),
+        note=read_note(store, summary.id),
         renamed=bool(name or (config and config.label) or summary.recorded),
         kept=store.is_outside(summary.id),
         status=summary.status,

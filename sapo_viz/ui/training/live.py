@@ -92,8 +92,8 @@ def _shown_changed() -> None:
 
 
 def _act() -> None:
-    """A button of the table: stop, resume, rename, note or delete; or a look at which runs there are, which is what this
-    run of the page is for."""
+    """A button of the table: stop, resume, rename, note or delete. Or a look at which runs there are, which this run of
+    the page is."""
     action = session.sent(_KEY, "action") or {}
     store = RunStore()
     ids = [str(run_id) for run_id in action.get("ids", [])]

@@ -157,6 +157,7 @@ class LiveLab {
     this.controls.build();
     this.buildTools();
     this.table.build();
+    this.tools.hidden = this.controls.host.hidden = !this.runs.size; // nothing to stop, to keep or to draw otherwise
     this.Plotly ||= await loadPlotly(data.plotly);
     this.draw();
     this.host.dataset.ready = "true";

@@ -52,6 +52,7 @@ from sapo_viz.rollouts.readers.formats.text_rows import Text, dump
 from sapo_viz.rollouts.readers.formats.written import number_in
 from sapo_viz.rollouts.record import shown
 
+_INDEX = re.compile(r"|index|Unnamed: \d+|__index_level_\d+__")  # of a data frame, kept as a column
 _UID = re.compile(r"(.+)_\d+_\d+")
 
 
@@ -156,6 +157,7 @@ def _reward_columns(rows: Sequence[Entry], names: Names) -> list[str]:
         last = own.index(names.advantage) if names.advantage is not None and names.advantage in own else 0
         if names.completion in own[:last]:
             own = own[:last]
+        own = [key for key in own if not _INDEX.fullmatch(key)]
         keys |= dict.fromkeys(k for k in own if k not in taken and isinstance(row.values[k], (int, float)))
         written |= dict.fromkeys(k for k in own if k not in taken and _says_number(row.values[k]))
     columns = list(keys or written)

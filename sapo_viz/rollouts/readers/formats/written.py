@@ -14,11 +14,11 @@ from typing import Any
 
 _LITERAL = 1 << 20  # characters of a Python literal: as a tree it takes a hundred times as much
 _NOTHING = ("", "nan", "none", "null")
-_CALL = r"(?:(?:np|numpy|torch)\.)?(?:tensor|array|float\d*|int\d*|bool_?)\(\s*"
-_MORE = r"\s*(?:,\s*\w+=[^\[\]]*)?\)"  # device='cuda:0', dtype=torch.float64
+_CALL = r"(?:(?:np|numpy|torch)\.)?(?:tensor|array|float\d*|int\d*|bool_?)\("
+_MORE = r"(?:,\s*\w+=[^\[\]]*)?\)"  # device='cuda:0', dtype=torch.float64
 _ONE = r"[\[\s]*([^\s\[\](),]+)[\s\]]*"  # a number, in brackets or not
 _PRINTED = re.compile(f"{_CALL}{_ONE}{_MORE}|{_ONE}")
-_LIST = re.compile(rf"(?s)(?:{_CALL}(\[.*\]){_MORE})|(\[.*\])")
+_LIST = re.compile(rf"(?s)(?:{_CALL}\s*(\[.*\])\s*{_MORE})|(\[.*\])")
 _NAMES = {"nan": "NaN", "inf": "Infinity", "none": "null", "true": "true", "false": "false"}
 _NAME = re.compile(r"(?i)(?<![\w\"'])(nan|inf|none|true|false)(?![\w\"'])")
 _NUMBERS = frozenset("0123456789+-.eE[], \t\r\nNaInfityulrs")  # and the names that JSON has for what is none

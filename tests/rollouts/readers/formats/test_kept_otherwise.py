@@ -98,6 +98,12 @@ def test_rewards_of_a_table_may_be_texts_where_no_column_is_of_numbers() -> None
     assert numbers(lines(*rows)) == numbers(lines(*TRL))
 
 
+@pytest.mark.parametrize("advantage", [True, False])
+def test_a_data_frames_index_is_no_reward(advantage: bool) -> None:
+    rows = TRL if advantage else [{k: v for k, v in row.items() if k != "advantage"} for row in TRL]
+    assert numbers(pd.DataFrame(rows).to_csv().encode()) == numbers(lines(*rows))
+
+
 def test_an_element_of_a_list_that_is_no_object_is_left_out_and_said() -> None:
     found = parse_file(json.dumps([None, *samples.VERL]).encode(), "x")
     assert isinstance(found, TextDump)

@@ -32,4 +32,5 @@ def csv_bytes(frame: pd.DataFrame) -> bytes:
     safe = frame.rename(columns=guarded)
     for name in safe.select_dtypes(exclude=["number", "bool"]).columns:
         safe[name] = safe[name].map(lambda cell: guarded(cell) if isinstance(cell, str) else cell)
-    return safe.to_csv(index=False, lineterminator="\r\n").encode("utf-8", "replace")
+    text: str = safe.to_csv(index=False, lineterminator="\r\n")
+    return text.encode("utf-8", "replace")

@@ -19,7 +19,8 @@ def finish(steps: Steps[T]) -> T:
         try:
             next(steps)
         except StopIteration as stop:
-            return stop.value
+            value: T = stop.value
+            return value
 
 
 def at_once(make: Callable[[], T]) -> Steps[T]:

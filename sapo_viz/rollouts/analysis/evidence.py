@@ -83,7 +83,8 @@ class Evidence:
             if argument == "token":
                 return self._of_tokens(objectives)
             if argument == "sequence":
-                return self.total[:, None] * weights_table(objectives, self._log_s, self.sign).T
+                amounts: np.ndarray = self.total[:, None] * weights_table(objectives, self._log_s, self.sign).T
+                return amounts
             return self._of_everything(objectives)
 
     def _argument(self, objective: Objective) -> str:
@@ -118,7 +119,8 @@ class Evidence:
         mass = np.bincount(cell, size)
         found = weights_table(objectives, point, self.sign)
         weight = np.stack([np.bincount(cell, size * row) / mass for row in found], axis=1)
-        return (table @ weight.astype(table.dtype)).astype(np.float64)
+        amounts: np.ndarray = table @ weight.astype(table.dtype)
+        return amounts.astype(np.float64)
 
     @cached_property
     def _chosen(self) -> np.ndarray:

@@ -100,7 +100,8 @@ class Facts:
     @cached_property
     def log_s(self) -> np.ndarray:
         """[N] log s_i, 0 without a response token."""
-        return self.sum_z / np.maximum(self.counts, 1)
+        mean: np.ndarray = self.sum_z / np.maximum(self.counts, 1)
+        return mean
 
     @cached_property
     def rewards(self) -> np.ndarray:
@@ -109,7 +110,8 @@ class Facts:
     @cached_property
     def advantages(self) -> np.ndarray:
         """[N] mean A over the response tokens."""
-        return self.sum_a / np.maximum(self.counts, 1)
+        mean: np.ndarray = self.sum_a / np.maximum(self.counts, 1)
+        return mean
 
     def worst(self, score: np.ndarray, count: int = 8) -> tuple[int, ...]:
         """The sequences with the largest score above 0, largest first: those worth opening."""
@@ -246,7 +248,8 @@ def _ends(good: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]
 def _is_bf16(values: np.ndarray) -> np.ndarray:
     """Whether the lower half of the float32 is empty: the value could have been stored in 16 bits. [K] bool"""
     single = values.astype(np.float32)
-    return (single.view(np.uint32) & np.uint32(0xFFFF)) == 0
+    fits: np.ndarray = (single.view(np.uint32) & np.uint32(0xFFFF)) == 0
+    return fits
 
 
 def _top_share(size: np.ndarray) -> float:

@@ -28,7 +28,7 @@ class Ratios:
     @cached_property
     def log_s(self) -> np.ndarray:
         """[N] log s_i = mean of z over the sequence's response tokens; 0 without any."""
-        return self._sums(lambda part, rows: self._rollouts.log_ratio[part]) / np.maximum(self.counts, 1)
+        return self._means(lambda part, rows: self._rollouts.log_ratio[part])
 
     @cached_property
     def variance(self) -> np.ndarray:
@@ -40,14 +40,13 @@ class Ratios:
             return np.where(rollouts.mask[part], (rollouts.log_ratio[part] - mean) ** 2, 0.0)
 
         with np.errstate(over="ignore", invalid="ignore"):  # log-probs of −1e200 are finite too
-            return self._sums(squares) / np.maximum(self.counts, 1)
+            return self._means(squares)
 
     @cached_property
     def advantage(self) -> np.ndarray:
         """[N] mean A over the response tokens; 0 without any."""
         rollouts = self._rollouts
-        total = self._sums(lambda part, rows: np.where(rollouts.mask[part], rollouts.advantages[part], 0.0))
-        return total / np.maximum(self.counts, 1)
+        return self._means(lambda part, rows: np.where(rollouts.mask[part], rollouts.advantages[part], 0.0))
 
     @cached_property
     def signal(self) -> Signal:
@@ -76,6 +75,11 @@ class Ratios:
             z[part] = np.where(rollouts.mask[part], rollouts.log_ratio[part], np.nan)  # masked ones do not count
             kind[part] = np.sign(rollouts.advantages[part])
         return histogram(what, z, kinds, kind, bins)
+
+    def _means(self, values: Callable[[slice, slice], np.ndarray]) -> np.ndarray:
+        """[N] means over the response tokens, of values that are 0 elsewhere; 0 without any."""
+        means: np.ndarray = self._sums(values) / np.maximum(self.counts, 1)
+        return means
 
     def _sums(self, values: Callable[[slice, slice], np.ndarray]) -> np.ndarray:
         """Sum within each sequence of what `values` gives for some tokens, (tokens, sequences) -> [K]. [N]"""

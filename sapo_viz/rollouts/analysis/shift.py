@@ -64,7 +64,8 @@ def shifts(
 def _over(values: np.ndarray, cut: np.ndarray, width: np.ndarray) -> np.ndarray:
     """Sums over windows [W] that begin at `cut` and have `width` entries."""
     total = np.concatenate(([0], np.cumsum(values)))
-    return total[cut + width] - total[cut]
+    sums: np.ndarray = total[cut + width] - total[cut]
+    return sums
 
 
 def _at_lags(

@@ -98,4 +98,5 @@ class Column:
         return np.asarray(self[:], dtype=dtype)
 
     def tolist(self) -> list[float]:
-        return self[:].tolist()
+        values: list[float] = self[:].tolist()
+        return values

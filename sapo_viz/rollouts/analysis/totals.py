@@ -56,7 +56,8 @@ class Totals:
     def kept(self) -> np.ndarray:
         """[N] Σ|A|·w / Σ|A| within each sequence; NaN where every A is 0."""
         size = self.signal.size.sum(1)
-        return np.divide(self.gated.sum(1), size, out=np.full(len(size), np.nan), where=size > 0)
+        kept: np.ndarray = np.divide(self.gated.sum(1), size, out=np.full(len(size), np.nan), where=size > 0)
+        return kept
 
     def share(self, sign: int = 0) -> Share:
         """Of the whole file; `sign` 1 or −1 takes only the tokens whose A has that sign."""
@@ -76,7 +77,8 @@ class Totals:
 
 def _relative(largest: np.ndarray, some: np.ndarray) -> np.ndarray:
     """Each sequence's scale against that of the largest; 0 for sequences that do not count. [N] -> [N]"""
-    return np.where(some, largest, 0.0) / largest[some].max()
+    scale: np.ndarray = np.where(some, largest, 0.0) / largest[some].max()
+    return scale
 
 
 def _empty(signal: Signal, count: int) -> Totals:

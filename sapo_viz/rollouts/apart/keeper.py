@@ -160,7 +160,7 @@ def _over(asked: _Asked) -> bool:
     if asked.process is None:
         return False
     try:
-        return asked.process.status() == psutil.STATUS_ZOMBIE
+        return bool(asked.process.status() == psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return True
 

@@ -178,7 +178,8 @@ def reward_sign(facts: Facts) -> Found | None:
     size = np.maximum(np.bincount(label, minlength=count), 1)
 
     def centred(values: np.ndarray) -> np.ndarray:
-        return values - (np.bincount(label, values, count) / size)[label]
+        away: np.ndarray = values - (np.bincount(label, values, count) / size)[label]
+        return away
 
     reward, advantage = centred(facts.rewards[known]), centred(facts.advantages[known])
     norm = np.sqrt((reward @ reward) * (advantage @ advantage))

@@ -153,7 +153,8 @@ def _check_size(file: str, parquet: Any, limits: Limits) -> int:
         values += longest
     if size > unpacked(limits) or values > limits.tokens + metadata.num_rows:  # an empty list is a value too
         raise RolloutError(too_much(file, limits))
-    return min(max(1, _BATCH * metadata.num_rows // max(values, 1)), 1 << 16)
+    rows: int = _BATCH * metadata.num_rows // max(values, 1)
+    return min(max(1, rows), 1 << 16)
 
 
 def unpacked(limits: Limits) -> int:
@@ -246,7 +247,8 @@ def _array(flat: Any, dtype: Any) -> np.ndarray:
         flat = flat.cast(pa.int8())
     if flat.null_count:
         flat = flat.cast(pa.float64(), safe=False)
-    return flat.to_numpy(zero_copy_only=False).astype(dtype, copy=False)
+    values: np.ndarray = flat.to_numpy(zero_copy_only=False)
+    return values.astype(dtype, copy=False)
 
 
 def _block(batch: Any, columns: Columns) -> Block:

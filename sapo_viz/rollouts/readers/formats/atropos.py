@@ -64,7 +64,10 @@ def read(file: str, items: Iterator[Item], notes: Notes) -> Contents:
 def _sequence(row: Entry, name: str, group: str, notes: Notes) -> OneSequence:
     notes.say(IDS_ONLY)
     ids = row.ids("tokens")
-    mask = row.numbers("masks", len(ids), "tokens") != _UNTRAINED
+    marks = row.numbers("masks", len(ids), "tokens")
+    mask = (
+        marks == 1 if np.isin(marks, (0, 1)).all() else marks != _UNTRAINED
+    )  # an environment of one's own may say 0, 1
     logprobs = row.numbers("inference_logprobs", len(ids), "tokens")
     part = response(mask)
     filled = mask & (logprobs > 0)

@@ -15,7 +15,7 @@ import numpy as np
 
 from sapo_viz.errors import RolloutError
 from sapo_viz.rollouts.readers.formats.pair import OnePolicy
-from sapo_viz.rollouts.readers.formats.written import list_in, number_in
+from sapo_viz.rollouts.readers.formats.written import list_in, number_in, value_in
 from sapo_viz.rollouts.record import Record, shown
 from sapo_viz.rollouts.schema import Rollouts
 from sapo_viz.rollouts.texts import TextDump
@@ -166,6 +166,8 @@ class Entry:
         is not known how they go together, so there is none.
         """
         value = self.values.get(name)
+        if isinstance(value, str) and value.startswith("{"):
+            value = value_in(value)
         for _ in range(_NESTED):
             if isinstance(value, Mapping):
                 known = [value[key] for key in _TOTALS if value.get(key) is not None]

@@ -29,6 +29,7 @@ from sapo_viz.rollouts.readers.formats.base import (
     Notes,
     each,
     finite_mask,
+    listed,
     response,
 )
 from sapo_viz.rollouts.record import Record
@@ -60,7 +61,7 @@ def _records(row: Entry, groups: Groups, notes: Notes) -> Iterator[Record]:
     mask = row.flags("loss_mask", length)
     new = row.numbers("trainer_logprobs", length)
     old = row.numbers("inference_logprobs", length)
-    advantages = row.numbers("advantages", length)
+    advantages = _credit(row, length)
     part = response(mask)
     if length and np.isnan(advantages).all():
         notes.count(NO_RL)
@@ -89,6 +90,14 @@ def _records(row: Entry, groups: Groups, notes: Notes) -> Iterator[Record]:
         "step": step,
     }
     yield NamedRecord(row.file, row.place, values, names=_NAMES, start=part.start)
+
+
+def _credit(row: Entry, length: int) -> np.ndarray:
+    """[T] advantages; NaN where there is none, and one for all where it is a number."""
+    if isinstance(listed(row.values.get("advantages")), (list, np.ndarray)):
+        return row.numbers("advantages", length)
+    alone = row.number("advantages")
+    return np.full(length, np.nan if alone is None else alone)
 
 
 FORMAT = Format(

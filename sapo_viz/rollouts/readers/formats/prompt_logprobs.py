@@ -94,10 +94,11 @@ def _scored(row: Entry, name: str, group: str, notes: Notes) -> OneSequence:
 
 
 def _without_gaps(entries: Any) -> Any:
-    """As a table has it, with a place in every row for every id of the file: only those that are there."""
+    """Only entries that are there: a table has a place in every row for every id. A number alone is the log-prob."""
     if not isinstance(entries, Mapping):
         return entries
-    return {key: entry for key, entry in entries.items() if entry is not None}
+    there = {key: entry for key, entry in entries.items() if entry is not None}
+    return {key: {"logprob": entry} if isinstance(entry, (int, float)) else entry for key, entry in there.items()}
 
 
 def _own(entries: Mapping[str, Any], token: Any, favourites: int | None) -> str | None:

@@ -43,7 +43,7 @@ def read(file: str, items: Iterator[Item], notes: Notes) -> Contents:
 
 
 def _sequence(row: Entry, groups: Groups, notes: Notes) -> OneSequence:
-    tokens = [token if isinstance(token, str) else "" for token in row.entries("response_tokens")]
+    tokens = [_spelled(token) for token in row.entries("response_tokens")]
     mask = _mask(row, min(len(tokens), len(row.entries("logprobs"))))
     size = len(mask)
     notes.count(MASKED, int((~mask).sum()))
@@ -65,6 +65,11 @@ def _sequence(row: Entry, groups: Groups, notes: Notes) -> OneSequence:
         prompt=prompt if isinstance(prompt, str) else None,
         step=step,
     )
+
+
+def _spelled(token: Any) -> str:
+    """A token's text; ⟨id⟩ where it is a number."""
+    return token if isinstance(token, str) else "" if token is None else f"⟨{token}⟩"
 
 
 def _mask(row: Entry, size: int) -> np.ndarray:

@@ -22,6 +22,7 @@ from sapo_viz.rollouts.record import shown
 from sapo_viz.rollouts.vocabulary import placeholders
 
 SCORED = "Responses that generated nothing: the log-probs are those of the prompt's tokens"
+NOTHING = "Responses that generated nothing, as where a request was aborted, left out"
 _OUTPUT, _INPUT = "output_token_logprobs", "input_token_logprobs"
 
 
@@ -32,7 +33,14 @@ def recognise(first: Mapping[str, Any]) -> bool:
 
 def read(file: str, items: Iterator[Item], notes: Notes) -> OnePolicy:
     numbers = count(1)
-    sequences = tuple(each(file, items, notes, lambda row: [_sequence(row, next(numbers), notes)]))
+
+    def take(row: Entry) -> Iterator[OneSequence]:
+        info = Entry(file, row.place, _body(row.values)).inner("meta_info")
+        found = _sequence(info, next(numbers), notes)
+        if found is not None:
+            yield found
+
+    sequences = tuple(each(file, items, notes, take))
     return OnePolicy(file, FORMAT.name, sequences, notes.sentences())
 
 
@@ -41,11 +49,13 @@ def _body(values: Mapping[str, Any]) -> Mapping[str, Any]:
     return inner if isinstance(inner, Mapping) else values
 
 
-def _sequence(row: Entry, number: int, notes: Notes) -> OneSequence:
-    info = Entry(row.file, row.place, _body(row.values)).inner("meta_info")
-    if not (info.has(_OUTPUT) or info.has(_INPUT)):
-        info.fail(f"{_OUTPUT} is missing; ask SGLang for it (return_logprob=true)")
-    name = _OUTPUT if info.values.get(_OUTPUT) else _INPUT
+def _sequence(info: Entry, number: int, notes: Notes) -> OneSequence | None:
+    name = next((name for name in (_OUTPUT, _INPUT) if info.has(name) and len(info.entries(name))), None)
+    if name is None:
+        if not info.has(_OUTPUT) and info.values.get("completion_tokens") != 0:
+            info.fail(f"{_OUTPUT} is missing; ask SGLang for it (return_logprob=true)")
+        notes.count(NOTHING)
+        return None
     notes.count(SCORED, int(name == _INPUT))
     entries = info.entries(name)
     for index, entry in enumerate(entries):

@@ -316,3 +316,42 @@ def test_an_output_with_fewer_log_probs_than_tokens_is_left_out_and_said() -> No
     row["outputs"][0]["token_ids"] = [4, 4]
     one = policy_of(row)
     assert len(one.sequences) == 1 and "logprobs has 1 entries; it takes as many as token_ids, 2" in one.notes[-1]
+
+
+def test_an_sglang_response_without_log_probs_is_refused_and_an_aborted_one_is_counted() -> None:
+    def response(**info: Any) -> dict[str, Any]:
+        return {"text": "ab", "output_ids": [4, 5], "meta_info": {"id": "x", "input_token_logprobs": [], **info}}
+
+    good = response(completion_tokens=2, output_token_logprobs=[[-0.5, 4, None], [-0.25, 5, None]])
+    one = policy_of(good, response(completion_tokens=0, output_token_logprobs=[]))
+    assert len(one.sequences) == 1 and one.notes[-1].endswith("as where a request was aborted, left out: 1.")
+    with pytest.raises(RolloutError, match=r"output_token_logprobs is missing; ask SGLang for it"):
+        policy_of(response(completion_tokens=2))
+
+
+def test_an_entry_of_prompt_logprobs_may_be_a_number() -> None:
+    response = {"choices": [{"logprobs": None, "prompt_logprobs": [None, {"7": -2.0}]}]}
+    assert policy_of(response).sequences[0].logprobs.tolist() == [-2.0]
+
+
+def test_masks_of_an_atropos_group_may_be_0_and_1() -> None:
+    group = {"tokens": [[5, 6, 7]], "masks": [[0, 1, 1]], "scores": [1.0], "inference_logprobs": [[1.0, -0.5, -0.25]]}
+    assert policy_of(group).sequences[0].tokens == ("⟨6⟩", "⟨7⟩")
+
+
+def test_prime_rls_advantage_may_be_one_number_and_without_one_a_sequence_is_left_out() -> None:
+    row = samples.PRIME[0]
+    read = parse_rollouts(lines(row | {"advantages": 0.5}, row | {"advantages": None}), "x")
+    assert len(read) == 1 and set(read.advantages[read.mask]) == {0.5}
+
+
+def test_tokens_of_a_logging_board_may_be_ids() -> None:
+    row = {
+        "prompt": "p",
+        "response": "r",
+        "response_tokens": [7, 8],
+        "logprobs": [-0.5, -1.0],
+        "reward": 1.0,
+        "step": 1,
+    }
+    assert policy_of(row).sequences[0].tokens == ("⟨7⟩", "⟨8⟩")

@@ -203,7 +203,6 @@ def _chosen(
     The head is the model's own forward around hidden states that are there already (`logprobs.answering`).
     """
     from torch.utils.checkpoint import checkpoint
-    from transformers.modeling_outputs import BaseModelOutputWithPast
 
     arguments = {}
     if prompt_mask is not None:
@@ -215,7 +214,8 @@ def _chosen(
     hidden = out.last_hidden_state[:, -targets.shape[1] :]
 
     def head(states: Tensor, wanted: Tensor) -> Tensor:
-        with answering(body, BaseModelOutputWithPast(last_hidden_state=states)):
+        # Of a view, a frozen head in bfloat16 would be copied for every sequence (`_last`).
+        with answering(body, type(out)(last_hidden_state=states.contiguous())):
             logits = model(input_ids=wanted, use_cache=False).logits
         return _taken(logits, wanted, temperature)
 
@@ -269,9 +269,18 @@ def _all_logits(policy: Policy, prompts: Tensor, ids: Tensor, prompt_mask: Tenso
         arguments = {"attention_mask": mask, "position_ids": _positions(mask)}
     whole = torch.cat([prompts, ids], 1)
     with _recomputing(policy.model):
-        out = policy.model(input_ids=whole, use_cache=False, logits_to_keep=ids.shape[1] + 1, **arguments)
+        out = policy.model(input_ids=whole, use_cache=False, logits_to_keep=_last(ids.shape[1] + 1, whole), **arguments)
     logits: Tensor = out.logits
     return logits
+
+
+def _last(count: int, ids: Tensor) -> Tensor:
+    """The last `count` places of `ids`, for `logits_to_keep`. [B, n] -> [count]
+
+    As a number it would give the head a view of the hidden states. torch then multiplies sequence by sequence, and
+    copies a frozen head in bfloat16 for each of them: 900 MB for 16 sequences of SmolLM2-135M.
+    """
+    return torch.arange(ids.shape[1] - count, ids.shape[1], device=ids.device)
 
 
 def decode(policy: Policy, rollout: Rollout) -> list[str]:
@@ -313,7 +322,9 @@ class _LibraryCache:
         arguments = {}
         if self.mask is not None:
             arguments = {"attention_mask": self.mask, "position_ids": _positions(self.mask)[:, -ids.shape[1] :]}
-        out = self.model(input_ids=ids, past_key_values=self.cache, use_cache=True, logits_to_keep=1, **arguments)
+        out = self.model(
+            input_ids=ids, past_key_values=self.cache, use_cache=True, logits_to_keep=_last(1, ids), **arguments
+        )
         logits: Tensor = out.logits[:, -1]
         return logits
 

@@ -14,7 +14,7 @@ from sapo_viz.errors import ModelError, reason_of
 from sapo_viz.models.lora import with_adapter
 from sapo_viz.models.memory import check_memory, out_of_memory
 from sapo_viz.models.routing import quick_experts
-from sapo_viz.models.source import BUNDLED, Located, ModelSource, fetch, locate
+from sapo_viz.models.source import BUNDLED, Located, ModelSource, check_reads_text, fetch, locate
 from sapo_viz.models.tasks import Task
 from sapo_viz.models.tokenizer import encode, make_tokenizer, token_texts
 from sapo_viz.models.trained import has_adapter, save_adapter
@@ -79,6 +79,7 @@ def load_source(source: ModelSource, *, device: str = "cpu", dtype: str = "float
     """
     from transformers import AutoModelForCausalLM
 
+    check_reads_text(source.base.name, source.base.folder)
     tokenizer = load_tokenizer(source)
     check_memory(source, device, dtype)
     with out_of_memory(source.name, device), reading(source.base.name), quiet():

@@ -311,6 +311,23 @@ def _fetched(located: Located, *, adapter: bool = False) -> Located:
     return Located(located.name, folder, located.identity, located.bytes)
 
 
+# Of the models that look at images, those whose language model transformers reads by itself (a test compares).
+READ_AS_TEXT = ("emu3", "fuyu", "gemma3", "gemma3n", "gemma4", "git", "got_ocr2", "llama4", "mllama", "qwen3_5")
+
+
+def check_reads_text(name: str, folder: Path | str) -> None:
+    """A ModelError for a model that looks at images, as Qwen3-VL does: nothing here shows it any."""
+    config: dict[str, Any] = {}
+    with contextlib.suppress(ModelError):
+        config = small_json(Path(folder) / "config.json")
+    kind = str(config.get("model_type"))
+    if "vision_config" in config and kind not in READ_AS_TEXT:
+        raise ModelError(
+            f"policy {name!r} is a {kind[:40]}, which looks at images; here models are trained and scored on text "
+            "alone, so take a language model, such as Qwen/Qwen3-0.6B."
+        )
+
+
 def hub_answers(seconds: float = 3.0) -> bool:
     """Whether the Hub can be reached; taken for granted behind a proxy."""
     from huggingface_hub import constants

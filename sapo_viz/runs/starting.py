@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sapo_viz.errors import ModelError, RunError
 from sapo_viz.models.shape import shape_of
-from sapo_viz.models.source import BUNDLED, admit, local_folder
+from sapo_viz.models.source import BUNDLED, admit, check_reads_text, local_folder
 from sapo_viz.models.tasks import ADDITION, TASKS, Task
 from sapo_viz.runs.config import RunConfig
 
@@ -22,7 +22,7 @@ def check_start(config: RunConfig, root: Path | None) -> str:
         root: whose folders may be read, as in `models.source.locate`. The Hub is not asked.
 
     Raises:
-        ModelError: the policy is not here and has not the form of a Hub id, or may not be read.
+        ModelError: the policy is not here and has not the form of a Hub id, may not be read, or looks at images.
         RunError: the task is one of texts, and the policy reads none.
     """
     name, task = config.policy, TASKS.get(config.task)
@@ -31,6 +31,8 @@ def check_start(config: RunConfig, root: Path | None) -> str:
             raise no_policy(config.task)
         return ""
     admit(name, root)
+    if folder := local_folder(name, root):
+        check_reads_text(name, folder)
     words = _vocabulary(name, root)
     if task is None:
         if config.task == "mood" and words is not None and words <= len(ADDITION.vocabulary):

@@ -47,3 +47,25 @@ def test_what_is_chosen_has_streamlits_look_by_day_and_by_night(
         wanted = [primary, [*primary, 10], primary, "14px", "400"]
         for selector in filter(None, (theirs, ours)):
             eventually(page, lambda s=selector: look(s), wanted)
+
+
+FIELD = """element => {
+  const style = getComputedStyle(element);
+  return [style.backgroundColor, style.borderTopColor, style.borderTopWidth, style.borderRadius, style.color];
+}"""
+
+
+@pytest.mark.parametrize(
+    ("path", "ours"),
+    [
+        ("/train", ".live-controls select"),
+        ("/tokens", ".tok-find input"),
+        ("/tokens", ".lab-row input[type=number]"),
+    ],
+)
+def test_fields_have_the_ground_edge_and_corners_of_streamlits(visit: Visit, path: str, ours: str) -> None:
+    page = visit(path)
+    for scheme in SCHEMES:
+        turn(page, scheme)
+        theirs = page.get_by_test_id("stNumberInputContainer").first
+        eventually(page, lambda o=theirs: page.locator(ours).first.evaluate(FIELD) == o.evaluate(FIELD), True)

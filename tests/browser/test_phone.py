@@ -48,6 +48,16 @@ def test_the_legend_of_many_objectives_lies_on_no_title(visit: Any) -> None:
     eventually(page, lambda: title.bounding_box()["y"] - foot(), lambda room: room >= 0)
 
 
+def test_the_settings_of_training_are_one_row_above_the_figure(visit: Any) -> None:
+    page = visit("/train", width=390)
+    row, figure = page.locator(".st-key-train-settings"), page.locator(".live-panels")
+    boxes = lambda: (row.bounding_box(), figure.bounding_box())  # noqa: E731
+    eventually(page, boxes, lambda both: both[0]["height"] < 120 and both[0]["y"] + 60 < both[1]["y"] < 0.8 * 844)
+    page.get_by_label("Steps", exact=True).first.fill("12")  # scrolled into sight, as by a finger
+    page.keyboard.press("Enter")
+    eventually(page, lambda: "steps=12" in page.url, True)
+
+
 def test_a_finger_on_the_curves_scrolls_the_page(browser: Any, server: Any) -> None:
     context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
     page = context.new_page()

@@ -117,7 +117,8 @@ interface CurvesData {
   axis: { kind: string; lo: number; hi: number };
   axes: Record<string, { x: string; y: string }>;
   labels: Words;
-  distribution?: { label?: string; z?: number[] };
+  /** where the tokens are; without z a Gaussian in log r */
+  distribution: { label?: string; z?: number[] } | null;
   readout: boolean;
   compact: boolean;
   correction: Correction | null;

@@ -36,8 +36,8 @@ class CurveLab {
     this.figure = el("div", { class: "lab-figure", role: "figure" });
     this.tools = el("div", { class: "lab-tools" });
     this.readout = el("div", { class: "lab-readout" });
-    /** @type {any} from Python, before the first draw */
-    this.data = undefined;
+    /** @type {CurvesData} from Python, before the first draw */
+    this.data = /** @type {any} */ (undefined);
     /** @type {CurvesHand["values"]} */
     this.values = {};
     this.readAt = 1;
@@ -262,10 +262,10 @@ class CurveLab {
   tokens() {
     const spread = this.values.spread ?? 0.2;
     const { distribution } = this.data;
-    const key = distribution.z ? "file" : spread;
+    const key = distribution?.z ? "file" : spread;
     let drawnFor = this.drawnFor;
     if (!drawnFor || drawnFor.key !== key || drawnFor.of !== distribution)
-      this.drawnFor = drawnFor = { key, of: distribution, tokens: tokensAt(distribution, spread) };
+      this.drawnFor = drawnFor = { key, of: distribution, tokens: tokensAt(distribution ?? {}, spread) };
     return drawnFor.tokens;
   }
 
@@ -276,8 +276,8 @@ class CurveLab {
     const theme = themeOf(this.host);
     const layout = applyTheme(structuredClone(this.layoutNow()), theme);
     const grid = ratioGrid(this.data.axis, this.visible);
-    this.sampled = this.data.objectives.flatMap((/** @type {CurveObjective} */ objective) =>
-      this.data.signs.map((/** @type {number} */ sign) => ({
+    this.sampled = this.data.objectives.flatMap((objective) =>
+      this.data.signs.map((sign) => ({
         objective,
         sign,
         points: this.sample(objective, sign, grid),
@@ -383,7 +383,7 @@ class CurveLab {
   }
 
   describe() {
-    const who = this.data.objectives.map((/** @type {CurveObjective} */ o) => {
+    const who = this.data.objectives.map((o) => {
       const k = this.knobText(o);
       return k ? `${o.label} (${k})` : o.label;
     });

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sapo_viz.core.correction import Correction
 from sapo_viz.core.objective import Objective
 from sapo_viz.rollouts.analysis.passes import chunks, one_thread, spans
 from sapo_viz.rollouts.schema import Rollouts
@@ -45,16 +46,20 @@ def sequences_apart(analysis: Analysis, k: int = 20) -> pd.DataFrame:
     return out
 
 
-def tokens_apart(rollouts: Rollouts, objectives: Mapping[str, Objective], k: int = 50) -> pd.DataFrame:
+def tokens_apart(
+    rollouts: Rollouts, objectives: Mapping[str, Objective], k: int = 50, correction: Correction | None = None
+) -> pd.DataFrame:
     """The k response tokens with the largest difference, largest first.
 
     Columns: sequence, position (from 0), token, log_ratio, advantage, difference, most, least, and `c_<key>` of
     each. One pass over the tokens that have a gradient, in chunks: memory depends on k, not on the file.
     """
-    return finish(comparing(rollouts, objectives, k))
+    return finish(comparing(rollouts, objectives, k, correction))
 
 
-def comparing(rollouts: Rollouts, objectives: Mapping[str, Objective], k: int = 50) -> Steps[pd.DataFrame]:
+def comparing(
+    rollouts: Rollouts, objectives: Mapping[str, Objective], k: int = 50, correction: Correction | None = None
+) -> Steps[pd.DataFrame]:
     """`tokens_apart` in steps."""
     import pandas as pd
 
@@ -66,7 +71,7 @@ def comparing(rollouts: Rollouts, objectives: Mapping[str, Objective], k: int = 
     done, total = 0, int(rollouts.lengths[with_signal].sum())
     for chunk in chunks(rollouts, with_signal):
         with one_thread():
-            views = [chunk.view(objective) for objective in objectives.values()]
+            views = [chunk.view(objective, correction) for objective in objectives.values()]
         c = np.stack([view.coefficient.numpy()[chunk.inside] for view in views])
         difference = (c.max(axis=0) - c.min(axis=0)) * np.abs(chunk.advantages[chunk.inside] / scale)
         floor = best.min() if len(best) >= k else 0.0

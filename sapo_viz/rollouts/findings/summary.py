@@ -85,7 +85,7 @@ def summarise(
 
 
 def _tokens(analysis: Analysis, count: int) -> pd.DataFrame:
-    frame = tokens_apart(analysis.rollouts, analysis.objectives, count)
+    frame = tokens_apart(analysis.rollouts, analysis.objectives, count, analysis.correction)
     return frame[frame["difference"] > 0].reset_index(drop=True)
 
 

@@ -77,8 +77,8 @@ def _sequences(source: Source, analysis: Analysis) -> None:
 def _tokens(source: Source, analysis: Analysis) -> None:
     frame = worked(
         "tokens apart",
-        (source.origin, dict(analysis.objectives)),
-        lambda: comparing(source.rollouts, analysis.objectives, 100),
+        (source.origin, dict(analysis.objectives), analysis.correction),
+        lambda: comparing(source.rollouts, analysis.objectives, 100, analysis.correction),
         _("Comparing every token…"),
     )
     if frame.empty or not (frame["difference"] > 0).any():

@@ -26,7 +26,8 @@ _CHOSEN = "tokens: group"  # session: (origin, row of the group table)
 def groups_view(source: Source, objectives: dict[str, Objective]) -> None:
     """The groups of the file; one of them with its completions."""
     analysis = analysis_of(source, objectives)
-    table = kept("groups", (source.origin, objectives), lambda: group_table(source.rollouts, analysis))
+    asked = (source.origin, objectives, analysis.correction)
+    table = kept("groups", asked, lambda: group_table(source.rollouts, analysis))
     if table.empty:
         st.info(
             _("Nothing here has both `reward` and `group`, so completions cannot be put side by side."),

@@ -11,6 +11,7 @@ from sapo_viz.core.correction_choices import TRL_DEFAULT, USUAL
 from sapo_viz.figures.corrected import corrected_figure, takeaway
 from sapo_viz.rollouts.analysis.analyse import analyse, analysing
 from sapo_viz.rollouts.analysis.corrected import corrected
+from sapo_viz.rollouts.analysis.disagree import tokens_apart
 from sapo_viz.rollouts.steps import finish
 from tests.rollouts.made import rollouts
 
@@ -68,3 +69,13 @@ def test_an_analysis_keeps_what_the_objective_and_the_correction_leave_together(
 def test_a_file_that_names_no_sampler_is_not_corrected() -> None:
     analysis = analyse(CALM, {"grpo": CATALOG["grpo"]()}, USUAL[TRL_DEFAULT].correction)
     assert analysis.correction is None and analysis.share("grpo").kept > 0.9
+
+
+def test_tokens_of_a_dropped_answer_are_no_disagreement() -> None:
+    """Its Σ log ρ is 0.5 in each of 40 tokens or more; nothing else is corrected."""
+    sampler = CALM.old_logprobs.copy()
+    sampler[: CALM.offsets[1]] -= 0.5
+    objectives = {"sapo": CATALOG["sapo"](), "unclipped": CATALOG["unclipped"]()}
+    apart = tokens_apart(rollouts(sampler_logprobs=sampler), objectives, 10_000, USUAL[TRL_DEFAULT].correction)
+    dropped = apart["sequence"] == 0
+    assert (apart["difference"][dropped] == 0).all() and (apart["difference"][~dropped] > 0).any()

@@ -7,11 +7,24 @@ from __future__ import annotations
 
 import argparse
 
-from benchmarks import drag, memory, real_model, report, rollouts, scoring, start, strip, training, visitors, watchers
+from benchmarks import (
+    drag,
+    memory,
+    real_model,
+    recorded,
+    report,
+    rollouts,
+    scoring,
+    start,
+    strip,
+    training,
+    visitors,
+    watchers,
+)
 
 ALL = {
     module.__name__.removeprefix("benchmarks."): module
-    for module in (start, drag, strip, rollouts, scoring, training, real_model, watchers, visitors, memory)
+    for module in (start, drag, strip, rollouts, recorded, scoring, training, real_model, watchers, visitors, memory)
 }
 
 

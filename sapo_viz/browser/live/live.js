@@ -24,6 +24,7 @@ import "./live.css";
 const LIVE = ["queued", "starting", "running"];
 const POLL_MS = 500;
 const RETRY_MS = 3000;
+const MORE_MS = 2000; // that a picture waits for the rest of a long log
 const LOOK_MS = 10_000; // between two looks at which recorded runs there are
 
 class LiveLab {
@@ -45,7 +46,9 @@ class LiveLab {
     this.shown = new Set();
     /** @type {string[]} what was shown since the server's last word: with any of it the server may still answer */
     this.asked = [];
-    this.asking = this.lost = this.closed = false;
+    this.asking = this.lost = this.closed = this.stale = false;
+    /** @type {number | undefined} since when something has come that is not drawn yet */
+    this.undrawn = undefined;
     /** @type {string | undefined} which recorded runs there were at the last look */
     this.looked = undefined;
     /** @type {Theme | undefined} of this drawing */
@@ -94,7 +97,7 @@ class LiveLab {
       if (this.data && !this.closed) this.panels.draw();
     });
     this.scheme.addEventListener("change", this.redraw);
-    this.observer = new ResizeObserver(debounce(60, this.redraw));
+    this.observer = new ResizeObserver(debounce(60, () => this.draw(this.panels.resized())));
     this.observer.observe(this.host);
   }
 
@@ -213,13 +216,16 @@ class LiveLab {
       /** @type {{ runs?: RunNews[]; error?: string }} */
       const answer = await (await fetch(address)).json();
       if (!answer.runs) throw new Error(answer.error);
-      const changed = answer.runs.map((news) => this.take(news)).some(Boolean);
+      if (answer.runs.map((news) => this.take(news)).some(Boolean)) this.undrawn ??= performance.now();
       const began = performance.now();
-      if (changed || this.lost) {
+      // Of a long log the next part is asked for at once: curves of a part would be drawn for nothing.
+      const more = answer.runs.some((news) => news.more) && began - (this.undrawn ?? began) < MORE_MS;
+      if ((this.undrawn !== undefined || this.lost) && !more) {
         this.lost = false;
+        this.undrawn = undefined;
         this.draw();
       }
-      pause = Math.max(POLL_MS, 3 * (performance.now() - began)); // drawing takes a quarter of the time at most
+      pause = more ? 0 : Math.max(POLL_MS, 3 * (performance.now() - began)); // drawing takes a quarter of the time
     } catch {
       this.lost = true;
       this.showNote();
@@ -400,7 +406,9 @@ class LiveLab {
   }
 
   // ── on the screen ───────────────────────────────────────────────────────────────────────────
-  draw() {
+  /** @param {boolean} curves whether these may look another way than they do */
+  draw(curves = true) {
+    this.stale ||= curves; // until they are drawn: what waits for a hand may be replaced
     this.hand.free("draw", () => this.drawNow());
   }
 
@@ -409,7 +417,8 @@ class LiveLab {
     this.themed = undefined;
     const groups = this.groups.all();
     this.legend.fill(groups);
-    this.panels.draw(groups.filter((group) => !group.hidden));
+    if (this.stale) this.panels.draw(groups.filter((group) => !group.hidden));
+    this.stale = false;
     this.story.fill(groups);
     this.scrub.fill(groups);
     this.answers.fill(groups);

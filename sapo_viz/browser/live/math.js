@@ -42,6 +42,20 @@ export function acrossRuns(runs) {
     });
 }
 
+// Of more points than `most` the highest of each stretch of them: what so many dots over one another would show.
+/** @type {(x: number[], y: (number | null)[], most?: number) => { x: number[]; y: (number | null)[] }} */
+export function highestOf(x, y, most = 600) {
+  if (x.length <= most) return { x, y };
+  const places = Array.from({ length: most }, (_, part) => {
+    const from = Math.floor((part * x.length) / most);
+    const to = Math.floor(((part + 1) * x.length) / most);
+    let best = from;
+    for (let i = from; i < to; i++) if ((y[i] ?? -Infinity) > (y[best] ?? -Infinity)) best = i;
+    return best;
+  });
+  return { x: places.map((i) => x[i]), y: places.map((i) => y[i]) };
+}
+
 // The names that do not have one value in all of `settings`; one that is absent says nothing.
 /** @type {(settings: Record<string, unknown>[]) => string[]} */
 export function differingNames(settings) {

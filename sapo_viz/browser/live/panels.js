@@ -145,6 +145,13 @@ export class LivePanels {
     legend.textContent = legend.title = told.filter(Boolean).join("; ");
   }
 
+  // Whether a figure has another size than the one that it was drawn in.
+  resized() {
+    return this.visible().some(
+      ({ plot, layout }) => plot.clientWidth !== layout?.width || plot.clientHeight !== layout?.height,
+    );
+  }
+
   visible() {
     return this.list.filter((panel) => !panel.host.hidden);
   }

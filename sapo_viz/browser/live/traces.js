@@ -1,6 +1,6 @@
 // Runs as Plotly traces of one panel: single lines, or a mean line with a band for runs that differ by their seed.
 
-import { acrossRuns, smoothed } from "./math.js";
+import { acrossRuns, highestOf, smoothed } from "./math.js";
 
 /**
  * Of the lines of one group in one panel.
@@ -9,6 +9,7 @@ import { acrossRuns, smoothed } from "./math.js";
  * }} About
  */
 
+const MOST_DOTS = 600; // of a line; each is an element of the page
 const FAINT = 0.3; // of the raw line behind a smoothed one
 
 // What a run has at its steps, on the chosen x axis.
@@ -107,7 +108,8 @@ function lineTraces(line, { group, series, of, view, width }, run) {
   const { color, dash } = group;
   const name = plainText((group.runs.length > 1 ? run.about.title : group.name) + of);
   const base = { type: "scatter", x: line.x, hovertemplate: `%{y:.3g} ${name}<extra></extra>`, name, meta: run.id };
-  if (series.dots) return [{ ...base, y: line.y, mode: "markers", marker: { color, size: 3.5 }, opacity: 0.8 }];
+  if (series.dots)
+    return [{ ...base, ...highestOf(line.x, line.y), mode: "markers", marker: { color, size: 3.5 }, opacity: 0.8 }];
   const drawn = { ...base, y: smoothed(line.y, view.smooth), mode: "lines", line: { color, dash, width } };
   return view.smooth ? [rawTrace(line.x, line.y, color), drawn] : [drawn];
 }
@@ -123,8 +125,10 @@ function bandTraces(lines, { group, series, of, logy, first, view, words, width 
       {
         type: "scatter",
         mode: "markers",
-        x: raw.map((p) => p.x),
-        y: raw.map((p) => p.high),
+        ...highestOf(
+          raw.map((p) => p.x),
+          raw.map((p) => p.high),
+        ),
         marker: { color, size: 3.5 },
         opacity: 0.8,
         name,
@@ -234,7 +238,7 @@ export function againstTraces(panel, groups, words) {
         meta: run.id,
         hovertemplate: `${name}, ${words.step} %{customdata}: %{y:.3g}, KL %{x:.3g}%{text}<extra></extra>`,
         line: { color: group.color, dash: group.dash, width: several ? 0.75 : 1.5 },
-        marker: { color: group.color, size: x.step.map((step) => (says.has(step) ? 7 : 3)) },
+        marker: { color: group.color, size: x.step.map((step) => (says.has(step) ? 7 : 3)), maxdisplayed: MOST_DOTS },
         opacity: several ? 0.4 : 0.9,
       });
     });

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { acrossRuns, differingNames, nearestOf, smoothed } from "../../../sapo_viz/browser/live/math.js";
+import { acrossRuns, differingNames, highestOf, nearestOf, smoothed } from "../../../sapo_viz/browser/live/math.js";
 import { near } from "../near.js";
 
 test("the moving average is not pulled towards zero and leaves gaps", () => {
@@ -36,4 +36,10 @@ test("only names with more than one value differ", () => {
 test("the nearest of several numbers is found", () => {
   assert.equal(nearestOf([1, 10, 20], 14), 10);
   assert.equal(nearestOf([], 3), undefined);
+});
+
+test("of many dots the highest of each stretch are left, of few all", () => {
+  const x = [1, 2, 3, 4, 5, 6];
+  assert.deepEqual(highestOf(x, [0, 9, 1, 2, null, 8], 3), { x: [2, 4, 6], y: [9, 2, 8] });
+  assert.deepEqual(highestOf(x, [0, 9, 1, 2, null, 8]).x, x);
 });

@@ -116,7 +116,7 @@ start, folder = load_policy("addition-start"), sys.argv[2]
 shape = dict(hidden_size=256, intermediate_size=768, num_hidden_layers=6, num_attention_heads=4, num_key_value_heads=2)
 LlamaForCausalLM(LlamaConfig(vocab_size=26, tie_word_embeddings=True, **shape)).save_pretrained(folder)
 start.tokenizer.save_pretrained(folder)
-settings = dict(lora_rank=8) if sys.argv[3] == "lora" else {}
+settings = {"whole": {}, "lora": {"lora_rank": 8}, "lora, bfloat16": {"lora_rank": 8, "dtype": "bfloat16"}}[sys.argv[3]]
 config = RunConfig(
     policy=folder, steps=1, minibatches=1, prompts=8, completions=8, snapshot_every=0, checkpoint_every=0,
     validate_every=0, device="cpu", kl_coef=0.01, **settings,
@@ -130,7 +130,7 @@ print(int(peak.split()[1]) * 1024, need_of(shape_of(folder), config, 9, 32).tota
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak is read from /proc")
-@pytest.mark.parametrize("kind", ["whole", "lora"])
+@pytest.mark.parametrize("kind", ["whole", "lora", "lora, bfloat16"])
 def test_the_estimate_is_within_a_quarter_of_a_measured_peak(kind: str, tmp_path: Path) -> None:
     """A Llama of 4 million parameters, 256 × 41 tokens at once: 1.2 GB, most of it activations."""
     root = Path(__file__).parents[2]

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from sapo_viz.core.objective import CATALOG
-from sapo_viz.printed.reference import found
+from sapo_viz.printed.reference import search as search_for
 from sapo_viz.ui.address import bind_choice
 from sapo_viz.ui.reference.formulas import aggregation_choice
 from sapo_viz.ui.reference.page import differences, metric_lists, objective_section, objective_table
@@ -42,7 +42,7 @@ with choice:
 with code:
     aggregation = aggregation_choice()
 
-names = [chosen] if chosen else [name for name, cls in CATALOG.items() if found(cls, wanted or "")]
+names = [chosen] if chosen else search_for(CATALOG, wanted or "")
 if not names:
     st.info(
         _("Nothing matches “{wanted}”; clear the search to see everything.").format(wanted=plain(wanted)),

@@ -148,6 +148,16 @@ def found(cls: type[Objective], wanted: str) -> bool:
     return all(part in text for part in wanted.lower().split())
 
 
+def search(catalog: Mapping[str, type[Objective]], wanted: str) -> list[str]:
+    """The names of the objectives found: the one that is called so first, then those whose name has it, then others."""
+
+    def rank(name: str) -> int:
+        own, asked = (name, catalog[name].label.lower()), wanted.lower().strip()
+        return 0 if asked in own else 1 if any(asked in one for one in own) else 2
+
+    return sorted((name for name, cls in catalog.items() if found(cls, wanted)), key=rank)
+
+
 def markdown(catalog: Mapping[str, type[Objective]], batch: Iterable[Metric], run: Iterable[Metric]) -> str:
     """docs/reference.md: the objectives, then the metrics of one batch and of a training step."""
     parts = [

@@ -28,6 +28,12 @@ def test_an_address_with_a_search_opens_what_is_found() -> None:
     assert headings({"q": "clip_ratio_c"}) == ["Dual clip", "DPPO-TV", "DPPO-KL"]
 
 
+def test_the_objective_that_is_called_so_comes_first() -> None:
+    found = headings({"q": "grpo"})
+    assert found[:2] == ["GRPO", "Dr. GRPO"] and "SAPO" in found[2:], "SAPO has it in its name elsewhere"
+    assert headings({"q": "Dr. GRPO"})[0] == "Dr. GRPO"
+
+
 def test_a_search_that_finds_nothing_says_so_and_shows_what_was_typed_as_it_is() -> None:
     app = open_page("reference", {"q": "<b>*nothing*"})
     assert_no_fault(app)

@@ -50,8 +50,8 @@ def schema_markdown() -> str:
   `advantage` is repeated on every row of the sequence, as are `reward`, `group` and `step`.
 - A log-prob is finite and at most 0. An excess of up to {ROUNDING:g}, as rounding leaves it, is taken as 0 and said.
 - Where `mask` is 0 nothing is read: log-probs there may be null (an empty cell).
-- With `sampler_logprobs` a correction by ρ = π_old/π_sampler can be chosen beside the objectives' knobs; a sequence that
-  lacks them, or some of them, is taken as drawn by π_old.
+- With `sampler_logprobs` a correction by ρ = π_old/π_sampler can be chosen beside the objectives' knobs; a sequence
+  that lacks them, or some of them, is taken as drawn by π_old.
 - Text is UTF-8, or UTF-16 with its mark. Fields with other names are left alone and listed.
 - JSON objects may also follow one another without a list, written over several lines or side by side; and an object may
   be one token with the CSV's columns, as a data frame is saved: rows of a sequence then follow one another.

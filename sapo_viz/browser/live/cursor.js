@@ -8,6 +8,8 @@ import { lineOf } from "./traces.js";
 /** @type {Record<string, number>} steps that a key goes */
 const BY = { ArrowRight: 1, ArrowLeft: -1, PageUp: 10, PageDown: -10 };
 
+const DOUBLE = 300; // ms that Plotly waits for a second click
+
 export class LiveCursor {
   /** @param {LiveLab} lab */
   constructor(lab) {
@@ -35,7 +37,8 @@ export class LiveCursor {
     plot.on("plotly_unhover", () => {
       if (!this.following && !this.held) this.clear();
     });
-    plot.on("plotly_click", (/** @type {any} */ event) => at(event, (step) => this.hold(step)));
+    plot.on("plotly_click", (/** @type {any} */ event) => at(event, (step) => this.holdAfterClick(step)));
+    plot.on("plotly_doubleclick", () => this.clear());
     plot.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => this.key(event));
   }
 
@@ -105,7 +108,18 @@ export class LiveCursor {
     this.offer(step);
   }
 
+  // The offer pushes the panels down: not while a second click, which goes back to the whole, may be under way.
+  /** @param {number | undefined} step */
+  holdAfterClick(step) {
+    if (step === undefined) return;
+    this.held = true;
+    this.move(step);
+    clearTimeout(this.offering);
+    this.offering = setTimeout(() => this.offer(step), this.host.hidden ? DOUBLE : 0);
+  }
+
   clear() {
+    clearTimeout(this.offering);
     if (this.step === undefined) return;
     this.step = undefined;
     this.held = false;

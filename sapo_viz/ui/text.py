@@ -15,6 +15,15 @@ def plain(text: str) -> str:
     return _MARKS.sub(r"\\\1", unlinked).replace("\n", " ")
 
 
+def prose(text: str) -> str:
+    """As `plain`, and what the text itself sets in backticks is shown as code."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0 or not all(parts[1:-1]):  # a backtick of a file's own: its pairs are no marks
+        return plain(text)
+    code = [f"`{_whole(part)}`".replace("\n", " ") for part in parts[1::2]]
+    return "".join(a + b for a, b in zip(map(plain, parts[::2]), [*code, ""], strict=True))
+
+
 # As the strip draws them: what a cell of a table would show as nothing.
 _INKLESS = str.maketrans({"\n": "⏎", "\r": "␍", "\t": "⇥", "\u00a0": "⍽", "\u200b": "⟨ZWSP⟩", "\ufeff": "⟨BOM⟩"})
 

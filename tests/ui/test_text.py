@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from sapo_viz.ui.text import plain, visible
+from sapo_viz.ui.text import plain, prose, visible
 
 # How Streamlit's Markdown finds addresses in text whose escapes are gone (mdast-util-gfm-autolink-literal).
 ADDRESSES = re.compile(r"(https?://|www(?=\.))([-.\w]+)|(?<!\S)([-.\w+]+)@([-\w]+(?:\.[-\w]+)+)", re.IGNORECASE)
@@ -32,3 +32,13 @@ def test_every_mark_of_markdown_is_escaped(text: str) -> None:
 )
 def test_a_token_in_a_table_is_seen(token: str, shown: str) -> None:
     assert visible(token) == shown
+
+
+def test_what_a_sentence_sets_in_backticks_is_code_and_all_else_stays_plain() -> None:
+    assert prose("see `moved_far`, *not* `a*b`") == f"see `moved_far`{plain(', *not* ')}`a*b`"
+    assert prose("no mark") == plain("no mark")
+
+
+@pytest.mark.parametrize("text", ["a `b", "`[x](y)```b``", "``[x](y)`", "`a``[x](y)`"])
+def test_backticks_that_are_no_pairs_are_plain(text: str) -> None:
+    assert prose(text) == plain(text)

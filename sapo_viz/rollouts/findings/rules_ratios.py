@@ -164,8 +164,8 @@ def wrong_way(facts: Facts) -> Found | None:
     threshold="k3 is above 0.02 (warning) or above 0.2 (problem) without fillers and ratios beyond the clamp, and "
     "tokens move with their advantages: Σ A·z is above 0 by 3 standard errors or more, and z correlates with the sign "
     "of A by 0.08 or more. Without these signs of an update, see `engine_mismatch`. A file with fewer than 1,000 "
-    "tokens or 32 sequences cannot show it: there a k3 above 0.05 is a warning where one token in twenty has more than "
-    "doubled or halved.",
+    "tokens or 32 sequences cannot show it: from 100 tokens on a k3 above 0.05 is a warning there, if one token in "
+    "twenty has more than doubled or halved.",
     reason="k3 estimates KL(π_old ‖ π_θ) a token. Calm updates stay below 0.01; at 0.2 a typical token's probability "
     "has changed by half, and what is learned from one batch rests on importance weights that few tokens carry.",
     remedy="Fewer mini-batches or epochs a rollout, a lower learning rate, gradient clipping, or fresher samples.",
@@ -179,7 +179,7 @@ def moved_far(facts: Facts) -> Found | None:
             "problem" if k3 > 0.2 else "warning", k3, f"{number}; {found.second}", facts.worst(np.abs(facts.log_s))
         )
     untold = found.cause == "engine_mismatch" and not facts.rollouts.same_weights and too_small(facts)
-    if not untold or k3 <= 0.05 or facts.far < 0.05 * facts.tokens:
+    if not untold or k3 <= 0.05 or facts.tokens < 100 or facts.far < 0.05 * facts.tokens:
         return None
     number += "; too few tokens to say whether an update did it or a mismatch of sampler and trainer"
     return Found("warning", k3, number, facts.worst(np.abs(facts.log_s)), title="π_θ is far from π_old here")

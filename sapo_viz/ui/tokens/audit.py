@@ -13,7 +13,7 @@ from sapo_viz.rollouts.audit.claim import Claim
 from sapo_viz.rollouts.steps import at_once
 from sapo_viz.runs.folder.claims import claim_beside, claim_of
 from sapo_viz.runs.folder.store import RunStore
-from sapo_viz.ui.text import plain
+from sapo_viz.ui.text import prose
 from sapo_viz.ui.tokens.source import Source
 from sapo_viz.ui.words import _
 from sapo_viz.ui.work import worked
@@ -29,7 +29,7 @@ def audit_view(source: Source, objectives: dict[str, Objective]) -> None:
     found = worked(
         "audit", (source.origin, others), lambda: at_once(lambda: audit(source.rollouts, claim, others)), message
     )
-    text = " ".join(plain(sentence) for sentence in (found.sentence, *found.notes))
+    text = " ".join(prose(sentence) for sentence in (found.sentence, *found.notes))
     if found.status == "matches":
         (st.info if found.on_policy else st.success)(text, icon=":material/fact_check:")
     elif found.status == "fault":

@@ -10,7 +10,7 @@ from sapo_viz.rollouts.analysis.facts import gathering
 from sapo_viz.rollouts.analysis.over_steps import course
 from sapo_viz.rollouts.findings.judge import all_rules, findings
 from sapo_viz.rollouts.findings.rule import SEVERITIES, Finding
-from sapo_viz.ui.text import plain
+from sapo_viz.ui.text import plain, prose
 from sapo_viz.ui.tokens.batch import show
 from sapo_viz.ui.tokens.open import open_sequence
 from sapo_viz.ui.tokens.source import Source
@@ -49,16 +49,16 @@ def findings_view(source: Source, found: tuple[Finding, ...]) -> None:
     for finding in found:
         with st.container(border=True):
             st.markdown(f"{ICONS[finding.severity]} **{plain(declared(finding.title))}** · {plain(finding.number)}")
-            st.markdown(f"**{_('What to do.')}** {plain(finding.remedy)}")
+            st.markdown(f"**{_('What to do.')}** {prose(finding.remedy)}")
             st.caption(
-                f"{_('Rule')}: {plain(finding.rule)} ({finding.severity}: {declared(SEVERITIES[finding.severity])})."
+                f"{_('Rule')}: {prose(finding.rule)} ({finding.severity}: {declared(SEVERITIES[finding.severity])})."
             )
             _sequences(source, finding)
     course_view(source)
     with st.expander(_("Every rule, with its threshold and reason"), icon=":material/rule:"):
         st.markdown(
             "\n".join(
-                f"- **{plain(rule.title)}** {plain(rule.threshold)} {plain(rule.reason)}"
+                f"- **{plain(rule.title)}** {prose(rule.threshold)} {prose(rule.reason)}"
                 for rule in all_rules().values()
             )
         )

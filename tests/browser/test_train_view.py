@@ -152,7 +152,7 @@ def test_the_address_restores_the_whole_view(visit: Visit, shown: str) -> None:
     page.get_by_test_id("view-x").select_option("tokens")
     page.get_by_test_id("panel-kl_old").get_by_role("button", name=re.compile("^Logarithmic")).click()
     page.get_by_test_id("legend").get_by_role("button", name=re.compile("GRPO")).click()
-    page.locator("tr[data-run]").filter(has_text="seed 1").first.get_by_test_id("pin").click()
+    page.locator(f'tr[data-run="{shown.split(",")[1]}"]').get_by_test_id("pin").click()
     page.get_by_test_id("smooth").fill("0.5")
     expect(page).to_have_url(re.compile("smooth=0.5"))
     state = """() => [...document.querySelectorAll('.live-panel:not([hidden]) .live-plot')].map((p) =>

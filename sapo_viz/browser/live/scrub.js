@@ -136,13 +136,23 @@ export class LiveScrub {
 
   /** @type {(run: Run) => ScrubCard} */
   card(run) {
-    const heat = el("canvas", { class: "scrub-heat", role: "img", "data-testid": "scrub-heat" });
+    const heat = el("canvas", {
+      class: "scrub-heat",
+      role: "img",
+      "aria-label": `${run.about.title}: ${this.lab.words.scrub.heat}`,
+      "data-testid": "scrub-heat",
+    });
     heat.addEventListener("click", (event) => {
       const gates = run.gates ?? [];
       const at = (event.offsetX - LEFT) / (heat.clientWidth - LEFT - RIGHT);
       if (gates.length) this.go(gates[Math.min(gates.length - 1, Math.max(0, Math.floor(at * gates.length)))].step);
     });
-    const gate = svg("svg", { class: "scrub-gate", role: "img", "data-testid": "scrub-gate" });
+    const gate = svg("svg", {
+      class: "scrub-gate",
+      role: "img",
+      "aria-label": `${run.about.title}: ${this.lab.words.scrub.alt}`,
+      "data-testid": "scrub-gate",
+    });
     const head = el("div", { class: "scrub-head" });
     const facts = el("div", { class: "scrub-facts" });
     const tokens = el("div", { class: "scrub-tokens", dir: "auto", "data-testid": "scrub-tokens" });

@@ -186,6 +186,8 @@ HEAVY = {"torch", "transformers", "pandas", "pyarrow", "streamlit", "plotly"}
         ("sapo_viz.runs", {"torch", "transformers", "streamlit", "plotly"}),
         ("sapo_viz.figures", {"torch", "transformers", "streamlit"}),
         ("sapo_viz.ui.serving.routes", {"torch", "transformers", "numpy", "pandas", "pyarrow"}),
+        ("sapo_viz.ui.curves.panels", {"torch", "transformers", "numpy", "pandas", "pyarrow"}),
+        ("sapo_viz.ui.exhibits.shared", {"torch", "transformers", "numpy", "pandas", "pyarrow"}),
     ],
 )
 def test_importing_what_the_first_page_needs_does_not_import_torch(module: str, free_of: set[str]) -> None:

@@ -10,6 +10,7 @@ import streamlit as st
 from sapo_viz.errors import SapoVizError
 from sapo_viz.paths import ASSETS
 from sapo_viz.ui.nav import page_file
+from sapo_viz.ui.streamlit_internals import tab_icon
 from sapo_viz.ui.text import plain
 from sapo_viz.ui.tools import page_tools
 from sapo_viz.ui.views import as_left
@@ -18,8 +19,8 @@ from sapo_viz.ui.words import _
 from sapo_viz.ui.work import leave
 
 EVERY_PAGE.ready()
-# The icon costs an import of numpy. Set later, it would leave the tab to the page's own icon, fetched from outside.
-st.set_page_config(page_title="SAPO Viz", page_icon=str(ASSETS / "icon.svg"), layout="wide")
+st.set_page_config(page_title="SAPO Viz", layout="wide")
+tab_icon(ASSETS / "icon.svg")  # set later, it would leave the tab to the page's own icon, fetched from outside
 
 main = [
     st.Page(page_file("home"), title=_("Home"), icon=":material/home:", default=True),

@@ -15,6 +15,7 @@ from typing import Any, cast
 
 import streamlit as st
 from streamlit import runtime
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 from streamlit.runtime.state import SessionState
@@ -44,6 +45,17 @@ def inline_scripts() -> tuple[str, ...]:
     page = (Path(st.__file__).parent / "static" / "index.html").read_text(encoding="utf-8")
     scripts = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
     return tuple(f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" for text in scripts)
+
+
+def tab_icon(picture: Path) -> None:
+    """Show an SVG in the browser's tab. `st.set_page_config` would import numpy and Pillow to look at it, which the
+    first figure would wait for."""
+    context = get_script_run_ctx()
+    if context is not None:
+        message = ForwardMsg()
+        text = base64.b64encode(picture.read_bytes()).decode()
+        message.page_config_changed.favicon = f"data:image/svg+xml;base64,{text}"
+        context.enqueue(message)
 
 
 def connected() -> bool:

@@ -1,8 +1,7 @@
 """What pages need, imported together: at the start while the browser still loads, or once for whoever comes first.
 
-A browser takes half a second to get from the address to the first word with the server. Streamlit reads the
-tab's icon with numpy and Pillow and checks the menu's icons against a long list; imported only then, these
-and the page's own modules would keep the first figure waiting for a fifth of a second.
+A browser takes half a second to get from the address to the first word with the server. Streamlit checks the menu's
+icons against a long list; imported only then, that and the page's own modules would keep the first figure waiting.
 
 Two visitors are two threads. Plotly looks into `sys.modules` for pandas at each value that it is given, and finds one
 that is half there while the other visitor's page imports it: so a page that draws with Plotly or shows a table first
@@ -39,8 +38,6 @@ class Together:
 
 
 EVERY_PAGE = Together(
-    "numpy",
-    "PIL.ImageFile",
     "streamlit.material_icon_names",
     "sapo_viz.ui.curves.panels",
     "sapo_viz.ui.exhibits.shared",

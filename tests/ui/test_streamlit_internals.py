@@ -22,6 +22,15 @@ def test_streamlit_still_ships_the_typesetter_that_fits_its_style_sheet() -> Non
     assert (Path(st.__file__).parent / "static" / path).is_file()
 
 
+def test_the_tabs_icon_still_travels_as_an_address() -> None:
+    from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+
+    message = ForwardMsg()
+    message.page_config_changed.favicon = "data:image/svg+xml;base64,"
+    assert message.WhichOneof("type") == "page_config_changed"
+    assert not message.page_config_changed.title, "tab_icon would take the title back that set_page_config gave"
+
+
 def test_a_run_still_knows_its_page() -> None:
     from streamlit.runtime.scriptrunner import ScriptRunContext
 

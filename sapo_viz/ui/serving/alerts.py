@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sapo_viz.errors import RunError, SapoVizError, SettingError
-from sapo_viz.runs.folder.store import RunStore
 
 if TYPE_CHECKING:
     from sapo_viz.experiments.watching import Watched  # brings numpy and the readers: not before the server listens
+    from sapo_viz.runs.folder.store import RunStore
 
 WEBHOOK = "SAPO_VIZ_WEBHOOK"
 _KEEPS = 60.0  # seconds after the last question

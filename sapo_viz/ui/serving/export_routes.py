@@ -11,7 +11,6 @@ import json
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
 
 from sapo_viz.errors import SapoVizError
 from sapo_viz.runs.folder.store import RunStore
@@ -19,11 +18,7 @@ from sapo_viz.ui.serving.run_routes import json_response
 from sapo_viz.ui.warm import TABLES
 
 
-def export_routes() -> list[BaseRoute]:
-    return [Route("/api/runs/export", _export)]
-
-
-def _export(request: Request) -> Response:  # not async: Starlette runs it in a thread, where files may be read
+def export_run(request: Request) -> Response:  # not async: Starlette runs it in a thread, where files may be read
     TABLES.ready()
     from sapo_viz.runs.exports.export import export, packed  # numpy: not when the server starts
     from sapo_viz.runs.questions.kept import kept_table

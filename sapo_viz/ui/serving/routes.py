@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import importlib
+from collections.abc import Callable
 from functools import lru_cache
 
 from starlette.requests import Request
@@ -10,9 +12,6 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from sapo_viz.figures.vendor import PLOTLY_JS
-from sapo_viz.ui.serving.export_routes import export_routes
-from sapo_viz.ui.serving.run_routes import run_routes
-from sapo_viz.ui.serving.snapshot_routes import snapshot_routes
 
 
 @lru_cache
@@ -31,11 +30,25 @@ def _serve_plotly(request: Request) -> Response:
     return Response(_plotly_js(compressed), media_type="text/javascript", headers=headers)
 
 
+def _later(module: str, name: str) -> Callable[[Request], Response]:
+    """A handler whose module is imported when it is first asked for: the server listens before it can read runs.
+
+    Not async, as the handlers are not: Starlette runs it in a thread, where files may be read.
+    """
+
+    def handler(request: Request) -> Response:
+        handle: Callable[[Request], Response] = getattr(importlib.import_module(f"{__package__}.{module}"), name)
+        return handle(request)
+
+    return handler
+
+
 def routes() -> list[BaseRoute]:
     """All of them; the address of plotly.js carries its version, so that it may be cached for good."""
     return [
         Route("/vendor/plotly-{version}.min.js", _serve_plotly),
-        *run_routes(),
-        *snapshot_routes(),
-        *export_routes(),
+        Route("/api/runs/events", _later("run_routes", "events")),
+        Route("/api/runs/recorded", _later("run_routes", "recorded")),
+        Route("/api/runs/snapshots", _later("snapshot_routes", "snapshots")),
+        Route("/api/runs/export", _later("export_routes", "export_run")),
     ]

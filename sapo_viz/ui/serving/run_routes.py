@@ -33,7 +33,6 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
 
 from sapo_viz.errors import RunError
 from sapo_viz.experiments.collapse import RolloutSize
@@ -52,11 +51,7 @@ _KEPT = 1 << 18  # bytes of a log whose JSON is kept
 _FROM = re.compile(r"(.*):(\d{1,15})", re.DOTALL)
 
 
-def run_routes() -> list[BaseRoute]:
-    return [Route("/api/runs/events", _events), Route("/api/runs/recorded", _recorded)]
-
-
-def _events(request: Request) -> Response:  # not async: Starlette runs it in a thread, where files may be read
+def events(request: Request) -> Response:  # not async: Starlette runs it in a thread, where files may be read
     asked = request.query_params.getlist("from")
     if not 1 <= len(asked) <= MOST_RUNS:
         return _sentence(f"This address takes 1 to {MOST_RUNS} times from=<run id>:<byte offset>; it got {len(asked)}.")
@@ -75,7 +70,7 @@ def _events(request: Request) -> Response:  # not async: Starlette runs it in a 
     return json_response(f'{{"runs":[{",".join(answers)}]}}', 404 if missing else 200)
 
 
-def _recorded(request: Request) -> Response:
+def recorded(request: Request) -> Response:
     store = RunStore()
     follow_logs(store)
     try:

@@ -13,7 +13,6 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
 
 from sapo_viz.errors import RunError
 from sapo_viz.runs.folder.store import RunStore
@@ -21,11 +20,7 @@ from sapo_viz.ui.serving.run_routes import json_response
 from sapo_viz.ui.warm import TABLES
 
 
-def snapshot_routes() -> list[BaseRoute]:
-    return [Route("/api/runs/snapshots", _snapshots)]
-
-
-def _snapshots(request: Request) -> Response:  # not async: Starlette runs it in a thread, where files may be read
+def snapshots(request: Request) -> Response:  # not async: Starlette runs it in a thread, where files may be read
     TABLES.ready()
     from sapo_viz.runs.folder.snapshot_ratios import SCALE, WIDTH, snapshot_ratios  # numpy: not when the server starts
 

@@ -457,7 +457,9 @@ interface Snapshot {
   step: number;
   levels: Record<string, Counts>;
   damage: string;
-  sequence: {
+  sequences: {
+    /** which it is: of the largest move, of the highest reward or the lowest */
+    why: "moved" | "best" | "worst";
     index: number;
     start: number;
     prompt: string;
@@ -468,7 +470,7 @@ interface Snapshot {
     old: number[];
     log_s: number;
     log_w: number;
-  } | null;
+  }[];
 }
 interface Run {
   id: string;
@@ -492,9 +494,9 @@ interface Run {
   writing?: "name" | "note";
   confirming?: boolean;
   rollout?: number;
-  /** its snapshots so far, and up to which they were asked for */
+  /** its snapshots as far as they were read, and steps of which there are none after all */
   gates?: Snapshot[];
-  asked?: number;
+  unread?: number[];
 }
 /** Runs that differ by their seed alone. */
 interface Group extends Look {

@@ -99,3 +99,39 @@ def test_a_run_with_a_faulty_loss_says_so_on_the_training_page_and_leads_to_its_
     page.get_by_role("button", name="Previous step").click()
     expect(page).to_have_url(re.compile("step=2"))
     expect(page.get_by_text("the advantages are missing")).to_be_visible()
+
+
+def test_a_recorded_runs_tokens_are_scrubbed_through_and_not_all_of_them_are_read(
+    server_with_data: Server, folders: tuple[Path, Path], visit: Visit
+) -> None:
+    """Of 60 steps with tokens every fourth is read ahead, and the last: 16. Another is read where the slider rests."""
+    folder = folders[1] / "long"
+    shutil.rmtree(folder, ignore_errors=True)  # of a first try
+    record_run(folder, 1)
+    lines = [dict(type="start", step=0, time=1.0)]
+    for step in range(1, 61):
+        name = f"tokens/step-{step:05d}.rank-0.parquet"
+        if step > 1:
+            shutil.copyfile(folder / "tokens" / "step-00001.rank-0.parquet", folder / name)
+        lines += [dict(type="step", step=step, time=2.0, metrics=dict(reward=0.5))]
+        lines += [dict(type="sample", step=step, time=2.0, file=name)]
+    lines += [dict(type="finished", step=60, time=3.0, kind="trained")]
+    (folder / "events.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    page = visit("/train?runs=data:long", server=server_with_data)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.extend(re.findall(r"[?&]step=(\d+)", request.url)))
+    scrub = page.get_by_test_id("scrub")
+    scrub.scroll_into_view_if_needed()
+    expect(scrub).to_contain_text("long: 16 of 60 steps with tokens are side by side here")
+    gate = scrub.get_by_test_id("scrub-gate")
+    expect(gate).to_have_attribute("aria-label", re.compile("step 60:"))
+    expect(scrub.get_by_test_id("scrub-tokens")).to_contain_text("Largest move")
+    assert set(asked) == {str(step) for step in (*range(1, 60, 4), 60)}
+    slider = scrub.get_by_test_id("scrub-slider")
+    slider.press("ArrowLeft")
+    expect(gate).to_have_attribute("aria-label", re.compile("step 59:"))
+    expect(scrub).to_contain_text("long: 17 of 60 steps")
+    expect(scrub.get_by_test_id("scrub-open")).to_have_attribute("href", re.compile(r"run=data%3Along&step=59$"))
+    slider.press("Home")
+    expect(gate).to_have_attribute("aria-label", re.compile("step 1:"))
+    expect(page).to_have_url(re.compile("scrub=1"))

@@ -459,6 +459,8 @@ class LiveLab {
 function takeBack(run, step) {
   run.steps = run.steps.filter((event) => event.step <= step);
   run.snapshots = run.snapshots.filter((kept) => kept <= step);
+  run.gates = run.gates?.filter((row) => row.step <= step);
+  run.unread = undefined;
 }
 
 export default mounted(LiveLab);

@@ -74,3 +74,12 @@ export function isNumber(value) {
 export function nearestOf(numbers, wanted) {
   return [...numbers].sort((a, b) => Math.abs(a - wanted) - Math.abs(b - wanted))[0];
 }
+
+// At most so many of these in even distances, and the last one: every 2nd, 4th, 8th …, so that of a longer list most
+// are those of the shorter one.
+/** @type {(steps: number[], most: number) => number[]} */
+export function spreadOf(steps, most) {
+  let apart = 1;
+  while (steps.length > most * apart) apart *= 2;
+  return steps.filter((_, i) => i % apart === 0 || i === steps.length - 1);
+}

@@ -1,6 +1,7 @@
 // Scrubbing through a run: at each snapshot, how far its tokens had moved (a histogram of log r, A > 0 upwards,
-// A < 0 downwards), under the objective's gate; bars and tokens grow pale where the gate closes. Above it all
-// snapshots at once, with the ratios at which half of the gradient is left.
+// A < 0 downwards), under the objective's gate; bars and tokens grow pale where the gate closes. Above it the
+// snapshots side by side, with the ratios at which half of the gradient is left. A recorded run may have thousands:
+// some are read, evenly spread, and that at which the slider stands.
 
 import { FORMULAS } from "../formulas.js";
 import { luminance, parseColour, rampOf, shadeOf, swatchOf } from "../shared/colour.js";
@@ -9,11 +10,14 @@ import { show } from "../shared/numbers.js";
 import { label, put, svg } from "../shared/svg.js";
 import { debounce } from "../shared/timing.js";
 import { tokensAddress } from "./cursor.js";
-import { isNumber, nearestOf } from "./math.js";
+import { isNumber, nearestOf, spreadOf } from "./math.js";
 import { drawProbes, probesAt } from "./probe.js";
 import { swatch } from "./swatch.js";
 
 const CARDS = 3; // runs side by side
+const AHEAD = 24; // snapshots of a recorded run that are read before anybody asks for them
+const MOST = 200; // and of a run of our own, which are small
+const REST = 150; // ms that the slider rests before the snapshot there is read
 const GATE_HEIGHT = 176;
 const HEAT_HEIGHT = 84;
 const LEFT = 34;
@@ -44,7 +48,8 @@ export class LiveScrub {
     /** @type {Point} the bins that the axis shows */
     this.range = [0, 0];
     this.ids = this.drawnKey = ""; // of what is shown
-    this.seen = false; // whether it is in sight
+    this.more = ""; // what is said of settings without a card
+    this.seen = this.reading = false; // whether it is in sight, and whether the server was asked
     /** @type {number | undefined} */
     this.playing = undefined;
     this.slider = el("input", { type: "range", min: 0, step: 1, "data-testid": "scrub-slider" });
@@ -69,7 +74,8 @@ export class LiveScrub {
       this.note,
     );
     this.host.hidden = true;
-    this.slider.addEventListener("input", () => this.go(this.steps[Number(this.slider.value)]));
+    this.slider.addEventListener("input", () => this.go(this.steps()[Number(this.slider.value)]));
+    this.loadSoon = debounce(REST, () => this.load());
     this.write = debounce(200, () => this.lab.view.write());
     this.sight = new IntersectionObserver((seen) => {
       this.seen = seen[seen.length - 1].isIntersecting;
@@ -91,11 +97,7 @@ export class LiveScrub {
     const ready = groups
       .filter((group) => !group.hidden)
       .sort((a, b) => Number(b.pinned) - Number(a.pinned))
-      .map((group) =>
-        [...group.runs]
-          .sort((a, b) => pinned(b) - pinned(a))
-          .find((run) => run.snapshots.length && !run.about.recorded),
-      )
+      .map((group) => [...group.runs].sort((a, b) => pinned(b) - pinned(a)).find((run) => run.snapshots.length))
       .filter((run) => run !== undefined);
     this.runs = ready.slice(0, CARDS);
     this.host.hidden = !this.runs.length;
@@ -103,7 +105,7 @@ export class LiveScrub {
     const { words } = this.lab;
     this.title.textContent = words.scrub.title;
     this.key.textContent = words.scrub.key;
-    this.note.textContent = ready.length > CARDS ? words.scrub.more.replace("{n}", ready.length - CARDS) : "";
+    this.more = ready.length > CARDS ? words.scrub.more.replace("{n}", ready.length - CARDS) : "";
     this.slider.setAttribute("aria-label", words.scrub.slider);
     if (!this.playing) this.play.textContent = words.scrub.play;
     this.looks = new Map(
@@ -120,6 +122,7 @@ export class LiveScrub {
       this.runs.map((run) => [
         run.id,
         run.about.title,
+        run.snapshots.length,
         run.gates?.length,
         run.events.filter((event) => event.type === "sample").length,
         this.looks.get(run.id),
@@ -168,33 +171,56 @@ export class LiveScrub {
     };
   }
 
-  // Only what is new, and only while it is in sight.
+  // Only what is new, and only while it is in sight: a few at a time, that of the slider first.
   async load() {
-    if (!this.host.open) return;
-    await Promise.all(
-      this.runs.map(async (run) => {
-        const newest = Math.max(...run.snapshots);
-        if (run.asked === newest) return;
-        run.asked = newest;
-        const address = new URL("api/runs/snapshots", document.baseURI);
-        address.searchParams.set("run", run.id);
-        address.searchParams.set("after", String(run.gates?.at(-1)?.step ?? -1));
-        try {
-          /** @type {{ scale: number; width: number; snapshots?: Snapshot[] }} */
-          const answer = await (await fetch(address)).json();
-          if (!answer.snapshots) return;
-          this.axis = { scale: answer.scale, width: answer.width };
-          run.gates = [...(run.gates ?? []), ...answer.snapshots];
-          // The cards grow, and push away what stands below them: a link of the table, perhaps under a press.
-          this.lab.hand.free("snapshots", () => this.draw());
-        } catch {
-          run.asked = undefined; // the server is away; asked again with the next news
-        }
-      }),
-    );
+    if (this.reading) return;
+    this.reading = true;
+    try {
+      while (this.seen && this.host.open && this.host.isConnected) {
+        const wanted = this.runs.map((run) => ({ run, steps: this.wanted(run) })).filter(({ steps }) => steps.length);
+        if (!wanted.length) break;
+        await Promise.all(wanted.map(({ run, steps }) => this.read(run, steps)));
+        // The cards grow, and push away what stands below them: a link of the table, perhaps under a press. The slider
+        // stands above them.
+        if (this.slider.matches(":active")) this.draw();
+        else this.lab.hand.free("snapshots", () => this.draw());
+      }
+    } catch {
+      // the server is away; asked again with the next news
+    }
+    this.reading = false;
   }
 
-  get steps() {
+  // The snapshots of a run that are to be read and are not yet.
+  /** @type {(run: Run) => number[]} */
+  wanted(run) {
+    const steps = run.snapshots.toSorted((a, b) => a - b);
+    const here = nearestOf(steps, this.lab.view.scrub ?? steps[steps.length - 1]) ?? steps[0];
+    const there = new Set([...(run.gates ?? []).map((row) => row.step), ...(run.unread ?? [])]);
+    const spread = spreadOf(steps, run.about.recorded ? AHEAD : MOST);
+    return [...new Set([here, ...spread])].filter((step) => !there.has(step)).slice(0, MOST);
+  }
+
+  /** @type {(run: Run, steps: number[]) => Promise<void>} */
+  async read(run, steps) {
+    const address = new URL("api/runs/snapshots", document.baseURI);
+    address.searchParams.set("run", run.id);
+    for (const step of steps) address.searchParams.append("step", String(step));
+    /** @type {{ scale: number; width: number; snapshots?: Snapshot[] }} */
+    const answer = await (await fetch(address)).json();
+    if (!answer.snapshots?.length) {
+      run.unread = [...(run.unread ?? []), ...steps]; // gone meanwhile
+      return;
+    }
+    this.axis = { scale: answer.scale, width: answer.width };
+    run.gates = [...(run.gates ?? []), ...answer.snapshots].sort((a, b) => a.step - b.step);
+  }
+
+  // All that can be gone to, and those of them that were read.
+  steps() {
+    return [...new Set(this.runs.flatMap((run) => run.snapshots))].sort((a, b) => a - b);
+  }
+  stepsRead() {
     return [...new Set(this.runs.flatMap((run) => (run.gates ?? []).map((row) => row.step)))].sort((a, b) => a - b);
   }
 
@@ -204,31 +230,33 @@ export class LiveScrub {
     this.write();
     this.draw();
     this.lab.answers.draw();
+    this.loadSoon();
   }
 
   toggle() {
     const { words } = this.lab;
-    const steps = this.steps;
     if (this.playing) {
       clearInterval(this.playing);
       this.playing = undefined;
       this.play.textContent = words.scrub.play;
       return;
     }
+    const steps = this.stepsRead();
+    if (!steps.length) return;
     this.play.textContent = words.scrub.pause;
-    let at = Number(this.slider.value) >= steps.length - 1 ? 0 : Number(this.slider.value);
-    this.go(steps[at]);
+    const here = this.lab.view.scrub ?? steps[steps.length - 1];
+    this.go(here >= steps[steps.length - 1] ? steps[0] : here);
     this.playing = setInterval(() => {
-      const now = this.steps;
-      if (++at >= now.length || !this.host.isConnected) return this.toggle();
-      this.go(now[at]);
+      const next = this.stepsRead().find((step) => step > (this.lab.view.scrub ?? -1));
+      if (next === undefined || !this.host.isConnected) return this.toggle();
+      this.lab.hand.free("play", () => this.go(next));
     }, 700);
   }
 
   draw() {
-    const steps = this.steps;
+    const steps = this.steps();
     const { lab } = this;
-    if (!steps.length || !this.host.open) return;
+    if (!this.stepsRead().length || !this.host.open) return;
     const newest = steps[steps.length - 1];
     const step = nearestOf(steps, lab.view.scrub ?? newest) ?? newest;
     const at = steps.indexOf(step);
@@ -236,6 +264,7 @@ export class LiveScrub {
     this.slider.value = String(at);
     this.slider.setAttribute("aria-valuetext", `${lab.words.step} ${step}`);
     this.shown.textContent = `${lab.words.step} ${step}`;
+    this.note.textContent = [this.more, ...this.runs.map((run) => this.readSoFar(run))].filter(Boolean).join(" ");
     const theme = lab.theme();
     const dark = luminance(parseColour(theme.background)) < 0.3;
     const scale = lab.data.weights;
@@ -247,6 +276,17 @@ export class LiveScrub {
       const card = this.cards.get(run.id);
       if (card && run.gates?.length) this.drawCard(run, run.gates, card, step);
     }
+  }
+
+  // Of a run with many snapshots: that not all of them stand side by side.
+  /** @param {Run} run */
+  readSoFar(run) {
+    const read = run.gates?.length ?? 0;
+    if (run.snapshots.length <= (run.about.recorded ? AHEAD : MOST)) return "";
+    return this.lab.words.scrub.spread
+      .replace("{run}", run.about.title)
+      .replace("{n}", read)
+      .replace("{m}", run.snapshots.length.toLocaleString("en"));
   }
 
   // The bins that any snapshot of any card fills, so that the axis stands still while one scrubs.
@@ -301,6 +341,7 @@ export class LiveScrub {
       gates.map((gate) => gate.step),
       step,
     );
+    card.node.toggleAttribute("data-waiting", near !== nearestOf(run.snapshots, step));
     const row = gates.find((gate) => gate.step === near) ?? gates[0];
     const { words } = this.lab;
     /** @type {Metrics} */
@@ -504,14 +545,21 @@ export class LiveScrub {
 
   /** @type {(run: Run, place: HTMLElement, row: Snapshot) => void} */
   drawTokens(run, place, row) {
-    const shown = row.sequence;
     const { words } = this.lab;
-    if (!shown) return place.replaceChildren(words.scrub.none);
+    if (!row.sequences.length) return place.replaceChildren(words.scrub.none);
+    place.replaceChildren(...row.sequences.flatMap((shown) => this.sequence(run, shown)));
+    // What stands below is not drawn up again by a shorter one.
+    place.style.minHeight = `${Math.max(Number.parseFloat(place.style.minHeight) || 0, place.offsetHeight)}px`;
+  }
+
+  /** @type {(run: Run, shown: Snapshot["sequences"][number]) => Node[]} */
+  sequence(run, shown) {
+    const { words } = this.lab;
     const level = this.level(run);
     const sign = Math.sign(shown.advantage);
     const spans = shown.tokens.map((token, i) => {
       const z = level === "token" ? shown.z[i] : level === "sequence" ? shown.log_s : shown.log_w;
-      const w = this.weight(run, z, sign, shown.old[i]);
+      const w = sign ? this.weight(run, z, sign, shown.old[i]) : undefined;
       const span = el(
         "span",
         {
@@ -524,10 +572,15 @@ export class LiveScrub {
         Object.assign(span.style, (({ background, text }) => ({ background, color: text }))(this.look.shade(w)));
       return span;
     });
-    const about = `${words.scrub.sequence} ${shown.index + 1}, A = ${show(shown.advantage)}, ${words.scrub.reward} ${show(shown.reward ?? NaN)}`;
-    place.replaceChildren(
-      el("small", {}, about),
-      el("p", {}, el("span", { class: "scrub-prompt" }, (shown.start ? "… " : "") + shown.prompt), ...spans),
-    );
+    const facts = [
+      `${words.scrub.sequence} ${shown.index + 1}`,
+      `A = ${show(shown.advantage)}`,
+      ...(shown.reward === null ? [] : [`${words.scrub.reward} ${show(shown.reward)}`]),
+    ];
+    const prompt = (shown.start ? "… " : "") + shown.prompt.replaceAll("\n", "⏎");
+    return [
+      el("small", {}, el("strong", {}, words.scrub.why[shown.why]), ` · ${facts.join(", ")}`),
+      el("p", {}, el("span", { class: "scrub-prompt" }, prompt), ...spans),
+    ];
   }
 }

@@ -271,32 +271,34 @@ class RunStore:
             stopping=status in LIVE and (folder / "stop").exists(),
         )
 
-    def snapshots(self, run_id: str) -> StepNumbers:
-        """The steps whose tokens were kept, in order."""
-        recorded = self.recorded(run_id)
+    def tokens(self, run_id: str) -> Mapping[int, StepTokens]:
+        """The token files of each step that kept any, in order: one, or one of each rank of a recorded run."""
+        recorded, folder = self.recorded(run_id), self.folder(run_id)
         if recorded is not None:
-            return list(token_files(self.folder(run_id), recorded.world))
+            return token_files(folder, recorded.world)
         try:
-            with os.scandir(self.folder(run_id) / "tokens") as entries:
+            with os.scandir(folder / "tokens") as entries:
                 names = [_SNAPSHOT.fullmatch(entry.name) for entry in entries if entry.is_file(follow_symlinks=False)]
         except OSError:
-            return []
-        return sorted(int(name[1]) for name in names if name and name[0] == _snapshot_name(int(name[1])))
+            return {}
+        steps = sorted(int(name[1]) for name in names if name and name[0] == _snapshot_name(int(name[1])))
+        return {step: StepTokens(step, (folder / "tokens" / _snapshot_name(step),)) for step in steps}
+
+    def snapshots(self, run_id: str) -> StepNumbers:
+        """The steps whose tokens were kept, in order."""
+        return list(self.tokens(run_id))
 
     def snapshot_path(self, run_id: str, step: int) -> Path:
         """The token file of a step of one of our own runs, in the rollout schema."""
         return self.step_tokens(run_id, step).files[0]
 
     def step_tokens(self, run_id: str, step: int) -> StepTokens:
-        """The token files of a step: one, or one of each rank of a recorded run."""
-        recorded, folder = self.recorded(run_id), self.folder(run_id)
-        steps = self.snapshots(run_id)
-        if step not in steps:
-            has = ", ".join(map(str, steps)) or "none yet"
+        """The token files of one step."""
+        tokens = self.tokens(run_id)
+        if step not in tokens:
+            has = ", ".join(map(str, tokens)) or "none yet"
             raise RunError(f"run {run_id} kept no tokens of step {step}; it has those of {has}.")
-        if recorded is not None:
-            return token_files(folder, recorded.world)[step]
-        return StepTokens(step, (folder / "tokens" / _snapshot_name(step),))
+        return tokens[step]
 
     def policy_path(self, run_id: str) -> Path | None:
         """The trained policy's folder, once the run is finished."""

@@ -196,17 +196,20 @@ def _labels() -> dict[str, Any]:
             title=_("Into the tokens: gates over training"),
             key=_(
                 "How far each snapshot's tokens had moved (r, log scale of counts), under the gate of the objective: "
-                "deep bars pass, pale ones are held back. Above, all snapshots at once; lines where half of the "
-                "gradient is left (solid A > 0, dotted A < 0). Below, the sequence with the largest move."
+                "deep bars pass, pale ones are held back. Above, snapshots side by side; lines where half of the "
+                "gradient is left (solid A > 0, dotted A < 0). Below, the answer with the largest move, and those "
+                "with the highest and the lowest reward."
             ),
             slider=_("Step of the snapshot"),
             play=_("Play"),
             pause=_("Pause"),
             more=_("{n} more settings are drawn above; pin a run to see its tokens here."),
+            spread=_("{run}: {n} of {m} steps with tokens are side by side here; the slider goes to each of them."),
+            why=dict(moved=_("Largest move"), best=_("Highest reward"), worst=_("Lowest reward")),
             kept=_("passes about"),
             alt=_("how many tokens have moved how far, and the gate over them"),
-            heat=_("ratios of all snapshots; the same numbers follow for the chosen step"),
-            none=_("No sequence of this snapshot carries a gradient."),
+            heat=_("ratios of the snapshots; the same numbers follow for the chosen step"),
+            none=_("This snapshot has no sequence that could be shown."),
             sequence=_("Sequence"),
             reward=_("reward"),
             probe=_(

@@ -2,7 +2,14 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { acrossRuns, differingNames, highestOf, nearestOf, smoothed } from "../../../sapo_viz/browser/live/math.js";
+import {
+  acrossRuns,
+  differingNames,
+  highestOf,
+  nearestOf,
+  smoothed,
+  spreadOf,
+} from "../../../sapo_viz/browser/live/math.js";
 import { near } from "../near.js";
 
 test("the moving average is not pulled towards zero and leaves gaps", () => {
@@ -42,4 +49,15 @@ test("of many dots the highest of each stretch are left, of few all", () => {
   const x = [1, 2, 3, 4, 5, 6];
   assert.deepEqual(highestOf(x, [0, 9, 1, 2, null, 8], 3), { x: [2, 4, 6], y: [9, 2, 8] });
   assert.deepEqual(highestOf(x, [0, 9, 1, 2, null, 8]).x, x);
+});
+
+test("of many steps some are taken evenly, with the last one, and remain when more come", () => {
+  const steps = Array.from({ length: 1526 }, (_, i) => 8 * i);
+  const taken = spreadOf(steps, 24);
+  assert.equal(taken.length, 25); // 24 at distances of 64, and the last one
+  assert.deepEqual(taken.slice(0, 3), [0, 512, 1024]);
+  assert.equal(taken.at(-1), 8 * 1525);
+  const later = spreadOf([...steps, 9e6], 24);
+  assert.deepEqual(later.slice(0, -1), taken.slice(0, -1));
+  assert.deepEqual(spreadOf([3, 5], 24), [3, 5]);
 });

@@ -101,9 +101,9 @@ def look_at_everything(store: RunStore) -> dict[str, RunSummary]:
     assert told["status"] == "finished" and not told["message"]
     if "bad" in listed:
         assert bad["status"] == listed["bad"].status and "\n" not in bad["message"]
-    snapshots = strict(client.get("/api/runs/snapshots?run=good").text)["snapshots"]
-    assert [row["step"] for row in snapshots] == [1] and snapshots[0]["sequence"]["tokens"] == ["a", "b"]
-    assert client.get("/api/runs/snapshots?run=bad").status_code in (200, 404)
+    snapshots = strict(client.get("/api/runs/snapshots?run=good&step=1").text)["snapshots"]
+    assert [row["step"] for row in snapshots] == [1] and snapshots[0]["sequences"][0]["tokens"] == ["a", "b"]
+    assert client.get("/api/runs/snapshots?run=bad&step=1").status_code in (200, 404)
     read_label(store, "bad")
     store.log("bad")
     return listed

@@ -7,13 +7,19 @@ Each file is read as an upload is, in a process of its own. Allowed are 5 × the
 from __future__ import annotations
 
 import argparse
+import bz2
 import contextlib
+import gzip
+import io
 import json
+import lzma
 import os
 import random
 import socket
 import sys
+import tarfile
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,11 +122,38 @@ def mutated(data: bytes, chance: random.Random) -> bytes:
     return bytes(changed)
 
 
-def seeds() -> list[Path]:
-    """One file of each kind that a reader knows, small enough to be read a thousand times."""
+def seeds() -> dict[str, bytes]:
+    """One file of each kind that a reader knows, and one of each kind of packing, by name; small enough to be read a
+    thousand times."""
     samples = ASSETS / "samples"  # of the recorded runs below it one step stands here as it is
-    found = sorted(path for path in (*samples.glob("*"), *samples.glob("formats/*")) if path.is_file())
-    return [path for path in found if path.stat().st_size < MB]
+    paths = sorted(path for path in (*samples.glob("*"), *samples.glob("formats/*")) if path.is_file())
+    found = {path.name: path.read_bytes() for path in paths if path.stat().st_size < MB}
+    return found | {f"packed.{kind}": pack(found["verl-5.jsonl"]) for kind, pack in _PACKINGS.items()}
+
+
+def _zipped(method: int) -> Callable[[bytes], bytes]:
+    def pack(data: bytes) -> bytes:
+        out = io.BytesIO()
+        with zipfile.ZipFile(out, "w", method) as archive:
+            archive.writestr("läufe/schritt.jsonl", data)
+        return out.getvalue()
+
+    return pack
+
+
+def _tarred(data: bytes) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        info = tarfile.TarInfo("läufe/schritt.jsonl")
+        info.size, info.mtime = len(data), 1.5
+        archive.addfile(info, io.BytesIO(data))
+    return out.getvalue()
+
+
+_PACKINGS: dict[str, Callable[[bytes], bytes]] = {
+    **{f"{method}.zip": _zipped(method) for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA)},
+    **{"tar": _tarred, "gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress},
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -130,25 +163,25 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default="", help="seeds with this in their name")
     given = parser.parse_args(arguments)
-    paths = [path for path in seeds() if given.only in path.name]
+    files = {name: data for name, data in seeds().items() if given.only in name}
     wrong, end = 0, time.monotonic() + given.seconds
-    for number, path in enumerate(paths):
-        data, chance = path.read_bytes(), random.Random(f"{given.seed} {path.name}")
-        until = time.monotonic() + (end - time.monotonic()) / (len(paths) - number)
+    for number, (name, data) in enumerate(files.items()):
+        chance = random.Random(f"{given.seed} {name}")
+        until = time.monotonic() + (end - time.monotonic()) / (len(files) - number)
         done, peak, seconds, refused = 0, 0.0, 0.0, 0
         while done < given.files and time.monotonic() < until:
             file = mutated(data, chance)
-            took = measured(file, path.name) if file else Took(0, 0, "empty")
+            took = measured(file, name) if file else Took(0, 0, "empty")
             done += 1
             peak, seconds = max(peak, took.peak - 5 * len(file)), max(seconds, took.seconds - len(file) / 10e6)
             refused += took.message != ""
             if file and not took.within(len(file)):
                 wrong += 1
-                kept = Path(f"fuzz-{path.name}-{done}")
+                kept = Path(f"fuzz-{name}-{done}")
                 kept.write_bytes(file)
                 print(f"  {kept}: {took.peak / MB:,.0f} MB, {took.seconds:.2f} s: {took.message[:200]}")
         print(
-            f"{path.name}: {done:,} files, {refused:,} refused; at most {peak / MB:,.0f} MB beside 5 × the file, "
+            f"{name}: {done:,} files, {refused:,} refused; at most {peak / MB:,.0f} MB beside 5 × the file, "
             f"{seconds:.2f} s beside 1 s / 10 MB",
             flush=True,
         )

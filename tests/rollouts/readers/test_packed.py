@@ -8,15 +8,18 @@ import json
 import lzma
 import tarfile
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from random import Random
 
 import pyarrow as pa
 import pytest
 
 from sapo_viz.errors import RolloutError
+from sapo_viz.rollouts.readers.files.packed import members
 from sapo_viz.rollouts.readers.formats import read_pair
 from sapo_viz.rollouts.readers.read import parse_rollouts
 from sapo_viz.rollouts.schema import Limits
+from scripts.fuzz_readers import mutated
 from tests.rollouts.conftest import jsonl, sequence
 
 ROWS = [sequence(id=str(i)) for i in range(5)]
@@ -166,3 +169,33 @@ def test_a_pair_may_be_compressed() -> None:
     choice = {"index": 0, "message": {"role": "assistant", "content": "a"}, "finish_reason": "stop"} | answer
     body = json.dumps({"id": "c", "object": "chat.completion", "model": "m", "choices": [choice]}).encode() + b"\n"
     assert len(read_pair(gzip.compress(body), "new", body, "old")) == 1
+
+
+def archives() -> Iterator[bytes]:
+    """Each method of zip and each dialect of tar, with names beyond ASCII."""
+    for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
+        out = io.BytesIO()
+        with zipfile.ZipFile(out, "w", method) as archive:
+            archive.writestr("läufe/ü.json", LIST)
+        yield out.getvalue()
+    for dialect in (tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
+        out = io.BytesIO()
+        with tarfile.open(fileobj=out, mode="w", format=dialect) as tar:
+            info = tarfile.TarInfo("läufe/" + "ü" * 20 + ".json")
+            info.size, info.mtime = len(LIST), 1.5
+            tar.addfile(info, io.BytesIO(LIST))
+        yield out.getvalue()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_damaged_archive_gives_its_files_or_one_sentence(seed: int) -> None:
+    """zipfile and tarfile raise whatever they meet: a name that is no UTF-8, a place before the first."""
+    chance, whole, refused = Random(seed), list(archives()), 0
+    for _ in range(400):
+        data = mutated(chance.choice(whole), chance)[: 1 << 20]
+        try:
+            members("x", data, 1 << 20)
+        except RolloutError as error:
+            refused += 1
+            assert str(error).startswith("x: ")
+    assert refused > 50

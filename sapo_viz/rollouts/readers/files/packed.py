@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import lzma
 import re
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -25,6 +26,11 @@ _XZ_MEMORY = 80 * 1024**2  # that unpacking may take: xz -9 needs 65 MB, and a h
 _LAYERS = 3  # a .tar.gz has two
 _MOST = 1_000  # files of an archive
 _READ = re.compile(r"(?i)\.(jsonl?|ndjson|csv|parquet|pt|pkl)(\.(gz|zst|bz2|xz))?$")
+# What damaged archives have zipfile and tarfile raise, of whatever makes they are; hence the general ones.
+DAMAGED = (
+    *(zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, struct.error, OSError, EOFError),
+    *(ValueError, LookupError, ArithmeticError, RuntimeError),
+)
 
 
 @dataclass(frozen=True)
@@ -122,7 +128,9 @@ def members(name: str, data: bytes, most: int) -> list[Member]:
             if left < 0:
                 raise _too_much(name, most)
             found.append(Member(path, content))
-    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError):
+    except RolloutError:
+        raise
+    except DAMAGED:
         raise RolloutError(f"{name}: this archive is damaged or encrypted; unpack it first.") from None
     if not found:
         raise RolloutError(

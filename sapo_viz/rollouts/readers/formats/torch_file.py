@@ -11,6 +11,7 @@ import zipfile
 from typing import Any
 
 from sapo_viz.errors import RolloutError
+from sapo_viz.rollouts.readers.files.packed import DAMAGED
 from sapo_viz.rollouts.readers.formats.arrays import CALLS, storage
 from sapo_viz.rollouts.readers.formats.pickled import PickleError, load
 
@@ -50,9 +51,9 @@ def read(name: str, data: bytes) -> Any:
             return kept[key]
 
         return load(name, archive.read(pickles[0]), CALLS, persistent)
-    except (zipfile.BadZipFile, EOFError, KeyError, OSError, OverflowError, RuntimeError, ValueError) as error:
-        if isinstance(error, RolloutError):
-            raise
+    except RolloutError:
+        raise
+    except DAMAGED:
         raise RolloutError(f"{name}: this torch file is cut short or damaged; copy or write it again.") from None
 
 

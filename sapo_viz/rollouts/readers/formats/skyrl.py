@@ -121,6 +121,8 @@ def _batch(file: str, fields: Mapping[str, Any]) -> _Batch:
         if out[name] is None:
             raise RolloutError(f"{file}: {name} is missing; dump the batch after its advantages are computed.")
     batch = _Batch(**out)  # type: ignore[arg-type]
+    if batch.sequences.dtype.kind not in "iu":
+        raise RolloutError(f"{file}: sequences holds {batch.sequences.dtype}; it takes token ids, whole numbers.")
     answer = batch.response_mask.shape
     for name, array in out.items():
         model = batch.sequences.shape if name in ("sequences", "attention_mask") else answer

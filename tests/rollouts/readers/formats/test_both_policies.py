@@ -190,6 +190,10 @@ FAULTS = {
         samples.skyrl(loss_mask=samples.torch.ones(2, 2)),
         "x: loss_mask has the shape (2, 2); it takes that of response_mask, (2, 3).",
     ),
+    "SkyRL with ids that are none": (
+        samples.skyrl(sequences=samples.torch.full((2, 5), float("nan"))),
+        "x: sequences holds float32; it takes token ids, whole numbers.",
+    ),
     "SkyRL cut short": (
         samples.skyrl()[:-40],
         "x: this Python pickle is cut short or damaged; copy or write the file again.",

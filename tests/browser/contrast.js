@@ -1,6 +1,7 @@
 // Every text that is shown with less contrast than WCAG 2.1 AA asks: 4.5:1, or 3:1 from 24 px (bold: 18.66 px) on.
 // Colours are what the browser computed: text over the backgrounds and through the opacities of all it lies in.
 () => {
+  const OFF = ":disabled, [aria-disabled=true], [aria-hidden=true]:not(svg)";
   const canvas = Object.assign(document.createElement("canvas"), { width: 1, height: 1 });
   const context = canvas.getContext("2d", { willReadFrequently: true });
   const known = new Map();
@@ -31,26 +32,35 @@
     return all;
   };
 
+  // What all texts in an element share, worked out once: the ground that is painted there, each opacity around it with
+  // what lies under that, innermost first, and whether it is off or out of sight.
+  const states = new Map([[null, { ground: rgba("Canvas"), veils: [], left: false }]]);
+  const stateOf = (element) => {
+    if (!states.has(element)) {
+      const above = stateOf(parentOf(element));
+      const style = getComputedStyle(element);
+      const opacity = Number(style.opacity);
+      const { ground: under } = above;
+      states.set(element, {
+        ground: element instanceof SVGElement ? under : over(rgba(style.backgroundColor), under),
+        veils: opacity < 1 ? [[opacity, under], ...above.veils] : above.veils,
+        left: above.left || opacity === 0 || element.matches(OFF),
+      });
+    }
+    return states.get(element);
+  };
+
   // What is painted where `element` stands: [background, text], an element's opacity applied to all that is in it.
   const painted = (element, ink) => {
-    const layers = chain(element).reverse();
-    const paint = (index, under) => {
-      if (index === layers.length) return [under, over(ink, under)];
-      const style = getComputedStyle(layers[index]);
-      const ground = layers[index] instanceof SVGElement ? under : over(rgba(style.backgroundColor), under);
-      const pair = paint(index + 1, ground);
-      const opacity = Number(style.opacity);
-      return opacity < 1 ? pair.map((color) => over([...color.slice(0, 3), opacity], under)) : pair;
-    };
-    return paint(0, rgba("Canvas"));
+    const { ground, veils } = stateOf(element);
+    const through = (pair, [opacity, under]) => pair.map((color) => over([...color.slice(0, 3), opacity], under));
+    return veils.reduce(through, [ground, over(ink, ground)]);
   };
 
   const offenders = [];
   const check = (element, text, box, color, style) => {
     if (!(box.width > 1 && box.height > 1)) return;
-    const parents = chain(element);
-    if (parents.some((one) => one.matches(":disabled, [aria-disabled=true], [aria-hidden=true]:not(svg)"))) return;
-    if (parents.some((one) => Number(getComputedStyle(one).opacity) === 0)) return;
+    if (stateOf(element).left) return;
     const size = parseFloat(style.fontSize);
     const bold = Number(style.fontWeight) >= 700;
     const asked = size >= 24 || (bold && size >= 18.66) ? 3 : 4.5;
@@ -67,7 +77,7 @@
       .getAttribute("class")
       ?.split(" ")
       .find((one) => !/^(st-)?emotion|^e\d|^st-/.test(one));
-    const near = parents.find((one) => one.dataset?.testid)?.dataset.testid;
+    const near = chain(element).find((one) => one.dataset?.testid)?.dataset.testid;
     offenders.push(
       `${found.toFixed(2)} "${text.trim().slice(0, 40)}" ${hex(ink)} on ${hex(ground)}, ${size}px ` +
         `<${element.localName}${name ? `.${name}` : ""}> in ${near}`,

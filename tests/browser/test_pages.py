@@ -18,6 +18,7 @@ from tests.browser.test_toolbars import assert_toolbars_are_ours
 Visit = Callable[..., Page]
 MENU = ["Home", "Curves", "Tokens", "Training", "Experiments", "Reference"]
 WITH_FIGURES = PAGES.keys() - {"reference", *EXHIBITS}  # Plotly's
+VIEWS = {"batch": "Whole file", "groups": "Groups", "findings": "Findings", "fit": "Which τ"}  # of a file
 WITHOUT_TOOLBAR = {"home", "train", "tokens"}  # as they open, their figures have none
 
 
@@ -49,14 +50,16 @@ def test_a_page_opens_by_day_and_by_night_nothing_sticks_out_or_is_cut_and_every
             assert_toolbars_are_ours(page, bars=name not in WITHOUT_TOOLBAR)
 
 
-@pytest.mark.parametrize("look", ["batch", "groups", "findings", "fit"])
-def test_a_view_of_a_file_is_named_for_every_reader_and_offers_to_send_its_figures_nowhere(
-    visit: Visit, look: str
-) -> None:
-    page = visit(f"/tokens?look={look}")
-    if AXE.exists():
-        assert_accessible(page)
-    assert_toolbars_are_ours(page)
+def test_every_view_of_a_file_is_named_for_every_reader_and_offers_to_send_its_figures_nowhere(visit: Visit) -> None:
+    page = visit("/tokens?look=batch")
+    for look, name in VIEWS.items():
+        if look != "batch":
+            page.locator(".st-key-look").get_by_role("radio", name=name).click()
+            expect(page).to_have_url(re.compile(f"look={look}"))
+            settle(page)
+        if AXE.exists():
+            assert_accessible(page)
+        assert_toolbars_are_ours(page)
 
 
 @pytest.mark.parametrize(("path", "name"), [("/train", "Training"), ("/curves", "Curves")])
@@ -81,15 +84,10 @@ def go(page: Page, name: str) -> None:
     settle(page)
 
 
-def test_the_menu_leads_to_every_page(visit: Visit) -> None:
-    page = visit("/")
-    for name in MENU[1:]:
-        go(page, name)
-
-
-def test_the_objectives_chosen_on_one_page_are_those_of_the_next(visit: Visit) -> None:
+def test_the_menu_leads_to_every_page_and_the_objectives_chosen_on_one_are_those_of_the_next(visit: Visit) -> None:
     """To Streamlit a widget of the same key on another page is another widget, and begins empty."""
-    page = visit("/tokens")
+    page = visit("/")
+    go(page, "Tokens")
     go(page, "Curves")
     expect(page.locator(".lab legend", has_text="GRPO")).to_have_count(1)  # nothing was chosen: what is usual here
     expect(page.locator(".lab legend", has_text="GSPO")).to_have_count(0)
@@ -98,9 +96,11 @@ def test_the_objectives_chosen_on_one_page_are_those_of_the_next(visit: Visit) -
     settle(page)
     go(page, "Tokens")
     expect(page).to_have_url(re.compile("objectives=sapo%2Cgrpo%2Cdapo"))
-    go(page, "Reference")  # has no choice of objectives
+    go(page, "Experiments")
+    go(page, "Reference")  # neither has a choice of objectives
     go(page, "Curves")
     expect(page.locator(".lab legend", has_text="DAPO")).to_have_count(1)
+    go(page, "Training")
 
 
 def test_a_page_is_found_as_it_was_left_and_one_step_back_is_the_page_before(visit: Visit) -> None:

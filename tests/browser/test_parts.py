@@ -1,4 +1,5 @@
-"""One hand: what is chosen looks the same whether Streamlit draws it or the figures' own code (shared/parts.css)."""
+"""One hand: what is chosen, and what can be filled in, looks the same whether Streamlit draws it or the figures' own
+code (shared/parts.css)."""
 
 from __future__ import annotations
 
@@ -24,16 +25,26 @@ def channels(colour: str) -> list[int]:
     return [round(n) for n in whole] + [round(100 * n) for n in numbers[3:]]
 
 
+FIELD = """element => {
+  const style = getComputedStyle(element);
+  return [style.backgroundColor, style.borderTopColor, style.borderTopWidth, style.borderRadius, style.color];
+}"""
+
+
 @pytest.mark.parametrize(
-    ("path", "theirs", "ours"),
+    ("path", "chosen", "fields"),
     [
-        ("/tokens", ".st-key-look [aria-checked=true]", ".tok-tab[aria-pressed=true]"),
-        ("/outlier", None, ".part-choice input:checked + span"),
-        ("/outlier", None, ".exh-cases [aria-pressed=true]"),
+        (
+            "/tokens",
+            [".st-key-look [aria-checked=true]", ".tok-tab[aria-pressed=true]"],
+            [".tok-find input", ".lab-row input[type=number]"],
+        ),
+        ("/outlier", [".part-choice input:checked + span", ".exh-cases [aria-pressed=true]"], []),
+        ("/train", [], [".live-controls select"]),
     ],
 )
-def test_what_is_chosen_has_streamlits_look_by_day_and_by_night(
-    visit: Visit, path: str, theirs: str | None, ours: str
+def test_what_is_chosen_and_fields_have_streamlits_look_by_day_and_by_night(
+    visit: Visit, path: str, chosen: list[str], fields: list[str]
 ) -> None:
     page = visit(path)
     for scheme in SCHEMES:
@@ -45,27 +56,9 @@ def test_what_is_chosen_has_streamlits_look_by_day_and_by_night(
             return [channels(text), channels(ground), channels(edge), size, weight]
 
         wanted = [primary, [*primary, 10], primary, "14px", "400"]
-        for selector in filter(None, (theirs, ours)):
+        for selector in chosen:
             eventually(page, lambda s=selector: look(s), wanted)
-
-
-FIELD = """element => {
-  const style = getComputedStyle(element);
-  return [style.backgroundColor, style.borderTopColor, style.borderTopWidth, style.borderRadius, style.color];
-}"""
-
-
-@pytest.mark.parametrize(
-    ("path", "ours"),
-    [
-        ("/train", ".live-controls select"),
-        ("/tokens", ".tok-find input"),
-        ("/tokens", ".lab-row input[type=number]"),
-    ],
-)
-def test_fields_have_the_ground_edge_and_corners_of_streamlits(visit: Visit, path: str, ours: str) -> None:
-    page = visit(path)
-    for scheme in SCHEMES:
-        turn(page, scheme)
         theirs = page.get_by_test_id("stNumberInputContainer").first
-        eventually(page, lambda o=theirs: page.locator(ours).first.evaluate(FIELD) == o.evaluate(FIELD), True)
+        for selector in fields:
+            alike = lambda s=selector, t=theirs: page.locator(s).first.evaluate(FIELD) == t.evaluate(FIELD)  # noqa: E731
+            eventually(page, alike, True)

@@ -55,13 +55,17 @@ def stop(row: Locator) -> None:
     expect(row).to_have_attribute("data-status", "stopped")
 
 
-def test_a_run_streams_stops_when_asked_asks_nothing_then_and_survives_a_reload(training: Page) -> None:
+def test_a_run_streams_keeps_the_zoom_stops_when_asked_survives_a_reload_and_goes_on_where_it_was(
+    training: Page,
+) -> None:
     page = training
     row = start(page)
     seen = points(page)
     page.wait_for_function("n => document.querySelector('.live-plot').data[0].x.length > n + 3", arg=seen)
     expect(page.get_by_test_id("live-note")).to_contain_text("1 running")
     expect(row).to_contain_text("left")
+    assert_the_zoom_reaches_every_panel_and_survives_new_points(page)
+    page.wait_for_function("() => document.querySelector('.live-plot').data[0].x.length > 12", timeout=60_000)
     stop(row)
     asked = listen(page)
     page.wait_for_timeout(2500)  # where something runs it would ask twice a second
@@ -75,10 +79,16 @@ def test_a_run_streams_stops_when_asked_asks_nothing_then_and_survives_a_reload(
     page.wait_for_function("n => document.querySelector('.live-plot').data[0]?.x.length === n", arg=last)
     expect(row).to_have_attribute("data-status", "stopped")
 
+    row.get_by_test_id("resume").click()
+    page.wait_for_function(
+        "n => document.querySelector('.live-plot').data[0].x.length > n", arg=last, timeout=FIRST_POINT
+    )
+    steps = page.evaluate("document.querySelector('.live-plot').data[0].x")
+    assert steps == list(range(1, len(steps) + 1)), "no step comes twice"
+    stop(row)
 
-def test_the_zoom_survives_new_points_and_reaches_every_panel(training: Page) -> None:
-    page = training
-    row = start(page)
+
+def assert_the_zoom_reaches_every_panel_and_survives_new_points(page: Page) -> None:
     x, y, width, height = hold(page, page.locator(".live-plot").first)
     page.mouse.move(x + 0.3 * width, y + 0.3 * height)
     page.mouse.down()
@@ -94,22 +104,6 @@ def test_the_zoom_survives_new_points_and_reaches_every_panel(training: Page) ->
     zoomed = eventually(page, lambda: page.evaluate(ranges), one_in_all)
     page.wait_for_function("n => document.querySelector('.live-plot').data[0].x.length > n + 2", arg=points(page))
     assert page.evaluate(ranges) == zoomed
-    stop(row)
-
-
-def test_a_stopped_run_goes_on_where_it_was_and_no_step_comes_twice(training: Page) -> None:
-    page = training
-    row = start(page)
-    page.wait_for_function("() => document.querySelector('.live-plot').data[0].x.length > 12", timeout=60_000)
-    stop(row)
-    last = points(page)
-    row.get_by_test_id("resume").click()
-    page.wait_for_function(
-        "n => document.querySelector('.live-plot').data[0].x.length > n", arg=last, timeout=FIRST_POINT
-    )
-    steps = page.evaluate("document.querySelector('.live-plot').data[0].x")
-    assert steps == list(range(1, len(steps) + 1))
-    stop(row)
 
 
 def test_two_runs_overlay_and_a_tick_and_the_legend_take_one_away(visit: Visit, store: RunStore) -> None:  # noqa: F811
@@ -131,20 +125,3 @@ def test_two_runs_overlay_and_a_tick_and_the_legend_take_one_away(visit: Visit, 
     page.locator("tr[data-run] input").first.uncheck()
     expect(chips).to_have_count(1)
     expect(page).not_to_have_url(re.compile(r"%2C|,"))
-
-
-def test_the_figures_explain_themselves_without_a_mouse(training: Page) -> None:
-    page = training
-    panel = page.get_by_test_id("panel-kl_old")
-    panel.get_by_role("button", name=re.compile("^About")).focus()
-    expect(panel.get_by_role("tooltip")).to_be_visible()
-    expect(panel.get_by_role("tooltip")).to_contain_text("mean(r − 1 − log r)")
-    expect(panel.locator(".live-plot")).to_have_attribute("aria-label", re.compile("^KL to old, by step"))
-
-
-def test_a_phone_has_one_column_and_nothing_sticks_out(visit: Visit) -> None:
-    page = visit("/train", width=390)
-    expect(page.locator(".live[data-ready]")).to_be_visible()
-    lefts = "[...document.querySelectorAll('.live-panel:not([hidden])')].map((p) => p.getBoundingClientRect().left)"
-    eventually(page, lambda: page.evaluate(lefts), lambda found: len(set(found)) == 1)
-    page.wait_for_function("() => document.querySelector('[data-testid=stMain]').scrollWidth <= 390")

@@ -312,8 +312,13 @@ def test_a_collapse_and_a_failure_are_marked_with_what_happened(visit: Visit, st
     expect(page.get_by_test_id("compare")).to_contain_text("1 / 1")
 
 
-def test_every_metric_that_is_logged_can_be_drawn_with_its_formula(page_of_shown: Page) -> None:
+def test_every_metric_that_is_logged_can_be_drawn_and_explains_itself_without_a_mouse(page_of_shown: Page) -> None:
     page = page_of_shown
+    drawn = page.get_by_test_id("panel-kl_old")
+    drawn.get_by_role("button", name=re.compile("^About")).focus()
+    expect(drawn.get_by_role("tooltip")).to_be_visible()
+    expect(drawn.get_by_role("tooltip")).to_contain_text("mean(r − 1 − log r)")
+    expect(drawn.locator(".live-plot")).to_have_attribute("aria-label", re.compile("^KL to old, by step"))
     before = page.locator(".live-plot:visible").count()
     page.get_by_test_id("view-more").check()
     page.wait_for_function("() => document.querySelector('[data-testid=panel-tokens] .live-plot').data?.length")
@@ -449,6 +454,8 @@ def test_what_is_shown_can_be_downloaded_and_a_steps_rollout_opens_in_the_tokens
 
 def test_a_phone_shows_controls_story_and_gates_within_its_width_by_day_and_by_night(visit: Visit, shown: str) -> None:
     page = open_page(visit, f"runs={shown}", width=390)
+    lefts = "[...document.querySelectorAll('.live-panel:not([hidden])')].map((p) => p.getBoundingClientRect().left)"
+    eventually(page, lambda: page.evaluate(lefts), lambda found: len(set(found)) == 1)  # one column
     page.get_by_test_id("scrub").scroll_into_view_if_needed()
     page.wait_for_function("() => document.querySelectorAll('.scrub-gate rect').length > 4")
     wide = (

@@ -48,7 +48,7 @@ def declarations() -> Iterator[str]:
         yield from (metric.label, metric.formula, metric.healthy)
     for preset in PRESETS.values():
         yield from (preset.title, preset.question, preset.conditions, preset.paper)
-        yield from (preset.reason, preset.designed, preset.built)
+        yield from (preset.reason, preset.designed, preset.built, preset.fetch)
         for switch in preset.switches:
             yield from (switch.label, switch.help)
     yield from (SAME_CLIP.title, SAME_CLIP.text, RULE.sentence)

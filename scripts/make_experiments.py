@@ -23,13 +23,15 @@ from sapo_viz.experiments.measured import FOLDER, Measured, measured, seeds_of, 
 from sapo_viz.experiments.presets import PAPER, PRESETS, SAME_CLIP
 from sapo_viz.experiments.records import Key
 from sapo_viz.experiments.text import (
-    ARM_HEAD,
-    CHANGE_HEAD,
-    DIFFERENCE_HEAD,
+    SAID_HEAD,
+    arm_head,
     arm_rows,
+    change_head,
     change_rows,
+    difference_head,
     difference_rows,
     markdown_table,
+    said_rows,
 )
 from sapo_viz.paths import HOME
 from sapo_viz.runs.folder.store import RunStore
@@ -46,9 +48,10 @@ SEEDS: dict[tuple[str, tuple[str, ...]], int] = {
 
 INTRO = """# Experiments
 
-Every number on this page comes from a run of the bundled policies with the settings of its card (page *Experiments*, or
+Every number on this page comes from a run with the settings of its card (page *Experiments*, or
 `python -m sapo_viz experiment NAME`), made by `scripts/make_experiments.py`; the runs' curves are in
-`assets/experiments/`. Rewards are means of a run's last ten of 40 steps; ± is the standard deviation over seeds.
+`assets/experiments/`. Rewards are means of the last quarter of a run's steps, ten of 40; ± is the standard deviation
+over seeds.
 Differences are paired by seed. Each interval holds 95 % over all looks from 3 to 24 seeds, for whoever watches seeds
 come in or asks for more; it does so for each pair by itself: of twenty pairs one misses, and there are {intervals}
 intervals on this page. The sentence under each table is generated from its numbers.
@@ -124,12 +127,13 @@ def section(preset: Preset) -> str:
     lines += [f"*Why, as far as known:* {preset.reason}", ""]
     if shipped:
         lines += [f"*Measured* {shipped.date}, {shipped.machine}:", "", *results(preset, shipped)]
+        lines += answers(preset, shipped)
     return "\n".join(lines)
 
 
 def results(preset: Preset, shipped: Measured) -> list[str]:
     """Table and sentence of the preset as it stands, then of what each switch changes."""
-    lines, rows, sentences = [], [], []
+    lines, head, rows, sentences = [], [], [], []
     for switches in variants(preset):
         seeds = seeds_of(preset, shipped, switches)
         if not seeds:
@@ -139,16 +143,32 @@ def results(preset: Preset, shipped: Measured) -> list[str]:
             lines += table_and_sentence(result)
             continue
         label = ", ".join(switch.label for switch in preset.switched(switches))
+        head = ["Changed", *change_head(result)]
         rows += [[label, *row] for row in change_rows(result)]
         sentences.append(f"- *{label}*: {conclusion(result)}")
     if rows:
-        lines += ["### One component changed", "", markdown_table(["Changed", *CHANGE_HEAD], rows), "", *sentences, ""]
+        lines += ["### One component changed", "", markdown_table(head, rows), "", *sentences, ""]
     return lines
 
 
 def table_and_sentence(result: Result) -> list[str]:
-    tables = [markdown_table(ARM_HEAD, arm_rows(result)), "", markdown_table(DIFFERENCE_HEAD, difference_rows(result))]
-    return [*tables, "", f"**{conclusion(result)}**", ""]
+    arms = markdown_table(arm_head(result), arm_rows(result))
+    differences = markdown_table(difference_head(result), difference_rows(result))
+    return [arms, "", differences, "", f"**{conclusion(result)}**", ""]
+
+
+def answers(preset: Preset, shipped: Measured) -> list[str]:
+    """What language models say in the end, of the preset as it stands and with each switch."""
+    lines = []
+    for switches in variants(preset):
+        seeds = seeds_of(preset, shipped, switches)
+        rows = said_rows(analyse(preset, seeds, shipped.records, switches)) if seeds else []
+        if rows:
+            label = ", ".join(switch.label for switch in preset.switched(switches))
+            asked = next(record.asked for record in shipped.records.values() if record.said)
+            lines += [f"### The likeliest answer to “{asked}”" + (f": {label}" if label else ""), ""]
+            lines += [markdown_table(SAID_HEAD, rows), ""]
+    return lines
 
 
 def side_by_side() -> str:
@@ -181,6 +201,9 @@ def main(arguments: list[str]) -> int:
         return 0
     store = RunStore()
     for name in names if "--page" not in arguments else ():
+        if "--collect" not in arguments and (model := experiment_runs.missing_model(PRESETS[name])):
+            print(f"{name} is left as it was: {model} is not here. {PRESETS[name].fetch}")
+            continue
         for switches in variants(PRESETS[name]):
             if "--collect" not in arguments:
                 measure(PRESETS[name], switches, store)

@@ -18,11 +18,11 @@ from sapo_viz.experiments.conclusion import conclusion
 from sapo_viz.experiments.design import MOST_SEEDS, Preset
 from sapo_viz.experiments.presets import PRESETS, preset_of
 from sapo_viz.experiments.text import (
-    ARM_HEAD,
-    CHANGE_HEAD,
-    DIFFERENCE_HEAD,
+    arm_head,
     arm_rows,
+    change_head,
     change_rows,
+    difference_head,
     difference_rows,
     plain_table,
     result_json,
@@ -62,10 +62,10 @@ def run(args: argparse.Namespace) -> int:
         about = {"preset": preset.name, "question": preset.question, "switches": switches}
         print(json.dumps(about | result_json(result), indent=1, ensure_ascii=False))
     else:
-        print(plain_table(ARM_HEAD, arm_rows(result)))
-        print(plain_table(DIFFERENCE_HEAD, difference_rows(result)))
+        print(plain_table(arm_head(result), arm_rows(result)))
+        print(plain_table(difference_head(result), difference_rows(result)))
         if changes := change_rows(result):
-            print(plain_table(CHANGE_HEAD, changes))
+            print(plain_table(change_head(result), changes))
         print(conclusion(result))
         print(f"The paper (arXiv 2511.20347): {preset.paper}")
     if interrupted:

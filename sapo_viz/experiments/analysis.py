@@ -1,6 +1,7 @@
 """What the runs of an experiment come to: each arm's mean and spread, paired differences, collapses.
 
-Reward is the mean of a run's last ten steps. A difference is taken seed by seed (equal seeds have equal prompts).
+Reward is the mean of the last quarter of a run's steps, and so is its KL to the start, what the reward has cost. A
+difference is taken seed by seed (equal seeds have equal prompts).
 
 Seeds come in one by one, and whoever looks after each, or asks for more because the first were unclear, looks often: a
 Student interval of 95 % then leaves out the truth, at some look from 3 to 24 seeds, for one pair in four (one in seven
@@ -10,6 +11,7 @@ times as wide. It is so for each pair by itself: of twenty pairs one misses. Few
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -30,7 +32,9 @@ class ArmResult:
     name: str
     label: str
     objective: str
-    finals: Mapping[int, float]  # seed -> reward of the last ten steps
+    runs: Mapping[int, RunRecord]  # seed -> a run with an outcome
+    finals: Mapping[int, float]  # seed -> reward of the last quarter of its steps
+    costs: Mapping[int, float]  # seed -> KL to the start there, nats a token; of the runs whose KL is known
     collapsed: int  # runs
     curve: Sequence[tuple[float, float, float]]  # by step: mean, lowest, highest over the seeds
     change: Difference | None = None  # against the same arm without the switches; None where they leave it as it was
@@ -41,11 +45,19 @@ class ArmResult:
 
     @property
     def mean(self) -> float | None:
-        return statistics.fmean(self.finals.values()) if self.finals else None
+        return _mean(self.finals)
 
     @property
     def sd(self) -> float | None:
-        return statistics.stdev(self.finals.values()) if self.n > 1 else None
+        return _sd(self.finals)
+
+    @property
+    def mean_cost(self) -> float | None:
+        return _mean(self.costs)
+
+    @property
+    def sd_cost(self) -> float | None:
+        return _sd(self.costs)
 
 
 @dataclass(frozen=True)
@@ -70,7 +82,8 @@ class Result:
     """Everything that is shown and said of an experiment."""
 
     arms: tuple[ArmResult, ...]
-    differences: tuple[Difference, ...]
+    differences: tuple[Difference, ...]  # in reward
+    costs: tuple[Difference, ...]  # of the same pairs in KL to the start; empty unless that of every run is known
     wanted: int  # runs
     done: int  # those with an outcome
     live: int
@@ -109,14 +122,17 @@ def analyse(preset: Preset, seeds: int, records: Mapping[Key, RunRecord], switch
         objective = configs[arm.name, 0].objective
         result = _arm(arm.name, label, objective, found)
         if plain[arm.name, 0] != keys[arm.name, 0]:
-            change = _difference(result, _arm(arm.name, arm.label, objective, before))
+            change = _difference(result, _arm(arm.name, arm.label, objective, before), preset.span)
             result = replace(result, change=change if change.n else None)
         arms.append(result)
     by_name = {arm.name: arm for arm in arms}
+    pairs = [(by_name[first], by_name[second]) for first, second in preset.pairs]
+    with_costs = all(arm.costs and len(arm.costs) == arm.n for arm in arms)
     there = list({id(record): record for record in found.values() if record}.values())  # two arms may be one run
     return Result(
         arms=tuple(arms),
-        differences=tuple(_difference(by_name[first], by_name[second]) for first, second in preset.pairs),
+        differences=tuple(_difference(first, second, preset.span) for first, second in pairs),
+        costs=tuple(_cost(first, second) for first, second in pairs) if with_costs else (),
         wanted=len(set(keys.values())),
         done=sum(record.counts for record in there),
         live=sum(record.state == "live" for record in there),
@@ -131,29 +147,47 @@ def _arm(name: str, label: str, objective: str, found: Mapping[tuple[str, int], 
         name=name,
         label=label,
         objective=objective,
+        runs=own,
         finals={seed: record.final for seed, record in own.items()},
+        costs={seed: record.final_kl for seed, record in own.items() if record.final_kl is not None},
         collapsed=sum(record.collapsed for record in own.values()),
         curve=_band([record.curve for record in own.values()]),
     )
 
 
-def _difference(first: ArmResult, second: ArmResult) -> Difference:
-    both = [seed for seed in first.finals if seed in second.finals]
-    differences = [first.finals[seed] - second.finals[seed] for seed in both]
-    return Difference(
-        first=first.name,
-        second=second.name,
-        n=len(both),
-        mean=statistics.fmean(differences) if both else None,
-        interval=_interval(differences) if len(both) >= FEWEST else None,
-        counts_p=fisher(first.collapsed, first.n, second.collapsed, second.n),
-    )
+def _difference(first: ArmResult, second: ArmResult, span: float) -> Difference:
+    """In reward: no difference is larger than the span of rewards."""
+    counts_p = fisher(first.collapsed, first.n, second.collapsed, second.n)
+    return _paired(first, second, first.finals, second.finals, span, counts_p)
 
 
-def _interval(differences: Sequence[float]) -> tuple[float, float]:
-    """Rewards lie between 0 and 1, so no difference is larger than 1."""
-    low, high = mean_interval(differences, EACH)
-    return max(low, -1.0), min(high, 1.0)
+def _cost(first: ArmResult, second: ArmResult) -> Difference:
+    return _paired(first, second, first.costs, second.costs, math.inf, 1.0)
+
+
+def _paired(
+    first: ArmResult,
+    second: ArmResult,
+    values: Mapping[int, float],
+    others: Mapping[int, float],
+    span: float,
+    counts_p: float,
+) -> Difference:
+    differences = [values[seed] - others[seed] for seed in values if seed in others]
+    interval = None
+    if len(differences) >= FEWEST:
+        low, high = mean_interval(differences, EACH)
+        interval = max(low, -span), min(high, span)
+    mean = statistics.fmean(differences) if differences else None
+    return Difference(first.name, second.name, len(differences), mean, interval, counts_p)
+
+
+def _mean(values: Mapping[int, float]) -> float | None:
+    return statistics.fmean(values.values()) if values else None
+
+
+def _sd(values: Mapping[int, float]) -> float | None:
+    return statistics.stdev(values.values()) if len(values) > 1 else None
 
 
 def _band(curves: Sequence[Sequence[float]]) -> list[tuple[float, float, float]]:

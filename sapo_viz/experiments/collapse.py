@@ -19,7 +19,8 @@ one common rate p that Λ = n₁·KL(p₁‖p) + n₂·KL(p₂‖p) > log(steps 
 either at any n (Chernoff), so this holds for few successes too, where a normal approximation does not; the number of
 steps pays for having looked after each, and for having picked the best. Completions of one prompt go together, so each
 counts for less than one: n is divided by the design effect, between 1 and the group's size, that the run's own jumps
-from step to step show. tests/experiments/test_collapse_rates.py measures false alarms and misses.
+from step to step show. Rewards from −1 to 1 count by where they lie between these; a best of 0 or less has no share to
+fall below. tests/experiments/test_collapse_rates.py measures false alarms and misses.
 
 The rule is fed one event at a time, so that a live run costs no more than its news; the browser is sent the verdict.
 """
@@ -117,6 +118,7 @@ class Watch:
         self._sums = [0.0]  # of rewards, from the first step on
         self._entropies = [0.0]
         self._jumps, self._jumped, self._largest = 0.0, 0, 0.0  # sum, number and largest of what `_note_jump` says
+        self._lowest = 0.0  # that a reward can be; -1 once one below 0 was seen
         self._before: list[tuple[Any, ...]] = []  # of each step: what else was known before it, for `rewind`
         self._first_entropy = 0.0
         self._best: tuple[int, int] | None = None  # the best mean's steps, [first, end)
@@ -145,7 +147,7 @@ class Watch:
             keep -= 1
         if keep == len(self._steps):
             return
-        self._jumps, self._jumped, self._largest, self._best, self._below = self._before[keep]
+        self._jumps, self._jumped, self._largest, self._lowest, self._best, self._below = self._before[keep]
         for column in (self._steps, self._metrics, self._rewards, self._before):
             del column[keep:]
         for sums in (self._sums, self._entropies):
@@ -168,10 +170,11 @@ class Watch:
             self._judge(ended=True)
 
     def _add_step(self, step: int, metrics: Mapping[str, Any]) -> None:
-        self._before.append((self._jumps, self._jumped, self._largest, self._best, self._below))
+        self._before.append((self._jumps, self._jumped, self._largest, self._lowest, self._best, self._below))
         self._steps.append(step)
         self._metrics.append({name: metrics[name] for name in {*TOLD, *FINITE} if name in metrics})
         reward, entropy = float(metrics.get("reward") or 0.0), float(metrics.get("entropy") or 0.0)
+        self._lowest = -1.0 if reward < 0 else self._lowest
         if self._rewards:
             self._note_jump(self._rewards[-1], reward)
         self._rewards.append(reward)
@@ -188,7 +191,7 @@ class Watch:
         mean, best = self._mean(end - window, end), self._best_rate()
         dull = (self._entropies[end] - self._entropies[end - window]) / window
         down = {
-            "reward": mean < self.rule.share * best,
+            "reward": best > 0 and mean < self.rule.share * best,
             "entropy": mean < self.rule.entropy_reward * best and dull < self.rule.entropy_share * self._first_entropy,
         }
         self._below = {kind: self._below[kind] + 1 if down[kind] else 0 for kind in _SHARES}
@@ -212,10 +215,11 @@ class Watch:
         bound = math.log(end / self.rule.chance)
         for first, before_end in filter(None, ((0, 1), self._best)):
             start = max(since, before_end)
-            if start >= end or self._mean(start, end) >= share * self._mean(first, before_end):
+            was = self._mean(first, before_end)
+            if start >= end or was <= 0 or self._mean(start, end) >= share * was:
                 continue
-            before = (before_end - first) * self._worth, self._mean(first, before_end)
-            if _evidence(*before, (end - start) * self._worth, self._mean(start, end)) > bound:
+            before = (before_end - first) * self._worth, self._rate(was)
+            if _evidence(*before, (end - start) * self._worth, self._rate(self._mean(start, end))) > bound:
                 return True
         return False
 
@@ -230,12 +234,17 @@ class Watch:
     def _note_jump(self, before: float, after: float) -> None:
         """A jump's square in units of what independent completions would make. The largest is left out: it may be the
         fall itself; others that belong to it are held at what the most dependent completions would make."""
-        rate = min(max((before + after) / 2, 0.0), 1.0)
+        rate = self._rate((before + after) / 2)
         if 0 < rate < 1:
             size = self._rollouts.completions
             noise = 2 * rate * (1 - rate) / (self._rollouts.prompts * size)
-            jump = min((after - before) ** 2 / noise, 4.0 * size)
+            jump = min(((after - before) / (1 - self._lowest)) ** 2 / noise, 4.0 * size)
             self._jumps, self._jumped, self._largest = self._jumps + jump, self._jumped + 1, max(self._largest, jump)
+
+    def _rate(self, reward: float) -> float:
+        """Where a mean reward lies between the lowest and 1: no reward within these bounds is noisier than the coin of
+        this rate, which the bound of Chernoff holds for."""
+        return min(max((reward - self._lowest) / (1 - self._lowest), 0.0), 1.0)
 
     def _best_rate(self) -> float:
         return max(self._rewards[0], self._mean(*self._best) if self._best else 0.0)

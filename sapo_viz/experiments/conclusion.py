@@ -31,7 +31,7 @@ def conclusion(result: Result, words: Callable[[str], str] = str) -> str:
         clauses.append(text.format(done=result.done, wanted=result.wanted, failed=_failed(failed, words)))
     if any(arm.collapsed for arm in result.arms):
         clauses.append(_collapses(result, words))
-    return _joined([*clauses, *_changes(result, words), *_differences(result, words)])
+    return _joined([*clauses, *_changes(result, words), *_differences(result, words), *_costs(result, words)])
 
 
 def verdict_in_brief(result: Result, words: Callable[[str], str] = str) -> str:
@@ -128,15 +128,33 @@ def _differences(result: Result, words: Callable[[str], str]) -> list[str]:
     return [text.format(n=n, widest=_rounded(widest))]
 
 
+def _costs(result: Result, words: Callable[[str], str]) -> list[str]:
+    """Who has gone further from the start for its reward, where that is larger than seed noise."""
+    clauses = []
+    for d in result.costs:
+        if not d.clear:
+            continue
+        first, second, by, low, high = _upper_first(result, d)
+        text = words("{first} ends {by} nats a token further from the start than {second} (95 % interval {low} to "
+                     "{high}, n = {n})")  # fmt: skip
+        clauses.append(text.format(first=first, second=second, by=by, low=low, high=high, n=d.n))
+    return clauses
+
+
 def _clear(result: Result, d: Difference, words: Callable[[str], str]) -> str:
+    first, second, by, low, high = _upper_first(result, d)
+    text = words("{first} ends {by} above {second} (95 % interval {low} to {high}, n = {n})")
+    return text.format(first=first, second=second, by=by, low=low, high=high, n=d.n)
+
+
+def _upper_first(result: Result, d: Difference) -> tuple[str, str, str, str, str]:
+    """Labels of the larger and the smaller, by how much, and the interval."""
     assert d.mean is not None and d.interval is not None
     first, second = result.arm(d.first).label, result.arm(d.second).label
     low, high = d.interval
     if d.mean < 0:
         first, second, low, high = second, first, -high, -low
-    text = words("{first} ends {by} above {second} (95 % interval {low} to {high}, n = {n})")
-    numbers = dict(by=_rounded(abs(d.mean)), low=_rounded(low), high=_rounded(high), n=d.n)
-    return text.format(first=first, second=second, **numbers)
+    return first, second, _rounded(abs(d.mean)), _rounded(low), _rounded(high)
 
 
 def _pair(result: Result, d: Difference, words: Callable[[str], str]) -> str:

@@ -70,6 +70,8 @@ class Preset:
     seeds: int = 4
     seconds: float = 14.0  # of one run on one core of a small machine
     built: str = ""
+    span: float = 1.0  # from the lowest reward to the highest
+    fetch: str = ""  # how to get the model that its runs start from, where none is bundled
 
     @property
     def pairs(self) -> tuple[tuple[str, str], ...]:

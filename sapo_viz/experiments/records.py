@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from sapo_viz.errors import RunError
 from sapo_viz.experiments.collapse import RolloutSize, find_collapse
+from sapo_viz.models.tasks import TEXT_TASKS
 from sapo_viz.runs.config import RunConfig
 from sapo_viz.runs.folder.store import RunStore, RunSummary
 from sapo_viz.runs.groups import group_key
@@ -21,7 +22,7 @@ from sapo_viz.runs.groups import group_key
 State = Literal["done", "diverged", "failed", "live", "halted"]
 Key = tuple[str, int]  # of the settings, and the seed
 _EVENTS_A_STEP, _BESIDE = 3, 1_000  # a step, a sample, a checkpoint; and what workers say when they begin and end
-LAST = 10  # steps whose mean reward a run is judged by
+LAST = 4  # a run is judged by the mean of its steps' last quarter
 
 _BEST = ("done", "diverged", "live", "halted", "failed")  # of several runs with one key, the first of these counts
 
@@ -36,6 +37,9 @@ class RunRecord:
     steps: int  # asked for
     rewards: tuple[float, ...]
     entropies: tuple[float, ...] = ()  # as long; the rule of collapse looks at them too
+    kls: tuple[float, ...] = ()  # as long, of the policy that earned the reward to the start; empty where not known
+    asked: str = ""  # a held-out prompt, and what the policy answers after so many steps
+    said: tuple[tuple[int, str], ...] = ()
     fell: tuple[int, str] | None = None  # step and kind of its collapse
     seconds: float = 0.0  # spent in steps
     run_id: str = ""
@@ -54,8 +58,17 @@ class RunRecord:
 
     @property
     def final(self) -> float:
-        """Mean reward of the last ten steps."""
-        return statistics.fmean(self.curve[-LAST:]) if self.curve else 0.0
+        """Mean reward of the last quarter of the steps."""
+        return statistics.fmean(self.curve[-self.last :]) if self.curve else 0.0
+
+    @property
+    def last(self) -> int:
+        return max(1, self.steps // LAST)
+
+    @property
+    def final_kl(self) -> float | None:
+        """KL to the start over the same steps; None for a run that did not come to its end."""
+        return statistics.fmean(self.kls[-self.last :]) if len(self.kls) == self.steps else None
 
     @property
     def collapsed(self) -> bool:
@@ -97,6 +110,8 @@ def record_of(store: RunStore, summary: RunSummary) -> RunRecord | None:
         steps=config.steps,
         rewards=_series(steps, "reward"),
         entropies=_series(steps, "entropy"),
+        kls=_series(steps, "kl_start") if all("kl_start" in step["metrics"] for step in steps) else (),
+        **_said(events, config),
         fell=fell_of(events, config),
         seconds=float(steps[-1]["metrics"].get("seconds") or 0.0) if steps else 0.0,
         run_id=summary.id,
@@ -113,6 +128,15 @@ def fell_of(events: Iterable[Mapping[str, Any]], config: RunConfig) -> tuple[int
 
 def _series(steps: Iterable[Mapping[str, Any]], name: str) -> tuple[float, ...]:
     return tuple(float(step["metrics"].get(name) or 0.0) for step in steps)
+
+
+def _said(events: Iterable[Mapping[str, Any]], config: RunConfig) -> dict[str, Any]:
+    """What a language model answers to the first held-out prompt, at each look."""
+    if config.task not in TEXT_TASKS:
+        return {}
+    looks = [(event["step"], event["answers"][0]) for event in events if event.get("answers")]
+    said = {step: str(answer["completion"]) for step, answer in looks}  # the last word of a run that was resumed
+    return {"asked": str(looks[0][1]["prompt"]), "said": tuple(sorted(said.items()))} if looks else {}
 
 
 @lru_cache(maxsize=2000)
@@ -132,6 +156,8 @@ def record_json(record: RunRecord) -> dict[str, Any]:
         "seconds": round(record.seconds, 1),
         "rewards": [round(reward, 4) for reward in record.rewards],
         "entropies": [round(entropy, 4) for entropy in record.entropies],
+        **({"kls": [round(kl, 4) for kl in record.kls]} if record.kls else {}),
+        **({"asked": record.asked, "said": record.said} if record.said else {}),
     }
 
 
@@ -151,6 +177,9 @@ def record_from(values: Mapping[str, Any], config: RunConfig) -> RunRecord:
         steps=values["steps"],
         rewards=rewards,
         entropies=entropies,
+        kls=tuple(values.get("kls", ())),
+        asked=values.get("asked", ""),
+        said=tuple((step, text) for step, text in values.get("said", ())),
         fell=fell_of(events, config),
         seconds=values["seconds"],
     )

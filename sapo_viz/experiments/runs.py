@@ -15,6 +15,7 @@ from sapo_viz.errors import RunError
 from sapo_viz.experiments.analysis import keys_of
 from sapo_viz.experiments.design import Preset
 from sapo_viz.experiments.records import Key, RunRecord, find_records
+from sapo_viz.models.source import local_folder, visitors_root
 from sapo_viz.runs.folder.slots import slot_count, try_lock
 from sapo_viz.runs.folder.store import RunStore
 from sapo_viz.runs.groups import group_key
@@ -38,6 +39,8 @@ def start(preset: Preset, seeds: int, switches: Collection[str] = (), store: Run
     Raises:
         RunError, OSError: a run cannot be started; those before it are.
     """
+    if model := missing_model(preset):
+        raise RunError(f"the runs start from {model}, which is not here. {preset.fetch}")
     store = store or RunStore()
     started = []
     with _alone(store.root):
@@ -51,6 +54,12 @@ def start(preset: Preset, seeds: int, switches: Collection[str] = (), store: Run
                 launcher.resume(record.run_id, store)
                 started.append(record.run_id)
     return tuple(started)
+
+
+def missing_model(preset: Preset) -> str:
+    """The model that has to be fetched before the runs can start; empty where it is here."""
+    policies, root = {config.policy for config in preset.configs(1).values()}, visitors_root()
+    return next((name for name in policies if name != "auto" and local_folder(name, root) is None), "")
 
 
 def stop(preset: Preset, seeds: int, switches: Collection[str] = (), store: RunStore | None = None) -> int:

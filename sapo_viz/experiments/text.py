@@ -27,11 +27,12 @@ def difference_text(difference: Difference) -> str:
 
 
 def arm_rows(result: Result) -> list[list[str]]:
-    """One row per arm: label, reward, each seed, collapsed."""
+    """One row per arm: label, reward, KL to the start where that of every run is known, each seed, collapsed."""
     return [
         [
             arm.label,
             mean_sd(arm.mean, arm.sd),
+            *([mean_sd(arm.mean_cost, arm.sd_cost)] if result.costs else []),
             " ".join(f"{final:.2f}" for _, final in sorted(arm.finals.items())) or "–",
             f"{arm.collapsed} of {arm.n}",
         ]
@@ -40,25 +41,64 @@ def arm_rows(result: Result) -> list[list[str]]:
 
 
 def difference_rows(result: Result) -> list[list[str]]:
-    """One row a pair: which, by how much, over how many seeds."""
+    """One row a pair: which, by how much, and by how much in KL where that is known, over how many seeds."""
+    costs = [[difference_text(cost)] for cost in result.costs] or [[] for _ in result.differences]
     return [
-        [f"{result.arm(d.first).label} − {result.arm(d.second).label}", difference_text(d), str(d.n)]
-        for d in result.differences
+        [f"{result.arm(d.first).label} − {result.arm(d.second).label}", difference_text(d), *cost, str(d.n)]
+        for d, cost in zip(result.differences, costs, strict=True)
     ]
 
 
+def said_rows(result: Result) -> list[list[str]]:
+    """What each run answers to the held-out prompt in the end, and the policy that they began with; none if nobody
+    was asked."""
+    runs = [(arm.label, seed, run) for arm in result.arms for seed, run in sorted(arm.runs.items()) if run.said]
+    if not runs:
+        return []
+    step, text = runs[0][2].said[0]
+    first = [["start", "–", _in_a_cell(text)]] if step == 0 else []
+    return first + [[label, str(seed), _in_a_cell(run.said[-1][1])] for label, seed, run in runs]
+
+
+def _in_a_cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "¦") or "–"
+
+
 def change_rows(result: Result) -> list[list[str]]:
-    """One row per arm that the switches change: reward, collapsed, and what has changed for it."""
+    """One row per arm that the switches change: reward, KL to the start where known, collapsed, and what has changed
+    for it."""
     return [
-        [arm.label, mean_sd(arm.mean, arm.sd), f"{arm.collapsed} of {arm.n}", difference_text(arm.change)]
+        [
+            arm.label,
+            mean_sd(arm.mean, arm.sd),
+            *([mean_sd(arm.mean_cost, arm.sd_cost)] if result.costs else []),
+            f"{arm.collapsed} of {arm.n}",
+            difference_text(arm.change),
+        ]
         for arm in result.arms
         if arm.change
     ]
 
 
-CHANGE_HEAD = ["Setting", "Reward", "Collapsed", "Change, seed by seed (95 % interval over all looks)"]
-ARM_HEAD = ["Setting", "Reward, last 10 steps (mean ± sd)", "Each seed", "Collapsed"]
-DIFFERENCE_HEAD = ["Paired difference", "Mean (95 % interval over all looks)", "Seeds"]
+SAID_HEAD = ["Setting", "Seed", "Answer at the end"]
+
+
+def arm_head(result: Result) -> list[str]:
+    return ["Setting", "Reward, last quarter of the steps (mean ± sd)", *_cost_head(result), "Each seed", "Collapsed"]
+
+
+def change_head(result: Result) -> list[str]:
+    change = "Change, seed by seed (95 % interval over all looks)"
+    return ["Setting", "Reward", *_cost_head(result), "Collapsed", change]
+
+
+def _cost_head(result: Result) -> list[str]:
+    return ["KL to the start, nats a token"] if result.costs else []
+
+
+def difference_head(result: Result) -> list[str]:
+    cost = ["In KL to the start"] if result.costs else []
+    return ["Paired difference", "Mean (95 % interval over all looks)", *cost, "Seeds"]
 
 
 def plain_table(head: list[str], rows: list[list[str]]) -> str:
@@ -82,6 +122,7 @@ def result_json(result: Result) -> dict[str, Any]:
                 "n": arm.n,
                 "mean": arm.mean,
                 "sd": arm.sd,
+                "kl_start": arm.mean_cost,
                 "collapsed": arm.collapsed,
                 "seeds": {str(seed): final for seed, final in sorted(arm.finals.items())},
                 "change": _difference_json(arm.change) if arm.change else None,
@@ -89,6 +130,7 @@ def result_json(result: Result) -> dict[str, Any]:
             for arm in result.arms
         ],
         "differences": [{"first": d.first, "second": d.second} | _difference_json(d) for d in result.differences],
+        "kl_differences": [{"first": d.first, "second": d.second} | _difference_json(d) for d in result.costs],
         "runs": {"wanted": result.wanted, "done": result.done, "failed": len(result.failed)},
         "sentence": conclusion(result),
     }

@@ -17,6 +17,7 @@ from sapo_viz.experiments.design import MOST_SEEDS
 from sapo_viz.experiments.presets import PRESETS
 from sapo_viz.experiments.records import Key, RunRecord, State, record_from, record_json
 from sapo_viz.experiments.stats import fisher, mean_interval, student_cdf, student_quantile
+from sapo_viz.experiments.text import arm_head, arm_rows, difference_head, difference_rows
 from sapo_viz.runs.groups import group_key
 
 OUTLIER = PRESETS["outlier"]  # three arms: sapo, grpo, gspo
@@ -142,6 +143,60 @@ def test_a_shipped_record_comes_back_as_it_was() -> None:
     back = record_from(record_json(kept), config)
     assert dataclasses.replace(back, fell=None) == dataclasses.replace(kept, ended=0.0)
     assert back.fell is not None and back.fell[1] == "reward", "today's rule of collapse is applied to its curve"
+
+
+def with_kl(shown: Result, **kls: list[float]) -> Result:
+    """The same, each run at a steady KL to the start."""
+    keys = keys_of(OUTLIER, len(kls["sapo"]))
+    records = {}
+    for arm, row in kls.items():
+        for seed, kl in enumerate(row):
+            run = record(keys[arm, seed], shown.arm(arm).finals[seed])
+            records[run.key, seed] = dataclasses.replace(run, kls=(kl,) * run.steps)
+    return analyse(OUTLIER, len(kls["sapo"]), records)
+
+
+def test_what_a_reward_has_cost_is_compared_seed_by_seed_too() -> None:
+    """SAPO − GRPO: 1.0, 1.1, 0.9, 1.0; sd 0.0816, ± 6.627·0.0408 = 0.27. A KL may differ by more than a reward."""
+    tie = result(sapo=[0.9] * 4, grpo=[0.9] * 4, gspo=[0.9] * 4)
+    assert tie.costs == () and "further" not in conclusion(tie)
+    shown = with_kl(tie, sapo=[2.0, 2.1, 1.9, 2.0], grpo=[1.0] * 4, gspo=[4.5, 4.6, 4.4, 4.5])
+    assert (shown.arm("sapo").mean_cost, shown.arm("grpo").sd_cost) == (pytest.approx(2.0), 0.0)
+    assert [(d.first, d.second, d.mean) for d in shown.costs] == [
+        ("sapo", "grpo", pytest.approx(1.0)), ("sapo", "gspo", pytest.approx(-2.5)),
+    ]  # fmt: skip
+    assert conclusion(shown) == (
+        "No difference in reward beyond seed noise (n = 4; one of up to 0.000 could hide); "
+        "SAPO ends 1.00 nats a token further from the start than GRPO (95 % interval 0.73 to 1.27, n = 4); "
+        "GSPO ends 2.50 nats a token further from the start than SAPO (95 % interval 2.50 to 2.50, n = 4)."
+    )
+    assert [len(row) for row in (*arm_rows(shown), *difference_rows(shown))] == [5] * 3 + [4] * 2
+    assert [len(arm_head(shown)), len(difference_head(shown))] == [5, 4]
+
+
+def test_a_kl_that_a_run_did_not_come_to_is_compared_with_nothing() -> None:
+    shown = with_kl(result(sapo=[0.9] * 4, grpo=[0.9] * 4, gspo=[0.9] * 4), **{
+        arm: [1.0] * 4 for arm in ("sapo", "grpo", "gspo")
+    })  # fmt: skip
+    runs = {(run.key, seed): run for arm in shown.arms for seed, run in arm.runs.items()}
+    one = next(iter(runs))
+    runs[one] = dataclasses.replace(runs[one], kls=())
+    assert analyse(OUTLIER, 4, runs).costs == ()
+
+
+def test_a_short_run_is_judged_by_its_last_quarter() -> None:
+    run = RunRecord("k", 0, "done", 10, (0.0,) * 8 + (0.5, 1.0))
+    assert (run.final, dataclasses.replace(run, steps=40).last) == (0.75, 10)
+
+
+def test_rewards_below_0_part_further_than_1() -> None:
+    wide = dataclasses.replace(OUTLIER, span=2.0)
+    keys = keys_of(OUTLIER, 3)
+    records = {key: record(key, -0.9 if arm == "grpo" else 0.9) for (arm, _), key in keys.items()}
+    (difference, _) = analyse(wide, 3, records).differences
+    assert difference.interval == pytest.approx((1.8, 1.8))
+    records[keys["grpo", 2]] = record(keys["grpo", 2], 0.9)
+    assert analyse(wide, 3, records).differences[0].interval == (-2.0, 2.0)
 
 
 # -- the sentence ---------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from sapo_viz.experiments.analysis import analyse, keys_of
 from sapo_viz.experiments.design import Arm, Preset
 from sapo_viz.experiments.measured import from_json, seeds_of, to_json
 from sapo_viz.experiments.presets import PRESETS
-from sapo_viz.experiments.records import find_records, record_of
+from sapo_viz.experiments.records import find_records, record_from, record_json, record_of
 from sapo_viz.runs.config import RunConfig
 from sapo_viz.runs.events import Failure, RunEvent
 from sapo_viz.runs.folder.log import append_event
@@ -147,6 +147,25 @@ def test_stopping_asks_all_of_them_and_no_other_run(
     assert experiment_runs.stop(QUICK, 2, store=store) == 4
     assert sorted(stopped) == sorted(ids)
     assert all((store.path(run_id) / "stop").exists() for run_id in ids) and not (store.path(other) / "stop").exists()
+
+
+def test_a_record_has_the_kl_of_each_step_and_the_answer_at_each_look(store: RunStore) -> None:
+    config = RunConfig("grpo", task="mood", policy="a-model", steps=10)
+    run_id = store.create(config)
+    look = {"prompt": "To me, the moon is", "reward": 0.0}
+    append_event(store.path(run_id), RunEvent("start", 0, {"answers": [look | {"completion": "a moon."}]}))
+    for step in range(1, 11):
+        told = {"answers": [look | {"completion": "great\ngreat"}, look | {"completion": "no"}]} if step == 10 else {}
+        metrics = {"reward": -0.125 * step, "entropy": 2.0, "kl_start": 0.25 * step, "seconds": 1.0}
+        append_event(store.path(run_id), RunEvent("step", step, {"metrics": metrics} | told))
+    append_event(store.path(run_id), RunEvent("finished", 10, {}))
+    record = record_of(store, store.summary(run_id))
+    assert record is not None and record.kls == tuple(0.25 * step for step in range(1, 11))
+    assert (record.final, record.final_kl) == (-1.1875, 2.375), "of steps 9 and 10"
+    assert (record.asked, record.said) == ("To me, the moon is", ((0, "a moon."), (10, "great\ngreat")))
+    assert record_from(json.loads(json.dumps(record_json(record))), config) == dataclasses.replace(
+        record, run_id="", ended=0.0
+    )
 
 
 # -- what is shipped ------------------------------------------------------------------------------------

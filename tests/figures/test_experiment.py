@@ -7,7 +7,7 @@ import pytest
 from sapo_viz.experiments.analysis import analyse, keys_of
 from sapo_viz.experiments.presets import PRESETS
 from sapo_viz.experiments.records import RunRecord
-from sapo_viz.figures.experiment import result_figure, styles
+from sapo_viz.figures.experiment import cost_figure, result_figure, styles
 from sapo_viz.figures.looks import FURTHER, looks
 from sapo_viz.figures.palette import style_of
 
@@ -44,6 +44,29 @@ def test_the_alt_text_says_where_each_arm_ends() -> None:
 
 def test_an_arm_without_a_run_is_left_out() -> None:
     assert len(result_figure(analyse(PRESETS["calm"], 3, {})).figure.data) == 0
+
+
+def test_reward_against_kl_has_a_line_per_seed_with_what_its_policy_said_and_one_for_their_mean() -> None:
+    preset = PRESETS["calm"]
+    records = {
+        key: RunRecord(
+            key[0], key[1], "done", 10, (-0.2,) * 5 + (0.8,) * 5, kls=tuple(0.1 * k * (seed + 1) for k in range(10)),
+            asked="To me, the sea is", said=((0, "wet."), (5, "<b>great</b> great"), (10, "never drawn")),
+        )
+        for (_, seed), key in keys_of(preset, 3).items()
+    }  # fmt: skip
+    picture = cost_figure(analyse(preset, 3, records))
+    seed, *_, mean = picture.figure.data[:4]
+    assert (seed.x[9], mean.x[9], mean.y[9]) == (pytest.approx(0.9), pytest.approx(1.8), pytest.approx(0.8))
+    assert [text.partition("<br>")[2] for text in seed.text[:7:5]] == ["wet.", "&lt;b&gt;great&lt;/b&gt; great"]
+    assert seed.text[0].startswith("SAPO, seed 0, step 1<br>") and seed.text[5].startswith("SAPO, seed 0, step 6<br>")
+    assert set(seed.marker.size) == {9, 4} and "never drawn" not in "".join(seed.text)
+    assert [trace.name for trace in picture.figure.data if trace.showlegend is None] == [
+        "SAPO (n = 3)", "GRPO (n = 3)", "GSPO (n = 3)",
+    ]  # fmt: skip
+    assert picture.figure.layout.yaxis.range[0] < -0.2, "a reward below 0 is in the picture"
+    assert result_figure(analyse(preset, 3, records)).figure.layout.yaxis.range[0] < -0.2
+    assert picture.alt.endswith("at the last step: SAPO 0.80 at 1.80, GRPO 0.80 at 1.80, GSPO 0.80 at 1.80.")
 
 
 def test_further_settings_of_an_objective_look_like_nothing_else_that_is_drawn() -> None:

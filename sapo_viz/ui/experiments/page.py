@@ -16,8 +16,8 @@ from sapo_viz.experiments.design import Preset
 from sapo_viz.experiments.measured import Measured, measured
 from sapo_viz.experiments.presets import PRESETS
 from sapo_viz.experiments.records import Key, RunRecord
-from sapo_viz.experiments.text import arm_rows, change_rows, difference_rows, markdown_table
-from sapo_viz.figures.experiment import result_figure
+from sapo_viz.experiments.text import arm_rows, change_rows, difference_rows, markdown_table, said_rows
+from sapo_viz.figures.experiment import cost_figure, result_figure
 from sapo_viz.runs.folder.store import RunStore
 from sapo_viz.runs.workers.quotas import refuse_too_many
 from sapo_viz.ui import address, session
@@ -70,8 +70,15 @@ def controls(preset: Preset) -> ExperimentPlan:
             help="  \n".join(f"**{plain(declared(s.label))}**: {plain(declared(s.help))}" for s in preset.switches),
         )  # fmt: skip
     plan = _plan(preset, seeds, tuple(name for name in names if name in chosen))
-    with press:
-        _button(plan)
+    model = experiment_runs.missing_model(preset)
+    if model:
+        text = _("To run it here, it takes {model}, which is not among this server's models.").format(
+            model=plain(model)
+        )
+        st.info(f"{text} {declared(preset.fetch)}", icon=":material/download:")
+    else:
+        with press:
+            _button(plan)
     return plan
 
 
@@ -203,30 +210,56 @@ def _before(before: Result, shipped: Measured) -> str:
 
 
 def _numbers(shown: Result) -> None:
-    picture = result_figure(shown, _)
-    plot(picture.figure, "experiment-figure", picture.alt)
+    _figures(shown)
+    cost = [_("KL to the start")] if shown.costs else []
     if changes := change_rows(shown):
-        head = [
-            _("Changed"),
-            _("Reward, last 10 steps"),
-            _("Collapsed"),
-            _("Change, seed by seed (95 % over all looks)"),
-        ]
-        st.markdown(table(head, changes))
+        change = _("Change, seed by seed (95 % over all looks)")
+        st.markdown(table([_("Changed"), _("Reward, last quarter"), *cost, _("Collapsed"), change], changes))
     arms, differences = st.columns(2, gap="medium")
-    head = [_("Setting"), _("Reward, last 10 steps"), _("Each seed"), _("Collapsed")]
-    arms.markdown(table(head, [[name, mean, _paired(seeds), fell] for name, mean, seeds, fell in arm_rows(shown)]))
+    head = [_("Setting"), _("Reward, last quarter"), *cost, _("Each seed"), _("Collapsed")]
+    arms.markdown(table(head, [[*row, _paired(seeds), fell] for *row, seeds, fell in arm_rows(shown)]))
     arms.caption(
         _("Mean ± standard deviation over seeds. Band in the figure: from the lowest to the highest seed."),
         help=declared(RULE.sentence),
     )
-    head = [_("Difference, seed by seed"), _("Mean (95 % interval over all looks)"), _("n")]
+    in_cost = [_("In KL to the start")] if shown.costs else []
+    head = [_("Difference, seed by seed"), _("Mean (95 % interval over all looks)"), *in_cost, _("n")]
     differences.markdown(table(head, difference_rows(shown)))
     differences.caption(
         _("Student's t on paired differences, wide enough to hold 95 % over all looks from 3 to 24 seeds, so that more "
           "seeds may be asked for; each pair by itself. With so few seeds an interval is wide, and it takes "
           "differences to be roughly normal, which collapses are not: look at the counts too.")
     )  # fmt: skip
+    _answers(shown)
+
+
+def _figures(shown: Result) -> None:
+    """Reward by step; beside it what it has cost, where that is known."""
+    picture = result_figure(shown, _)
+    if not shown.costs:
+        plot(picture.figure, "experiment-figure", picture.alt)
+        return
+    by_step, by_cost = st.columns(2, gap="medium")
+    with by_step:
+        plot(picture.figure, "experiment-figure", picture.alt)
+    picture = cost_figure(shown, _)
+    with by_cost:
+        plot(picture.figure, "experiment-cost", picture.alt)
+    st.caption(
+        _("Reward against KL: what it has cost. KL to the start says how far a policy has gone from the one that it "
+          "began as; of two lines at one height the left one has paid less. A thin line is a seed, and where a dot is "
+          "larger it tells what the policy answered then.")
+    )  # fmt: skip
+
+
+def _answers(shown: Result) -> None:
+    """What became of the language, which no number says."""
+    if rows := said_rows(shown):
+        asked = next(run.asked for arm in shown.arms for run in arm.runs.values() if run.said)
+        st.markdown(_("**The likeliest answer to “{asked}”**, in the end").format(
+            asked=plain(asked)
+        ))  # fmt: skip
+        st.markdown(table([_("Setting"), _("Seed"), _("Answer")], rows))
 
 
 def _paired(seeds: str) -> str:

@@ -101,6 +101,8 @@ interface PageToolsData {
   present: boolean;
   /** How often something was chosen that is shown further up. */
   arrive: number;
+  /** The day's colours of all objectives' lines. */
+  hues: string[];
 }
 
 // ── curves (figures/curves.py) ──────────────────────────────────────────────────────────────────

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from sapo_viz.figures.looks import COLORS as FURTHER_COLORS
+from sapo_viz.figures.palette import COLORS
 from sapo_viz.ui import address, session
 from sapo_viz.ui.component import component
 from sapo_viz.ui.pack import pack
@@ -34,7 +36,7 @@ def page_tools(page: str) -> None:
         leave=_("End presenting (P)"),
         controls=_("Controls (C)"),
     )
-    data = dict(words=words, present=present, arrive=session.get(_ARRIVE, 0))
+    data = dict(words=words, present=present, arrive=session.get(_ARRIVE, 0), hues=[*COLORS, *FURTHER_COLORS])
     component("page/tools.js")(key=_KEY, data=pack(data), on_present_change=turned)
 
 

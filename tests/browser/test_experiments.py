@@ -9,6 +9,7 @@ from playwright.sync_api import Page, expect
 
 from sapo_viz.experiments.presets import PRESETS
 from scripts.browser import settle
+from tests.browser.conftest import eventually
 
 Visit = Callable[..., Page]
 MISMATCH = PRESETS["mismatch"]
@@ -31,6 +32,17 @@ def test_a_press_queues_every_run_once_and_one_question_stops_them_all(visit: Vi
     expect(page.get_by_role("button", name=re.compile(r"Run it|Run the other 9"))).to_be_enabled()
     expect(page.locator("tr[data-run]")).to_have_count(9)
     expect(page.locator('tr[data-run][data-status="stopped"]')).to_have_count(9)
+
+
+def test_a_line_has_the_colour_of_the_theme_that_the_page_has_now(visit: Visit) -> None:
+    page = visit("/experiments?preset=calm")
+    stroke = "line => getComputedStyle(line).stroke"
+    line = page.locator(".stPlotlyChart .legendlines path.js-line").first
+    eventually(page, lambda: line.evaluate(stroke), "rgb(0, 114, 178)")
+    page.emulate_media(color_scheme="dark")
+    eventually(page, lambda: line.evaluate(stroke), lambda colour: colour != "rgb(0, 114, 178)")
+    page.emulate_media(color_scheme="light")
+    eventually(page, lambda: line.evaluate(stroke), "rgb(0, 114, 178)")
 
 
 def test_the_overview_leads_from_one_experiment_to_the_next_and_each_fits_on_a_phone(visit: Visit) -> None:

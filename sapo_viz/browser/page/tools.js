@@ -4,6 +4,7 @@ import { el } from "../shared/dom.js";
 import { mounted } from "../shared/mounted.js";
 import { unpack } from "../shared/packed.js";
 import { svg } from "../shared/svg.js";
+import { hueRules } from "./hues.js";
 import { isTyping, presentKey } from "./keys.js";
 import "../shared/toolbar.css";
 import "./tools.css";
@@ -60,7 +61,11 @@ class PageTools {
     this.link = el("button", { type: "button", onclick: () => this.copy() }, icon(LINK));
     this.screen = el("button", { type: "button", onclick: () => this.present(!this.data.present) }, icon(SCREEN));
     this.controls = el("button", { type: "button", onclick: () => this.showControls() }, icon(TUNE));
-    parent.append(el("div", { class: "page-tools", role: "group" }, this.said, this.controls, this.screen, this.link));
+    this.hues = el("style");
+    parent.append(
+      this.hues,
+      el("div", { class: "page-tools", role: "group" }, this.said, this.controls, this.screen, this.link),
+    );
     /** @type {(event: KeyboardEvent) => void} */
     this.pressed = (event) => {
       if (event.defaultPrevented || isTyping(event.target)) return; // Escape may have closed something smaller
@@ -88,6 +93,8 @@ class PageTools {
     }
     this.screen.setAttribute("aria-pressed", String(data.present));
     this.controls.hidden = !data.present;
+    const rules = hueRules(data.hues);
+    if (this.hues.textContent !== rules) this.hues.textContent = rules;
     this.show(data.present);
     if (data.arrive !== led) this.lead();
   }

@@ -172,6 +172,16 @@ def test_the_address_restores_the_whole_view(visit: Visit, shown: str) -> None:
     expect(first).to_contain_text("seed 1")
 
 
+def test_a_run_that_is_pinned_is_drawn_at_once(visit: Visit, shown: str) -> None:
+    drawn, other = shown.split(",")[:2]
+    page = open_page(visit, f"runs={drawn}")
+    row = page.locator(f'tr[data-run="{other}"]')
+    expect(row.get_by_role("checkbox")).not_to_be_checked()
+    row.get_by_test_id("pin").click()
+    expect(row.get_by_role("checkbox")).to_be_checked()
+    expect(page).to_have_url(re.compile(rf"runs=[^&]*{other}"))
+
+
 def test_the_view_survives_a_rerun_of_the_page(visit: Visit, shown: str) -> None:
     page = open_page(visit, f"runs={shown}")
     page.get_by_test_id("view-x").select_option("time")

@@ -52,9 +52,10 @@ export function fillTitle(table, run, line) {
     if (field instanceof HTMLInputElement) field.select();
   };
   const pin = icon("pin", pinned ? words.unpin : words.pin, "pin", () => {
-    lab.view.toggle("pin", run.id);
+    const on = lab.view.toggle("pin", run.id);
+    if (on && !lab.shown.has(run.id)) lab.setShown([run.id], true);
+    else lab.draw();
     table.build();
-    lab.draw();
   });
   pin.setAttribute("aria-pressed", String(pinned));
   line.pencils = {

@@ -85,7 +85,28 @@ def test_on_a_projector_all_panels_are_in_the_first_screen_and_their_numbers_are
     ticks = page.locator(".lab-figure :is(.xaxislayer-above, .yaxislayer-above) text")
     eventually(page, lambda: ticks.evaluate_all(sizes), ["17px"])
     page.keyboard.press("Escape")
+    page.set_viewport_size({"width": 1440, "height": 900})
     eventually(page, lambda: figure.bounding_box()["height"], lambda height: height > 480)
+
+
+def test_in_a_low_window_a_figure_and_its_controls_stand_beside_each_other_in_the_first_screen(visit: Visit) -> None:
+    """1280 × 720 and 1024 × 768 at 150 %; of the exhibits with four panels the upper ones are what it is about."""
+    for path, whole in (
+        ("/", True),
+        ("/curves", True),
+        ("/outlier", True),
+        ("/coherence", False),
+        ("/asymmetry", False),
+    ):
+        page = visit(path)
+        figure, slider = page.locator(FIGURE).first, page.locator(".lab-panel input[type=range]").first
+        for width, height in ((853, 480), (683, 512)):
+            page.set_viewport_size({"width": width, "height": height})
+            expect(slider).to_be_in_viewport(ratio=1)
+            eventually(page, lambda f=figure: f.bounding_box()["y"], lambda y, tall=height: y < 0.47 * tall)
+            if whole:
+                foot = lambda f=figure: (box := f.bounding_box()) and box["y"] + box["height"]  # noqa: E731
+                eventually(page, foot, lambda y, tall=height: y <= tall + 1)
 
 
 def test_a_letter_in_a_field_presents_nothing(visit: Visit) -> None:

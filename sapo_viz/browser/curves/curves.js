@@ -10,6 +10,7 @@ import { show } from "../shared/numbers.js";
 import { unpack } from "../shared/packed.js";
 import { button } from "../shared/parts.js";
 import { loadPlotly, savePicture } from "../shared/plotly.js";
+import { controlsBeside, pageOf, roomBelow } from "../shared/room.js";
 import { applyTheme, themeOf } from "../shared/theme.js";
 import { debounce } from "../shared/timing.js";
 import { linesApart } from "./apart.js";
@@ -75,6 +76,7 @@ class CurveLab {
     parent.appendChild(this.host);
     this.observer = new ResizeObserver(() => this.resized());
     this.observer.observe(this.host);
+    this.observer.observe(pageOf(this.host)); // what stands above it changes
     this.onWindow = debounce(60, () => this.data && this.draw()); // presenting begins or ends, or its window changes
     addEventListener("resize", this.onWindow);
     this.scheme = matchMedia("(prefers-color-scheme: dark)");
@@ -219,21 +221,26 @@ class CurveLab {
 
   resized() {
     const narrow = this.isNarrow();
-    if (!this.layout || narrow !== this.drawnNarrow || Math.abs(this.figure.clientWidth - this.layout.width) > 1)
+    if (
+      !this.layout ||
+      narrow !== this.drawnNarrow ||
+      Math.abs(this.figure.clientWidth - this.layout.width) > 1 ||
+      Math.abs(this.layoutNow().height - this.layout.height) > 1
+    )
       this.draw();
   }
 
   isNarrow() {
-    return this.host.clientWidth < 700;
+    return this.host.clientWidth < (controlsBeside() ? 600 : 700);
   }
 
-  // Presenting, with the controls away, the figure takes what is left of the window.
+  // Presenting, with the controls away, the figure takes what is left of the window; else no more than that.
   layoutNow() {
     const layout = this.isNarrow() ? this.data.layouts.narrow : this.data.layouts.wide;
-    if (document.documentElement.dataset.present !== "bare" || this.isNarrow()) return layout;
-    const page = this.host.closest('[data-testid="stMain"]');
-    const above = this.figure.getBoundingClientRect().top + (page?.scrollTop ?? 0);
-    return fitted(layout, innerHeight - above - 8);
+    if (this.isNarrow()) return layout;
+    const room = roomBelow(this.figure);
+    const presented = document.documentElement.dataset.present === "bare";
+    return presented || room < layout.height ? fitted(layout, room, this.figure.clientWidth) : layout;
   }
 
   /** @type {(objective: CurveObjective, sign: number, grid: number[]) => number[][]} */

@@ -24,6 +24,7 @@ class AsymmetryExhibit extends Exhibit {
   /** @param {HTMLElement} parent */
   constructor(parent) {
     super(parent);
+    this.pair = true;
     /** @type {({ exponent: number } & Sums) | undefined} */
     this.zipf = undefined;
     /** @type {Update[]} of the last picture: the good one, the bad one */
@@ -93,7 +94,7 @@ class AsymmetryExhibit extends Exhibit {
     const { left, right } = MARGIN;
     const gap = 76;
     const top = 34;
-    const high = this.narrow ? 210 : 250;
+    const high = this.high(this.narrow ? 210 : 250, top + 44, 150);
     const low = this.narrow ? 190 : 180;
     const wide = this.narrow ? this.width - left - right : (this.width - left - gap - right) / 2;
     const stack = [top, top + high + 76, top + 2 * (high + 76), top + 2 * (high + 76) + low + 86];
@@ -133,16 +134,18 @@ class AsymmetryExhibit extends Exhibit {
     const { vocabulary } = this.values.numbers;
     const few = Math.min(LARGEST, vocabulary - 1);
     const y = axisScale(-reach, reach, py + high, py);
-    const step = wide / (few + 4.6);
+    const tight = wide < 300;
+    const apart = tight ? 2.2 : 1.6; // the first two have names of a word
+    const step = wide / (few + 3 + apart);
     const x = axisScale(0, 1, px, px + wide);
     const names = [words.sampled, words.together, ...Array.from({ length: few }, (_, k) => `${k + 1}`), words.rest];
     /** @type {(i: number) => number} */
-    const centre = (i) => px + step * (i < 2 ? 0.75 + 1.6 * i : i + 2);
+    const centre = (i) => px + step * (i < 2 ? 0.75 + apart * i : i + 0.4 + apart);
     memo(this.layers[index ? "frameN" : "frameP"], [px, py, wide, high, reach, few], () => [
       ...frameOf({ x, y, title: index ? words.bad : words.good, noX: true, yName: words.gradient }),
       svg("line", { class: "exh-axis", x1: px, x2: px + wide, y1: y(0), y2: y(0) }),
       ...names.map((name, i) =>
-        label(centre(i), py + high + 16, i === 1 && this.narrow ? words.together_short : name, {
+        label(centre(i), py + high + 16, i === 1 && tight ? words.together_short : name, {
           "text-anchor": "middle",
           class: "exh-tick",
         }),

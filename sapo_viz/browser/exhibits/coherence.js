@@ -23,6 +23,7 @@ class CoherenceExhibit extends Exhibit {
   /** @param {HTMLElement} parent */
   constructor(parent) {
     super(parent);
+    this.pair = true;
     // Of the last picture: the distances under both gates, and what they come to.
     this.inZ = new Float64Array();
     this.inR = new Float64Array();
@@ -124,9 +125,9 @@ class CoherenceExhibit extends Exhibit {
     const ranges = this.ranges(variance, inZ, inR, log, slope);
     const gap = 62;
     const left = 58;
-    const high = this.narrow ? 210 : 290;
     const low = 92;
     const top = 48;
+    const high = this.high(this.narrow ? 210 : 290, top + 44, 150);
     const wide = this.narrow ? this.width - left - 10 : (this.width - left - gap - 14) / 2;
     const places = [[left, top], this.narrow ? [left, top + high + 100] : [left + wide + gap, top]];
     const below = places[1][1] + high + 74;
@@ -143,7 +144,7 @@ class CoherenceExhibit extends Exhibit {
       ),
     );
     const verdicts = [judged.z, judged.r].map((j) =>
-      sentence(this.narrow ? words.verdict_short : words.verdict, {
+      sentence(wide < 370 ? words.verdict_short : words.verdict, {
         above: count(j.above),
         n: count(j.n),
         factor: factorText(j.factor),

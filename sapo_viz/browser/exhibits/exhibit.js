@@ -5,6 +5,7 @@ import { onPage } from "../shared/colour.js";
 import { el } from "../shared/dom.js";
 import { csvOf, saveText } from "../shared/download.js";
 import { button, group } from "../shared/parts.js";
+import { controlsBeside, pageOf, roomBelow } from "../shared/room.js";
 import { sliderRow } from "../shared/sliders.js";
 import { put, svg } from "../shared/svg.js";
 import { themeOf } from "../shared/theme.js";
@@ -34,8 +35,10 @@ export class Exhibit {
     this.cells = undefined;
     this.signature = this.shape = "";
     this.touched = -1e9;
-    this.width = 280;
+    this.place = this.width = 280; // pixels of the page, and of the picture
+    this.pair = false; // two panels beside each other
     this.narrow = false;
+    this.below = this.room = Infinity; // pixels to the foot of the window, and of the picture there
     this.host = el("div", { class: "lab exh" });
     this.cases = el("div", { class: "exh-cases", role: "group" });
     this.note = el("p", { class: "exh-note", role: "status", "data-testid": "case-note" });
@@ -51,10 +54,15 @@ export class Exhibit {
     );
     parent.appendChild(this.host);
     this.send = debounce(150, () => this.setStateValue("values", structuredClone(this.values)));
+    // Its width changes, or what stands above it does.
     this.observer = new ResizeObserver(() => {
-      if (this.data && Math.abs(this.figure.clientWidth - this.width) > 1) this.paint();
+      const wider = Math.abs(this.figure.clientWidth - this.place) > 1;
+      if (this.data && (wider || Math.abs(roomBelow(this.figure) - this.below) > 1)) this.paint();
     });
     this.observer.observe(this.figure);
+    this.observer.observe(pageOf(this.figure));
+    this.onWindow = debounce(60, () => this.data && this.paint());
+    addEventListener("resize", this.onWindow);
     this.frame = this.move = 0;
     this.still = matchMedia("(prefers-reduced-motion: reduce)");
     this.repaints = 0;
@@ -93,6 +101,7 @@ export class Exhibit {
   // ── on the page ─────────────────────────────────────────────────────────────────────────────
   close() {
     this.observer.disconnect();
+    removeEventListener("resize", this.onWindow);
     cancelAnimationFrame(this.frame);
     cancelAnimationFrame(this.move);
     this.host.remove();
@@ -277,11 +286,27 @@ export class Exhibit {
     this.markCase();
   }
 
+  // How high to draw what should be seen at once: as usual, or what the window has left beside `other` pixels.
+  /** @type {(usual: number, other: number, least: number) => number} */
+  high(usual, other, least) {
+    return Math.max(least, Math.min(usual, this.room - other));
+  }
+
   drawPicture() {
-    this.width = Math.max(280, this.figure.clientWidth);
+    this.place = Math.max(280, this.figure.clientWidth);
+    // Panels that belong beside each other are drawn smaller rather than one below the other, where the window is low.
+    this.width = this.pair && controlsBeside() && this.place > 500 ? Math.max(this.place, 640) : this.place;
+    const scale = this.place / this.width;
     this.narrow = this.width < 620;
+    this.below = roomBelow(this.figure);
+    this.room = this.below / scale;
     const height = this.draw();
-    put(this.svg, { width: this.width, height, viewBox: `0 0 ${this.width} ${height}`, "aria-label": this.describe() });
+    put(this.svg, {
+      width: this.place,
+      height: height * scale,
+      viewBox: `0 0 ${this.width} ${height}`,
+      "aria-label": this.describe(),
+    });
     this.host.dataset.repaints = String(++this.repaints);
   }
 

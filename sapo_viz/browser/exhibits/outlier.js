@@ -13,9 +13,11 @@ import { frameOf } from "./frame.js";
 import { bandMarks } from "./outlier_bands.js";
 import { drawHandles } from "./outlier_handles.js";
 import { drawRows } from "./outlier_rows.js";
-import { PLOT, ROW, sText, TOP, weightText } from "./outlier_shared.js";
+import { sText, TOP, weightText } from "./outlier_shared.js";
 import { furthest, tokenWeights } from "./token_weights.js";
 import { count, percent, sentence } from "./words.js";
+
+const AXIS = 30; // pixels below the plot, for the tokens' numbers
 
 /** @extends {Exhibit<OutlierData>} */
 class OutlierExhibit extends Exhibit {
@@ -174,12 +176,16 @@ class OutlierExhibit extends Exhibit {
     /** @type {(i: number) => number} */
     const place = (i) => left + step * (i < ratios.length ? i + 0.5 : ratios.length + 0.8);
     if (!this.dragging) this.top = Math.max(3, Math.ceil(Math.max(...ratios) * 1.1));
-    const y = axis === "log" ? axisScale(0.05, 20, TOP + PLOT, TOP, true) : axisScale(0, this.top, TOP + PLOT, TOP);
+    // Of a low window the rows take what they need to be read, the plot the rest.
+    const n = this.data.objectives.length;
+    const row = this.high(66 * n, TOP + 110 + AXIS, 46 * n) / n;
+    const foot = TOP + this.high(176, TOP + AXIS + row * n, 84);
+    const y = axis === "log" ? axisScale(0.05, 20, foot, TOP, true) : axisScale(0, this.top, foot, TOP);
     const x = axisScale(0, 1, left, right);
     this.y = y;
-    memo(this.layers.frame, [left, right, axis, this.top, this.words], () =>
+    memo(this.layers.frame, [left, right, foot, axis, this.top, this.words], () =>
       frameOf({ x, y, title: this.words.title, noX: true, yName: this.words.ratio }).concat(
-        label(right + 6, TOP + PLOT + 18, this.words.kept, { class: "exh-name" }),
+        label(right + 6, foot + 18, this.words.kept, { class: "exh-name" }),
       ),
     );
     const s = Math.exp(this.logS());
@@ -198,12 +204,14 @@ class OutlierExhibit extends Exhibit {
       step,
       left,
       right,
+      top: foot + AXIS,
+      row,
       by: this.values.show === "weight" ? "w" : "c",
       selected: this.selected,
       tally: this.narrow ? "{alive} / {total}" : this.words.tally,
     });
     this.fill(all);
-    return TOP + PLOT + 30 + ROW * all.length;
+    return foot + AXIS + row * n;
   }
 
   // ── words and numbers ───────────────────────────────────────────────────────────────────────

@@ -2,7 +2,7 @@
 
 import { FORMULAS } from "../formulas.js";
 import { label, svg } from "../shared/svg.js";
-import { PLOT, sText, TOP } from "./outlier_shared.js";
+import { sText, TOP } from "./outlier_shared.js";
 import { sentence } from "./words.js";
 
 /**
@@ -57,7 +57,7 @@ export function bandMarks(objectives, knobs, { y, left, right, s, words }) {
       marked = true;
     } else if (clips) {
       for (const edge of [low, high])
-        if (edge < TOP + PLOT && edge > TOP)
+        if (edge < y.from && edge > TOP)
           bands.push(
             svg("line", {
               x1: left,
@@ -71,7 +71,7 @@ export function bandMarks(objectives, knobs, { y, left, right, s, words }) {
             }),
           );
       // The first one's name says what such lines are; s, on the same side, comes first.
-      if (!named && low < TOP + PLOT - 4 && Math.abs(low - y(s)) > 15)
+      if (!named && low < y.from - 4 && Math.abs(low - y(s)) > 15)
         lines.push(label(right + 6, low + 4, sentence(words.band, { label: o.label }), { class: "exh-name" }));
       named = true;
     }

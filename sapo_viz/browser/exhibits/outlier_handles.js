@@ -2,20 +2,20 @@
 
 import { show } from "../shared/numbers.js";
 import { label, pool, put, svg } from "../shared/svg.js";
-import { PLOT, TOP, weightText } from "./outlier_shared.js";
+import { TOP, weightText } from "./outlier_shared.js";
 import { count, sentence } from "./words.js";
 
 /** @type {Record<string, number>} */
 const KEYS = { ArrowUp: 1, ArrowRight: 1, ArrowDown: -1, ArrowLeft: -1, PageUp: 10, PageDown: -10 };
 
-/** @type {(py: number) => number} */
-const inside = (py) => Math.min(TOP + PLOT, Math.max(TOP - 4, py));
+/** @type {(y: Axis, r: number) => number} where the handle of that ratio stands */
+const placeOf = (y, r) => Math.min(y.from, Math.max(TOP - 4, y(r)));
 
 /** @type {(lab: OutlierHand, place: (i: number) => number, step: number) => void} */
 export function drawHandles(lab, place, step) {
   const { ratios, more } = lab.values;
   const { y } = lab;
-  const stems = ratios.map((r, i) => `M${place(i).toFixed(1)},${y(1).toFixed(1)}V${inside(y(r)).toFixed(1)}`).join("");
+  const stems = ratios.map((r, i) => `M${place(i).toFixed(1)},${y(1).toFixed(1)}V${placeOf(y, r).toFixed(1)}`).join("");
   const rest = more
     ? [
         svg("circle", {
@@ -26,7 +26,7 @@ export function drawHandles(lab, place, step) {
           stroke: "currentColor",
           "stroke-width": 2,
         }),
-        label(place(ratios.length), TOP + PLOT + 18, sentence(lab.words.more, { n: count(more) }), {
+        label(place(ratios.length), y.from + 18, sentence(lab.words.more, { n: count(more) }), {
           "text-anchor": "middle",
           class: "exh-tick",
         }),
@@ -35,8 +35,8 @@ export function drawHandles(lab, place, step) {
   lab.layers.stems.replaceChildren(svg("path", { class: "exh-stem", d: stems }), ...rest);
   pool(lab.layers.handles, ratios.length, (i) => makeHandle(lab, i)).forEach((handle, i) => {
     const [hit, knob, text, under] = handle.children;
-    const py = inside(y(ratios[i]));
-    const up = py > TOP + 24 && (ratios[i] >= 1 || py > TOP + PLOT - 24);
+    const py = placeOf(y, ratios[i]);
+    const up = py > TOP + 24 && (ratios[i] >= 1 || py > y.from - 24);
     put(handle, {
       transform: `translate(${place(i).toFixed(1)},${py.toFixed(1)})`,
       "aria-valuenow": ratios[i],
@@ -46,7 +46,7 @@ export function drawHandles(lab, place, step) {
     put(hit, { r: Math.max(9, Math.min(18, step / 2)) });
     put(knob, { r: Math.max(3.5, Math.min(8, step / 3.5)) });
     put(text, { y: up ? -13 : 23, visibility: step > 34 || i === lab.selected ? "visible" : "hidden" });
-    put(under, { y: TOP + PLOT + 18 - py, visibility: step > 16 || i % 5 === 0 ? "visible" : "hidden" });
+    put(under, { y: y.from + 18 - py, visibility: step > 16 || i % 5 === 0 ? "visible" : "hidden" });
     if (text.textContent !== show(ratios[i])) text.textContent = show(ratios[i]);
   });
 }
@@ -84,7 +84,7 @@ function makeHandle(lab, i) {
     handle.setPointerCapture(event.pointerId);
     handle.focus({ preventScroll: true });
     // The handle does not jump to the finger: it keeps the distance at which it was taken.
-    lab.dragging = { i, off: height(event) - inside(lab.y(lab.values.ratios[i])), moved: false };
+    lab.dragging = { i, off: height(event) - placeOf(lab.y, lab.values.ratios[i]), moved: false };
     choose();
   });
   handle.addEventListener("pointermove", (event) => {

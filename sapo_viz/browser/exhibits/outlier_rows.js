@@ -1,25 +1,27 @@
 // Below the ratios a row for each objective: what it keeps of every token, and of the whole.
 
 import { label, pool, put, svg, svgDash, write } from "../shared/svg.js";
-import { BAR, PLOT, ROW, TOP, weightText } from "./outlier_shared.js";
+import { weightText } from "./outlier_shared.js";
 import { count, percent, sentence } from "./words.js";
 
 /**
  * @param {SVGElement} layer
  * @param {OutlierRow[]} all
  * @param {{
- *   place: (i: number) => number; step: number; left: number; right: number; by: "w" | "c"; selected: number;
- *   tally: string;
- * }} look `by`: what the bars show; `tally` is the sentence of kept tokens, where there is room for one
+ *   place: (i: number) => number; step: number; left: number; right: number; top: number; row: number;
+ *   by: "w" | "c"; selected: number; tally: string;
+ * }} look `top`, `row`: where the first row begins, and how high each is; `by`: what the bars show; `tally` is the
+ *   sentence of kept tokens, where there is room for one
  */
-export function drawRows(layer, all, { place, step, left, right, by, selected, tally }) {
+export function drawRows(layer, all, { place, step, left, right, top, row: rowHigh, by, selected, tally }) {
   const cellsOf = all.map(({ tokens, filler }) => (filler ? [...tokens, filler] : tokens));
   const high = Math.min(Math.max(1, ...cellsOf.flat().map((t) => t[by])), 20);
+  const tallest = Math.min(30, rowHigh - 28);
   const bar = Math.max(3, Math.min(46, step * 0.6));
   pool(layer, all.length, makeRow).forEach((row, k) => {
     const { objective, kept, alive, total } = all[k];
-    const y0 = TOP + PLOT + 30 + ROW * k;
-    const base = y0 + ROW - 6;
+    const y0 = top + rowHigh * k;
+    const base = y0 + rowHigh - 6;
     const [swatch, name, share, few, line, one, bars, numbers] = row.children;
     put(row, { "data-testid": `row-${objective.name}`, "data-kept": kept, "data-alive": alive });
     put(swatch, {
@@ -38,9 +40,9 @@ export function drawRows(layer, all, { place, step, left, right, by, selected, t
     const numbersOf = { alive: count(alive), total: count(total) };
     write(few, sentence(total > 99 ? "{alive} / {total}" : tally, numbersOf));
     put(line, { x1: left, x2: right, y1: base, y2: base });
-    put(one, { x1: left, x2: right, y1: base - BAR / high, y2: base - BAR / high });
+    put(one, { x1: left, x2: right, y1: base - tallest / high, y2: base - tallest / high });
     const cells = cellsOf[k];
-    const heights = cells.map((cell) => Math.max(0, Math.min(1, cell[by] / high)) * BAR);
+    const heights = cells.map((cell) => Math.max(0, Math.min(1, cell[by] / high)) * tallest);
     pool(bars, cells.length, () => svg("rect")).forEach((rect, i) => {
       put(rect, {
         x: (place(i) - bar / 2).toFixed(1),

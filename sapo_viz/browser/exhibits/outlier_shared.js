@@ -2,11 +2,7 @@
 
 import { show } from "../shared/numbers.js";
 
-// Pixels: above the plot, the plot, a row of bars, its tallest bar.
-export const TOP = 34;
-export const PLOT = 176;
-export const ROW = 66;
-export const BAR = 30;
+export const TOP = 34; // pixels above the plot
 
 // GSPO's band is a few parts in ten thousand wide: near 1 four digits would not show on which side s is.
 /** @type {(s: number) => string} */

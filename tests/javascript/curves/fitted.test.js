@@ -8,7 +8,7 @@ import { near } from "../near.js";
 const layout = {
   height: 640,
   margin: { t: 40, b: 60 },
-  xaxis: { domain: [0, 1] },
+  xaxis: { domain: [0, 0.5], title: { text: "ratio r (s for some)" } },
   yaxis: { domain: [0.56, 1] },
   yaxis2: { domain: [0.56, 1] },
   yaxis3: { domain: [0, 0.44] },
@@ -16,7 +16,7 @@ const layout = {
 };
 
 test("rows share the height, with room for ticks and a title between them", () => {
-  const { height, yaxis, yaxis2, yaxis3, annotations } = fitted(layout, 400);
+  const { height, yaxis, yaxis2, yaxis3, annotations } = fitted(layout, 400, 900);
   assert.equal(height, 400);
   const gap = 62 / 300; // of 400 − 40 − 60 pixels
   near(yaxis.domain, [(1 + gap) / 2, 1]);
@@ -30,5 +30,10 @@ test("rows share the height, with room for ticks and a title between them", () =
 });
 
 test("below a height at which panels can be read the page scrolls", () => {
-  assert.equal(fitted(layout, 120).height, 300);
+  assert.equal(fitted(layout, 120, 900).height, 300);
+});
+
+test("what stands in brackets below a panel is left out where it is too narrow for it", () => {
+  assert.equal(fitted(layout, 400, 900).xaxis.title.text, "ratio r (s for some)");
+  assert.equal(fitted(layout, 400, 400).xaxis.title.text, "ratio r");
 });

@@ -66,9 +66,11 @@ elif source is not None:
             label_visibility="collapsed",
         )
         report_button(source, objectives, found)
-    place = headline_place(source, found)
+    above = st.container(gap=None)
     notes(source.rollouts)
-    audit_view(source, objectives)
+    wrong = audit_view(source, objectives)
+    with above:
+        place = headline_place(source, found, wrong)
     if look == "sequence":
         sequence_view(source, objectives)
     elif look == "batch":
@@ -80,7 +82,7 @@ elif source is not None:
         findings_view(source, findings_of(source, objectives))
     else:
         fit_view(source)
-    complete_headline(place, source, objectives, found)
+    complete_headline(place, source, objectives, found, wrong)
 fields = st.expander(
     _("What a rollout file holds"),
     icon=":material/description:",

@@ -429,6 +429,12 @@ interface RunAbout extends Look {
   /** which program trains it, if another one does */
   recorded?: string;
 }
+/** What has become worse in a recorded run (experiments/alerts.py). */
+interface Alert {
+  step: number;
+  kind: string;
+  sentence: string;
+}
 /** Where a run broke (experiments/collapse.py): of each metric the value before and in it. */
 interface Collapse {
   kind: string;
@@ -447,7 +453,7 @@ interface RunNews {
   place: number;
   starts_in: number | null;
   collapse: Collapse | null;
-  alerts?: string[] | null;
+  alerts?: Alert[] | null;
   next: number;
   more: boolean;
   events: RunEvent[];
@@ -486,7 +492,7 @@ interface Run {
   loaded?: boolean;
   message?: string;
   notes?: Record<string, string>;
-  alerts?: string[];
+  alerts?: Alert[];
   collapse?: Collapse;
   stopping?: boolean;
   forGood?: boolean;

@@ -10,9 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sapo_viz.commands.reading import add_bounds, read_named, read_run
+from sapo_viz.core.correction import CHOICES, HIGH, LOW, OFF
+from sapo_viz.core.correction_choices import chosen
 from sapo_viz.core.objective import CATALOG
 from sapo_viz.errors import RolloutError
+from sapo_viz.figures.correction import correction_told, correction_value
 from sapo_viz.rollouts.analysis.analyse import Analysis, analyse
+from sapo_viz.rollouts.analysis.corrected import Corrected, corrected_as
 from sapo_viz.rollouts.analysis.fit import Match
 from sapo_viz.rollouts.audit.audit import Audit
 from sapo_viz.rollouts.choice import parse_objectives
@@ -51,6 +55,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--quick", action="store_true", help="leave out what looks at every token again: findings, matches, token list"
     )
+    parser.add_argument(
+        "--correction",
+        default=OFF,
+        metavar="CHOICE",
+        help=f"for the sampler, where FILE says who drew its tokens: {', '.join((OFF, *CHOICES))} (default: off)",
+    )
+    for bound in (LOW, HIGH):
+        parser.add_argument(
+            f"--correction-{bound.name}",
+            type=float,
+            metavar="X",
+            help=f"{bound.help} {bound.lo:g} to {bound.hi:g} (default: what is usual for the choice)",
+        )
     add_bounds(parser)
     group = parser.add_argument_group("knobs, for every chosen objective that has them")
     for name, help_text in _all_knobs().items():
@@ -77,7 +94,7 @@ def analysed(args: argparse.Namespace) -> Analysis:
     """The file that the arguments name, under the objectives that they choose."""
     knobs = {name: getattr(args, f"knob_{name}", None) for name in _all_knobs()}
     objectives = parse_objectives(args.objective, {name: value for name, value in knobs.items() if value is not None})
-    bounds = not args.no_bounds
+    bounds, correction = not args.no_bounds, chosen(args.correction, args.correction_low, args.correction_high)
     if args.old:
         if args.step is not None:
             raise RolloutError(f"--step is {args.step} and --old is {args.old}; a folder's step takes no second file.")
@@ -86,7 +103,12 @@ def analysed(args: argparse.Namespace) -> Analysis:
         rollouts = read_run(args.file, args.step, bounds=bounds)
     if args.tokenizer:
         rollouts = finish(decoded(rollouts, args.tokenizer))
-    return analyse(rollouts, objectives)
+    if correction and rollouts.sampler_logprobs is None:
+        raise RolloutError(
+            f"--correction is {args.correction}, and {rollouts.name} has no sampler_logprobs: it does not say who drew "
+            "its tokens; leave the correction out."
+        )
+    return analyse(rollouts, objectives, correction)
 
 
 def print_summary(args: argparse.Namespace, summary: Summary) -> None:
@@ -118,6 +140,7 @@ def json_parts(summary: Summary, *, tokens: bool = False) -> Iterator[str]:
         "objectives": {
             key: {"name": o.name, **{k: getattr(o, k) for k in o.knobs()}} for key, o in analysis.objectives.items()
         },
+        "correction": _correction(analysis),
         "batch": _rows(analysis.batch),
         **_summary(summary),
     }
@@ -127,6 +150,18 @@ def json_parts(summary: Summary, *, tokens: bool = False) -> Iterator[str]:
             row["per_token"] = _rows(analysis.token_table(index))
         yield (", " if index else "") + _json(row)
     yield "]}"
+
+
+def _corrected(analysis: Analysis) -> Corrected | None:
+    return corrected_as(analysis.rollouts, analysis.correction) if analysis.correction else None
+
+
+def _correction(analysis: Analysis) -> dict[str, Any] | None:
+    found = _corrected(analysis)
+    if found is None:
+        return None
+    shares = {name: _plain(getattr(found, name)) for name in ("sequences_dropped", "tokens_dropped", "weight", "ess")}
+    return {**correction_value(found.usual.correction), **shares, "sentence": found.takeaway}
 
 
 def _summary(summary: Summary) -> dict[str, Any]:
@@ -229,8 +264,11 @@ def _findings_text(found: tuple[Finding, ...] | None) -> list[str]:
 
 
 def _shares_text(analysis: Analysis) -> list[str]:
+    said = f" {correction_told(analysis.correction)}." if analysis.correction else ""
+    dropped = [found.takeaway] if (found := _corrected(analysis)) else []
     lines = [
-        "Share of gradient kept, clip fraction and effective sample size, by sign of A",
+        *dropped,
+        f"Share of gradient kept, clip fraction and effective sample size, by sign of A{':' if said else ''}{said}",
         f"{'':18}{'all':>21}{'A > 0':>21}{'A < 0':>21}",
         f"{'':18}" + f"{'kept':>9}{'clip':>6}{'ess':>6}" * 3,
     ]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sapo_viz.core.correction import Correction
+from sapo_viz.core.correction import CHOICES, HIGH, LOW, OFF, Correction, correction_of
+from sapo_viz.errors import TensorError
 
 
 @dataclass(frozen=True)
@@ -66,3 +67,19 @@ USUAL: dict[str, Usual] = {
         ),
     )
 }
+
+
+def chosen(choice: str, low: float | None = None, high: float | None = None) -> Correction | None:
+    """The correction of this name, with the bounds that are usual where none is given; None for `off`.
+
+    Raises:
+        TensorError: there is no such choice, or bounds where nothing is corrected.
+        KnobError: a bound that is out of its range.
+    """
+    given = {name: value for name, value in (("low", low), ("high", high)) if value is not None}
+    if choice == OFF and given:
+        name, value = next(iter(given.items()))
+        raise TensorError(f"the correction is {OFF}, and its {name} is {value:g}; choose one of {', '.join(CHOICES)}.")
+    usual = USUAL[choice].correction if choice in USUAL else Correction()
+    low = LOW.check("the correction", given.get("low", usual.low))
+    return correction_of(choice, low, HIGH.check("the correction", given.get("high", usual.high)))

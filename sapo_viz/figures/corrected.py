@@ -38,17 +38,5 @@ def corrected_figure(found: Corrected) -> Picture:
     figure.update_layout(
         xaxis=dict(title_text="response tokens", rangemode="tozero"), yaxis=dict(title_text="Σ log π_old/π_sampler")
     )
-    text = takeaway(found)
+    text = found.takeaway
     return finished(figure, text, f"{text} {len(there):,} answers by length and sum of log-ratios.", height=320)
-
-
-def takeaway(found: Corrected) -> str:
-    """Which answers are lost, in numbers."""
-    used = int((found.lengths > 0).sum())
-    lost = int(found.dropped.sum())
-    if not lost:
-        return f"{found.usual.label}: none of {used:,} answers is dropped whole."
-    text = f"{found.usual.label}: {lost:,} of {used:,} answers ({lost / used:.0%}) are dropped whole"
-    if lost < used:
-        return f"{text}; they have {found.length_dropped:,.0f} tokens on average, the others {found.length_kept:,.0f}."
-    return text + "."

@@ -36,9 +36,11 @@ def test_in_the_strip_it_multiplies_and_says_what_it_drops(visit: Visit) -> None
 def test_beside_the_curves_it_is_that_of_a_token_of_any_rho(visit: Visit) -> None:
     page = visit("/curves?objectives=grpo&correction=token-mask&correction.low=0.5&r=1&rho=2")
     row = page.locator(".lab-readout tbody tr").first
-    expect(page.get_by_test_id("correction-note")).to_have_text("It counts as 2, which multiplies the curves.")
+    expect(page.get_by_test_id("correction-note")).to_contain_text("It counts as 2, which multiplies the curves.")
+    asked = re.compile(r"/tokens\?look=batch&correction=token-mask&correction\.low=0\.5&correction\.high=8$")
+    expect(page.get_by_test_id("correction-picture")).to_have_attribute("href", asked)
     expect(row).to_contain_text("2")
     page.get_by_test_id("rho").fill("-0.5")  # of log10: ρ = 0.316, below the bound
-    expect(page.get_by_test_id("correction-note")).to_have_text("It counts as 0, which multiplies the curves.")
+    expect(page.get_by_test_id("correction-note")).to_contain_text("It counts as 0, which multiplies the curves.")
     page.get_by_role("button", name="Reset to defaults").click()
     expect(page).not_to_have_url(re.compile("correction="))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from pathlib import Path
 
@@ -41,6 +42,7 @@ def test_json_has_the_numbers_of_the_analysis(file: str, capsys: pytest.CaptureF
 JSON_FIELDS = [
     "file",
     "objectives",
+    "correction",
     "batch",
     "findings",
     "advantages",
@@ -180,3 +182,41 @@ def test_a_link_of_ones_own_is_followed(file: str, tmp_path: Path, capsys: pytes
     (tmp_path / "link.jsonl").symlink_to(file)
     assert main(["inspect", str(tmp_path / "link.jsonl"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["file"]["name"] == "link.jsonl"
+
+
+def test_a_correction_for_the_sampler_weighs_the_shares_and_says_what_it_drops(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two tokens and twenty, each 0.1 nats likelier to the trainer than to the sampler: ρ = e^0.2, and e^2 > 3."""
+    long, short = ({"tokens": ["a"] * n, "logprobs": [-1.0] * n, "old_logprobs": [-1.0] * n, "advantage": 1.0,
+                    "sampler_logprobs": [-1.1] * n} for n in (20, 2))  # fmt: skip
+    path = tmp_path / "two.jsonl"
+    path.write_bytes(jsonl(long, short))
+    assert main(["inspect", str(path), "--correction", "sequence-mask", "--objective", "grpo"]) == 0
+    text = capsys.readouterr().out
+    assert (
+        "sequence-mask: 1 of 2 answers (50%) are dropped whole; they have 20 tokens on average, the others 2." in text
+    )
+    assert "by sign of A: sequence-mask, ρ from 0 to 3: w and c are times its weight." in text
+    command = ["inspect", str(path), "--json", "--quick", "--objective", "grpo", "--correction", "sequence-mask"]
+    assert main([*command, "--correction-high", "8"]) == 0
+    got = json.loads(capsys.readouterr().out)
+    assert (got["correction"]["choice"], got["correction"]["low"], got["correction"]["high"]) == ("sequence-mask", 0, 8)
+    assert got["correction"]["sequences_dropped"] == 0
+    assert got["batch"][0]["kept"] == pytest.approx((20 * math.exp(2) + 2 * math.exp(0.2)) / 22)
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (["--correction", "token"], "the correction is 'token'; it takes off, token-truncate, token-mask"),
+        (["--correction-high", "3"], "the correction is off, and its high is 3; choose one of token-truncate"),
+        (["--correction", "token-mask", "--correction-low", "2"], "low (ρ_low) is 2.0; it takes values from 0 to 1."),
+        (["--correction", "token-mask"], "worked.jsonl has no sampler_logprobs: it does not say who drew its tokens"),
+    ],
+)
+def test_a_correction_that_cannot_be_is_refused(
+    file: str, flags: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["inspect", file, *flags]) == 2
+    assert says in capsys.readouterr().err

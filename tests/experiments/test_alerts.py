@@ -171,4 +171,4 @@ def test_the_page_is_told_once_the_thread_has_looked(store: RunStore, monkeypatc
         assert alerts._thread is not None and alerts._thread.is_alive()
         alerts._thread.join(0.2)
         told = alerts.alerts_of(store, "mask")
-    assert any("the mask is shifted by one" in sentence for sentence in told)
+    assert told[0]["kind"] == "loss_audit" and "the mask is shifted by one" in told[0]["sentence"]

@@ -77,7 +77,22 @@ export class Panel {
         const most = Math.floor(Math.log(lab.values.correction.high) / control.nats);
         if (choice.level === "sequence-sum")
           told.push(words.sum.replace("{d}", String(control.nats)).replace("{n}", most.toLocaleString("en")));
-        return [told.join(" ")];
+        const there = new URL("tokens", document.baseURI);
+        const { low, high } = lab.values.correction;
+        there.search = String(
+          new URLSearchParams({
+            look: "batch",
+            correction: choice.name,
+            "correction.low": String(low),
+            "correction.high": String(high),
+          }),
+        );
+        const picture = el(
+          "a",
+          { href: there.href, target: "_self", "data-testid": "correction-picture" },
+          words.picture,
+        );
+        return [`${told.join(" ")} `, picture];
       },
     });
   }

@@ -75,6 +75,7 @@ class LiveLab {
       this.tools,
       this.controls.host,
       this.legend.host,
+      this.story.first,
       this.cursor.host,
       this.panels.host,
       this.story.host,

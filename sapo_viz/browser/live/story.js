@@ -1,4 +1,5 @@
-// What happened to runs that broke, in words, and the drawn settings side by side, only where they differ.
+// What went wrong in the drawn runs, in words: above the curves, so that the reason is what one sees first. And the drawn
+// settings side by side, only where they differ.
 
 import { el } from "../shared/dom.js";
 import { show } from "../shared/numbers.js";
@@ -7,12 +8,18 @@ import { settingText } from "./groups.js";
 import { differingNames, isNumber, nearestOf } from "./math.js";
 import { swatch } from "./swatch.js";
 
+const FIRST = 3; // sentences above the curves; the others stand below
+
+/** @typedef {{ run: Run; what: string; more: string; step: number }} Told */
+
 export class LiveStory {
   /** @param {LiveLab} lab */
   constructor(lab) {
     this.lab = lab;
     this.key = this.compareKey = ""; // what is shown
-    this.list = el("ul", { class: "live-story", "data-testid": "story" });
+    this.first = el("ul", { class: "live-story", role: "status", "data-testid": "story" });
+    this.first.hidden = true;
+    this.list = el("ul", { class: "live-story", "data-testid": "story-more" });
     this.compare = el("div", { class: "live-table", tabindex: "0", role: "region", "data-testid": "compare" });
     this.host = el("div", { class: "live-after" }, this.list, this.compare);
   }
@@ -36,41 +43,49 @@ export class LiveStory {
     ];
   }
 
+  // Of a run: where it broke, and what has become worse in it. `step` is where its tokens tell of it.
+  /** @type {(run: Run) => Told[]} */
+  toldOf(run) {
+    const fall = run.collapse;
+    const [what, ...numbers] = this.tell(run);
+    const worse = (run.alerts ?? []).filter((alert) => !fall || alert.kind !== "collapse");
+    return [
+      ...(fall ? [{ run, what, more: numbers.join(" · "), step: fall.step }] : []),
+      ...worse.map(({ sentence, step }) => ({ run, what: `${run.about.title}:`, more: sentence, step })),
+    ];
+  }
+
   /** @param {Group[]} groups */
   fill(groups) {
-    const fallen = groups
-      .filter((group) => !group.hidden)
-      .flatMap((group) => group.runs)
-      .filter((run) => run.collapse);
-    const key = JSON.stringify(fallen.map((run) => [run.id, run.about.title, run.collapse, run.snapshots]));
+    const drawn = groups.filter((group) => !group.hidden).flatMap((group) => group.runs);
+    const each = drawn.map((run) => this.toldOf(run));
+    const told = [...each.flatMap((all) => all.slice(0, 1)), ...each.flatMap((all) => all.slice(1))]; // one of each run
+    const key = JSON.stringify(told.map(({ run, ...words }) => [run.id, run.snapshots.length, words]));
     if (key !== this.key) {
       this.key = key;
-      this.list.replaceChildren(
-        ...fallen.map((run) => {
-          const [what, ...numbers] = this.tell(run);
-          const near = run.collapse && nearestOf(run.snapshots, run.collapse.step);
-          const link =
-            near === undefined
-              ? []
-              : [
-                  el(
-                    "a",
-                    { class: "part-button", href: tokensAddress(run.id, near) },
-                    `${this.lab.words.tokens}, ${this.lab.words.step} ${near}`,
-                  ),
-                ];
-          return el(
-            "li",
-            {},
-            el("strong", { title: this.lab.data.collapse }, what),
-            ` ${numbers.join(" · ")} `,
-            ...link,
-          );
-        }),
-      );
+      this.first.replaceChildren(...told.slice(0, FIRST).map((one) => this.entry(one)));
+      this.list.replaceChildren(...told.slice(FIRST).map((one) => this.entry(one)));
     }
-    this.list.hidden = !fallen.length;
+    this.first.hidden = !told.length;
+    this.list.hidden = told.length <= FIRST;
     this.fillCompare(groups);
+  }
+
+  /** @param {Told} told */
+  entry({ run, what, more, step }) {
+    const near = nearestOf(run.snapshots, step);
+    const { data, words } = this.lab;
+    const link =
+      near === undefined
+        ? []
+        : [
+            el(
+              "a",
+              { class: "part-button", href: tokensAddress(run.id, near) },
+              `${words.tokens}, ${words.step} ${near}`,
+            ),
+          ];
+    return el("li", {}, el("strong", { title: run.collapse && data.collapse }, what), ` ${more} `, ...link);
   }
 
   /** @param {Group[]} groups */

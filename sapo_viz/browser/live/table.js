@@ -249,9 +249,10 @@ export class RunTable {
       line.alerts = el("div", { class: "live-alerts", role: "status", "data-testid": "alerts" });
       line.cells.state.append(line.alerts);
     }
-    if (line.told === told.join("\n")) return;
-    line.told = told.join("\n");
-    line.alerts.replaceChildren(...told.map((sentence) => el("p", {}, sentence)));
+    const key = JSON.stringify(told);
+    if (line.told === key) return;
+    line.told = key;
+    line.alerts.replaceChildren(...told.map(({ sentence }) => el("p", {}, sentence)));
   }
 
   /** @type {(run: Run, line: RunLine) => void} */

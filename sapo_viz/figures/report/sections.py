@@ -13,6 +13,7 @@ from sapo_viz.figures.batch import Picture
 from sapo_viz.figures.correction import correction_told
 from sapo_viz.figures.page import text
 from sapo_viz.rollouts.analysis.analyse import Analysis
+from sapo_viz.rollouts.analysis.corrected import corrected_as
 from sapo_viz.rollouts.findings.judge import all_rules
 from sapo_viz.rollouts.findings.rule import SEVERITIES
 from sapo_viz.rollouts.findings.summary import Summary
@@ -66,7 +67,9 @@ def _head(summary: Summary, made: datetime) -> str:
         ("Objectives", "; ".join(_setting(key, o) for key, o in analysis.objectives.items()), "wide"),
     ]
     if analysis.correction is not None:
-        facts.append(("Sampler correction", text(correction_told(analysis.correction)), "wide"))
+        dropped = corrected_as(rollouts, analysis.correction)
+        told = correction_told(analysis.correction) + (f". {dropped.takeaway}" if dropped else "")
+        facts.append(("Sampler correction", text(told, 400), "wide"))
     rows = "".join(f'<div class="{kind}"><dt>{name}</dt><dd>{value}</dd></div>' for name, value, kind in facts)
     notes = "".join(f"<li>{text(note, 500)}</li>" for note in rollouts.notes[:20])
     notes = f'<ul class="quiet">{notes}</ul>' if notes else ""

@@ -7,12 +7,12 @@ answer ever reaches drops long ones whole.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sapo_viz.core.correction import Correction
-from sapo_viz.core.correction_choices import Usual
+from sapo_viz.core.correction import Correction, choice_of
+from sapo_viz.core.correction_choices import USUAL, Usual
 from sapo_viz.core.lazy import torch
 from sapo_viz.rollouts.schema import Rollouts
 
@@ -42,6 +42,24 @@ class Corrected:
     def length_kept(self) -> float:
         kept = ~self.dropped & (self.lengths > 0)
         return float(self.lengths[kept].mean()) if kept.any() else math.nan
+
+    @property
+    def takeaway(self) -> str:
+        """Which answers are lost, in numbers."""
+        used, lost = int((self.lengths > 0).sum()), int(self.dropped.sum())
+        if not lost:
+            return f"{self.usual.label}: none of {used:,} answers is dropped whole."
+        text = f"{self.usual.label}: {lost:,} of {used:,} answers ({lost / used:.0%}) are dropped whole"
+        if lost < used:
+            return (
+                f"{text}; they have {self.length_dropped:,.0f} tokens on average, the others {self.length_kept:,.0f}."
+            )
+        return text + "."
+
+
+def corrected_as(rollouts: Rollouts, correction: Correction) -> Corrected | None:
+    """The same for one of the choices with bounds of its own."""
+    return corrected(rollouts, replace(USUAL[choice_of(correction)], correction=correction))
 
 
 def corrected(rollouts: Rollouts, usual: Usual) -> Corrected | None:

@@ -56,8 +56,9 @@ def webhook() -> str:
         raise SettingError(f"{WEBHOOK}: {error}") from None
 
 
-def alerts_of(store: RunStore, run_id: str) -> list[str] | None:
-    """The sentences known by now, the newest first; None until the first look is done. Asking has the run looked at."""
+def alerts_of(store: RunStore, run_id: str) -> list[dict[str, Any]] | None:
+    """What is known by now, as JSON: a wrong loss, which explains what else there is, then the newest; None until the
+    first look is done. Asking has the run looked at."""
     global _thread
     from sapo_viz.experiments.watching import Watched
 
@@ -73,7 +74,9 @@ def alerts_of(store: RunStore, run_id: str) -> list[str] | None:
             _thread.start()
         if not _asked[key].looked:
             return None
-        return [alert.sentence for alert in reversed(_asked[key].watched.alerts[-_SHOWN:])]
+        newest = _asked[key].watched.alerts[::-1]
+        told = sorted(newest, key=lambda alert: alert.kind != "loss_audit")
+        return [alert.to_dict() for alert in told[:_SHOWN]]
 
 
 def _work() -> None:

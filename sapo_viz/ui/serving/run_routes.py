@@ -8,7 +8,7 @@ One request serves all the runs of a page. `next` is the offset to ask for next 
 `place` the place in the queue, from 1, with `starts_in` seconds from now, estimated; `message` why a run failed or was
 killed, and what of it cannot be read; `for_good` that it would end so again if it were resumed; `collapse` where it
 broke (step, kind, told, message: `experiments.collapse`); `alerts` what has become worse in a recorded run while it is
-looked at, in sentences, the newest first, if anything has; null while nobody has looked yet.
+looked at (step, kind, sentence), the newest first, if anything has; null while nobody has looked yet.
 A run that is not there has `error`, one sentence, in place of the rest.
 
     GET /api/runs/recorded
@@ -89,7 +89,7 @@ def recorded_mark(summaries: Sequence[RunSummary]) -> str:
 def _news(store: RunStore, run_id: str, offset: int) -> str:
     """What happened in one run since `offset`, as JSON. The state is read first: if it is final, so are the events."""
     lines, following, collapse = b"", offset, None
-    alerts: list[str] | None = []
+    alerts: list[dict[str, Any]] | None = []
     try:
         state = _held(("state", store.root, run_id), _STATE_HOLDS, lambda: _state(store, run_id))
         with contextlib.suppress(OSError):  # a log that cannot be read: the state says so

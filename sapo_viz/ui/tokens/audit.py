@@ -19,10 +19,10 @@ from sapo_viz.ui.words import _
 from sapo_viz.ui.work import worked
 
 
-def audit_view(source: Source, objectives: dict[str, Objective]) -> None:
-    """Green where the loss matches; red with the fault's name where it does not."""
+def audit_view(source: Source, objectives: dict[str, Objective]) -> bool:
+    """Green where the loss matches; red with the fault's name where it does not. Returns whether it is wrong."""
     if not has_losses(source.rollouts):
-        return
+        return False
     claim = claim_for(source)
     others = () if claim else tuple(objectives.values())
     message = _("Computing the framework's loss again…")
@@ -36,6 +36,7 @@ def audit_view(source: Source, objectives: dict[str, Objective]) -> None:
         st.error(text, icon=":material/rule:")
     else:
         st.warning(text, icon=":material/rule:")
+    return found.status == "fault"
 
 
 def claim_for(source: Source) -> Claim | None:

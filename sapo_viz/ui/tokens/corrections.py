@@ -8,6 +8,7 @@ import streamlit as st
 
 from sapo_viz.core.correction_choices import TRL_DEFAULT, USUAL
 from sapo_viz.figures.corrected import corrected_figure
+from sapo_viz.figures.correction import correction_words
 from sapo_viz.rollouts.analysis.corrected import corrected
 from sapo_viz.rollouts.schema import Rollouts
 from sapo_viz.ui.correction import correction_chosen, correction_in_force, correction_inputs
@@ -21,6 +22,9 @@ from sapo_viz.ui.work import kept
 def correction_view(source: Source) -> None:
     """A choice, what it keeps, and the picture of what it drops; nothing without the sampler's log-probs."""
     if not has_sampler(source.rollouts):
+        if correction_in_force() is not None:  # a link from the curves asks for the picture
+            said = _("To see which answers a correction drops, open a file that has them beside old_logprobs.")
+            st.caption(plain(f"{correction_words(_)['none']} {said}"))
         return
     st.subheader(_("What would a correction for the sampler drop?"))
     st.caption(

@@ -29,23 +29,28 @@ _WELL = ":green[:material/check_circle:]"
 _STILL = ":material/history:"
 
 
-def headline_place(source: Source, found: tuple[Finding, ...] | None) -> DeltaGenerator:
-    """Where it stands, with what is known before the view below is drawn: what was said of this file last."""
+def headline_place(source: Source, found: tuple[Finding, ...] | None, wrong: bool = False) -> DeltaGenerator:
+    """Where it stands, with what is known before the view below is drawn: what was said of this file last. `wrong`: the
+    audit's verdict on the loss, which stands below, is bad; then the file is not called well above it."""
     place = st.container(key="tokens-headline").empty()
     *of, said = session.get(_SAID, (None, False, ""))
-    place.markdown(said if of == [source.origin, source.still] else _said(source, found))
+    place.markdown(said if of == [source.origin, source.still] else _said(source, found, wrong=wrong))
     return place
 
 
 def complete_headline(
-    place: DeltaGenerator, source: Source, objectives: dict[str, Objective], found: tuple[Finding, ...] | None
+    place: DeltaGenerator,
+    source: Source,
+    objectives: dict[str, Objective],
+    found: tuple[Finding, ...] | None,
+    wrong: bool = False,
 ) -> None:
     """All of it, once the view stands: the file weighed, and τ matched where that takes a moment."""
     if found is None:
         return
     small = len(source.rollouts.tokens) <= _IN_A_MOMENT
     analysis = analysis_of(source, objectives) if small else weighed_already(source, objectives)
-    said = _said(source, found, analysis, _matches(source, objectives) if small else ())
+    said = _said(source, found, analysis, _matches(source, objectives) if small else (), wrong)
     session.put(_SAID, (source.origin, source.still, said))
     place.markdown(said)
 
@@ -68,10 +73,13 @@ def _said(
     found: tuple[Finding, ...] | None,
     analysis: Analysis | None = None,
     matches: tuple[Match, ...] = (),
+    wrong: bool = False,
 ) -> str:
     """Of a file that is shown in place of the one that was asked for, it says whose verdict this is."""
     if found is None:
         return _("Looking for faults…")
     worst = next((ICONS[finding.severity] for finding in found if finding.severity != "note"), _WELL)
     said = plain(headline(found, analysis, matches))
+    if wrong:
+        worst, said = ICONS["problem"], f"{_('**The loss is not what it says**, see below. Apart from that:')} {said}"
     return f"{_STILL} **{plain(source.rollouts.name)}:** {said}" if source.still else f"{worst} {said}"

@@ -8,7 +8,7 @@ import torch
 
 from sapo_viz import CATALOG
 from sapo_viz.core.correction_choices import TRL_DEFAULT, USUAL
-from sapo_viz.figures.corrected import corrected_figure, takeaway
+from sapo_viz.figures.corrected import corrected_figure
 from sapo_viz.rollouts.analysis.analyse import analyse, analysing
 from sapo_viz.rollouts.analysis.corrected import corrected
 from sapo_viz.rollouts.analysis.disagree import tokens_apart
@@ -41,7 +41,7 @@ def test_trls_default_drops_long_answers_and_keeps_short_ones() -> None:
     assert found is not None
     assert np.array_equal(found.dropped, DRIFTED.lengths >= 55)
     assert found.length_kept < 55 <= found.length_dropped
-    assert "answers" in takeaway(found) and "dropped whole" in takeaway(found)
+    assert "answers" in found.takeaway and "dropped whole" in found.takeaway
     figure = corrected_figure(found)
     assert [len(trace.x) for trace in figure.figure.data] == [(~found.dropped).sum(), found.dropped.sum()]
     token = corrected(DRIFTED, USUAL["token-truncate"])

@@ -6,6 +6,7 @@ from sapo_viz.experiments.presets import PRESETS
 from sapo_viz.ui.chooser import choose_objectives
 from sapo_viz.ui.experiments.told import shipped_answer
 from sapo_viz.ui.text import plain
+from sapo_viz.ui.training.after import after_runs
 from sapo_viz.ui.training.form import choose_settings, settings_button
 from sapo_viz.ui.training.launching import show_launch
 from sapo_viz.ui.training.live import list_runs, live_runs, metric_table, start
@@ -46,6 +47,7 @@ with controls:
     hint.caption(estimate(plan.configs, runs) if plan.configs else plain(plan.error))
 with figure:
     live_runs(runs)
+    after_runs(runs)
 
 st.subheader(_("What to notice"))
 st.markdown(

@@ -376,6 +376,14 @@ interface Answer {
   completion: string;
   reward: number | null;
 }
+/** What a finished run was asked, under its number, and what both policies said (ui/training/after.py). */
+interface AskedData {
+  run: string;
+  number: number;
+  start: Answer[];
+  now: Answer[];
+  words: Words;
+}
 interface RunEvent {
   type: string;
   step: number;

@@ -112,13 +112,20 @@ export class LiveAnswers {
         question.rows.push(rowOf(who, answer, own.completion));
       }
     }
-    this.table.replaceChildren(
-      el("thead", {}, el("tr", {}, ...[words.answers.who, words.answers.answer, words.answers.worth].map(headOf))),
-      ...[...questions.values()].map(({ answer, rows }) =>
-        el("tbody", {}, el("tr", {}, el("th", { colspan: 3, scope: "rowgroup", dir: "auto" }, answer.prompt)), ...rows),
-      ),
-    );
+    const asked = [...questions.values()].map(({ answer, rows }) => ({ prompt: answer.prompt, rows }));
+    this.table.replaceChildren(...partsOf(words.answers, asked));
   }
+}
+
+// The parts of a table: a head, and each prompt over the answers to it.
+/** @type {(words: Words, asked: { prompt: string; rows: HTMLElement[] }[]) => HTMLElement[]} */
+export function partsOf(words, asked) {
+  return [
+    el("thead", {}, el("tr", {}, ...[words.who, words.answer, words.worth].map(headOf))),
+    ...asked.map(({ prompt, rows }) =>
+      el("tbody", {}, el("tr", {}, el("th", { colspan: 3, scope: "rowgroup", dir: "auto" }, prompt)), ...rows),
+    ),
+  ];
 }
 
 /** @type {(text: string) => HTMLElement} */
@@ -127,7 +134,7 @@ function headOf(text) {
 }
 
 /** @type {(who: (Node | string)[], answer: Answer, before: string) => HTMLElement} */
-function rowOf(who, answer, before) {
+export function rowOf(who, answer, before) {
   const parts = changesOf(before, answer.completion).map(({ text, fresh }) => (fresh ? el("ins", {}, text) : text));
   return el(
     "tr",

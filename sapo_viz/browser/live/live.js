@@ -1,5 +1,5 @@
 // Runs as they happen: asks the server for new events while something runs, and tells panels and table.
-// Nothing here starts a rerun of the page except a button or a tick.
+// Nothing here starts a rerun of the page except a button, a tick, and the end of a run, after which the page offers more.
 
 import { el } from "../shared/dom.js";
 import { csvOf, saveText } from "../shared/download.js";
@@ -19,6 +19,7 @@ import { LiveScrub } from "./scrub.js";
 import { LiveStory } from "./story.js";
 import { RunTable } from "./table.js";
 import { LiveView } from "./view.js";
+import "./answers.css";
 import "./live.css";
 
 const LIVE = ["queued", "starting", "running"];
@@ -260,6 +261,7 @@ class LiveLab {
     }
     const same =
       run.status === news.status && run.stopping === news.stopping && run.place === news.place && !news.events.length;
+    if (this.isLive(run) && news.status === "finished") this.sendAction("look", []);
     Object.assign(run, {
       status: news.status,
       stopping: news.stopping,

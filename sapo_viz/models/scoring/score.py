@@ -172,7 +172,7 @@ def score_text(policy: Policy, prompt: str, completion: str, *, chunk: int | Non
         ModelError: an empty text, one too long for the policy, or a character that it does not know.
     """
     text = _encode(policy.tokenizer, prompt, completion, chat=False)
-    limit = _limit(policy.model.config)
+    limit = limit_of(policy.model.config)
     if limit and len(text) > limit:
         raise ModelError(_too_long(policy.name, len(text), limit))
     with out_of_memory(policy.name, str(policy.device)):
@@ -220,7 +220,7 @@ def _read(
     old: ModelSource, new: ModelSource, prompts: Sequence[str], completions: Sequence[str], chat: bool
 ) -> tuple[dict[int, _Text], dict[int, _Text], dict[int, str]]:
     """The texts as both policies read them, by place, and why others are left out."""
-    readers = [(source, load_tokenizer(source), _limit(_config(source))) for source in (old, new)]
+    readers = [(source, load_tokenizer(source), limit_of(_config(source))) for source in (old, new)]
     texts: tuple[dict[int, _Text], dict[int, _Text]] = ({}, {})
     left_out: dict[int, str] = {}
     for i, (prompt, completion) in enumerate(zip(prompts, completions, strict=True)):
@@ -268,7 +268,7 @@ def _config(source: ModelSource) -> Any:
         return AutoConfig.from_pretrained(source.base.folder, trust_remote_code=False, local_files_only=True)
 
 
-def _limit(config: Any) -> int | None:
+def limit_of(config: Any) -> int | None:
     """The most tokens that the model reads; None where its positions have no end."""
     return getattr(config.get_text_config(), "max_position_embeddings", None)
 

@@ -128,17 +128,12 @@ def text_exercise(config: RunConfig, policy: Policy, table: TextTable | None, re
     Raises:
         RunError, ModelError: the questions, or the policy's tokenizer, cannot be used.
     """
-    from sapo_viz.models.chat import chat_prompt, has_template, without_end
+    from sapo_viz.models.chat import without_end
 
     config = complete(config)
     train, held_out = split(questions_of(table_of(config, table), config, reward), config)
-    chat = config.chat == "on" or config.chat == "auto" and has_template(policy)
-
-    def asked(question: Question) -> str:
-        return chat_prompt(policy, question.text, config.system) if chat else plain_prompt(question.text, config.system)
-
-    hidden = {asked(question): question for question in held_out}
-    seen = {asked(question): question for question in train}
+    hidden = {as_asked(config, policy, question.text): question for question in held_out}
+    seen = {as_asked(config, policy, question.text): question for question in train}
     known, prompts = seen | hidden, [prompt for prompt in seen if prompt not in hidden]
 
     def score(prompt: str, completion: str) -> float | None:
@@ -158,6 +153,21 @@ def text_exercise(config: RunConfig, policy: Policy, table: TextTable | None, re
         plain=lambda prompt, completion: (known[prompt].text, without_end(policy, completion)),
         counts_right=reward.needs_answers,
     )
+
+
+def as_asked(config: RunConfig, policy: Policy, text: str) -> str:
+    """A question as the policy reads it: of a text task in its chat template, or below the system message.
+
+    Raises:
+        ModelError: the settings want a template, and the tokenizer has none.
+    """
+    from sapo_viz.models.chat import chat_prompt, has_template
+
+    if config.task in TASKS:
+        return text
+    system = complete(config).system
+    chat = config.chat == "on" or config.chat == "auto" and has_template(policy)
+    return chat_prompt(policy, text, system) if chat else plain_prompt(text, system)
 
 
 def exercise_of(config: RunConfig, policy: Policy, table: TextTable | None, reward: Reward | None) -> Exercise:

@@ -185,11 +185,12 @@ def train(
     yield RunEvent("finished", config.steps, {"seconds": seconds}, payload=policy)
 
 
-def starting_policy(config: RunConfig, device: str, models: Path | None = None) -> Policy:
+def starting_policy(config: RunConfig, device: str, models: Path | None = None, *, bare: bool = False) -> Policy:
     """The policy that the run begins with, in the task's vocabulary.
 
     Args:
         models: None takes any folder of this machine; else `root` of `models.source.locate`.
+        bare: without layers that are trained beside its own, and not made ready for training.
 
     Raises:
         ModelError, RunError: it cannot be loaded, or does not fit the settings.
@@ -203,6 +204,8 @@ def starting_policy(config: RunConfig, device: str, models: Path | None = None) 
     policy = load_policy(name, device=device, dtype=dtype, root=models)
     if task and task.ends and task.ends[-1] not in policy.tokenizer.get_vocab():
         policy = spelled_out(policy, task)
+    if bare:
+        return policy
     if config.routing_replay != "off" and not routers(policy.model):
         raise RunError(
             f"routing_replay is {config.routing_replay!r}, and policy {policy.name!r} has no experts; it takes off, or "

@@ -51,4 +51,5 @@ def routes() -> list[BaseRoute]:
         Route("/api/runs/recorded", _later("run_routes", "recorded")),
         Route("/api/runs/snapshots", _later("snapshot_routes", "snapshots")),
         Route("/api/runs/export", _later("export_routes", "export_run")),
+        Route("/api/runs/policy", _later("policy_routes", "trained_policy")),
     ]

@@ -1,6 +1,6 @@
 """Scoring on the Tokens page: two models chosen, a typed text or a dump of texts, the way there, and the result.
 
-The work is done by a process of its own (`models/scoring/jobs.py`); the page looks at it twice a second.
+The work is done by a process of its own (`models/jobs.py`); the page looks at it twice a second.
 """
 
 from __future__ import annotations
@@ -12,13 +12,15 @@ from typing import Any
 import streamlit as st
 
 from sapo_viz.errors import SapoVizError
-from sapo_viz.models.scoring.jobs import JobState, ScoreJob, ScoreRequest, scorer
+from sapo_viz.models.jobs import JobState
+from sapo_viz.models.scoring.jobs import ScoreJob, ScoreRequest, scorer
 from sapo_viz.models.source import BUNDLED, FOLDER_VARIABLE, visitors_root
 from sapo_viz.rollouts.readers.formats.pair import FileContents
 from sapo_viz.rollouts.scored import first_groups, scored_rollouts
 from sapo_viz.rollouts.steps import Steps, at_once
 from sapo_viz.rollouts.texts import TextDump
 from sapo_viz.ui import address, session
+from sapo_viz.ui.jobs import duration, watch
 from sapo_viz.ui.models import choose_model, known_adapters, known_models, models_help
 from sapo_viz.ui.text import plain
 from sapo_viz.ui.words import _
@@ -195,26 +197,11 @@ def _scored(texts: TextDump, models: _Models, *, start: bool, pressed: bool, ids
         case "cancelled":
             st.info(_("Cancelled. Only the scores made so far were kept."), icon=":material/cancel:")
         case _:
-            _watch(job)
+            watch(job, _words, key="tokens: cancel")
     return None
 
 
-@st.fragment(run_every=0.5)
-def _watch(job: ScoreJob) -> None:
-    """Progress and a way to stop. When the job is over the whole page runs again and shows what came of it."""
-    state = job.state
-    if state.over:
-        st.rerun()
-    left, right = st.columns([5, 1], vertical_alignment="center")
-    left.progress(state.share, text=plain(_words(state)))
-    if right.button(_("Cancel"), icon=":material/cancel:", key="tokens: cancel", width="stretch"):
-        job.cancel()
-        st.rerun()
-
-
 def _words(state: JobState) -> str:
-    if state.status == "waiting":
-        return _("Waiting: {count} ahead of it.").format(count=state.ahead) if state.ahead else _("Starting…")
     if state.stage == "fetching":
         return _("Preparing {model}…").format(model=state.model)
     if state.stage == "loading":
@@ -226,12 +213,5 @@ def _words(state: JobState) -> str:
         done=f"{state.done:,}",
         total=f"{state.total:,}",
         speed=f"{state.tokens_per_s:,.0f}",
-        left=_duration(state.seconds_left),
+        left=duration(state.seconds_left),
     )
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 60:
-        return _("{n} s").format(n=round(seconds))
-    minutes = round(seconds / 60)
-    return _("{n} min").format(n=minutes) if minutes < 60 else _("{n} h").format(n=round(minutes / 60, 1))

@@ -37,6 +37,8 @@ from sapo_viz.ui.work import forget, worked
 if TYPE_CHECKING:
     from streamlit.delta_generator import DeltaGenerator
 
+    from sapo_viz.runs.folder.store import RunStore
+
 SOURCES = ("sample", "file", "folder", "text", "run")
 _UPLOAD = "tokens: upload"  # session, a widget's: the uploaded file
 _DUMP = "tokens: dump"  # session: the last file without log-probs, as (origin, TextDump)
@@ -103,7 +105,7 @@ def choose_source() -> Source | None:
         )
     assert kind is not None  # one is required
     if kind != "run":
-        address.drop("run")
+        address.drop("run", "asked")
     if kind not in ("run", "folder", "sample"):
         address.drop("step")
     if kind not in ("text", "file"):
@@ -346,6 +348,8 @@ def _run() -> Opening:
     from sapo_viz.runs.folder.store import RunStore
 
     store = RunStore()
+    if address.has("asked"):
+        return _asked(store)
     runs = [run.id for run in store.list() if store.snapshots(run.id)]
     asked = address.text("run")
     if address.has("run") and asked not in runs:
@@ -371,6 +375,36 @@ def _run() -> Opening:
         return None
     name = kept.files[0].name if len(files) == 1 else f"step-{step:05d}"
     return ("run", run, step, *states), lambda: reading_step(name, files, kept.missing)
+
+
+def _asked(store: RunStore) -> Opening:
+    """What both policies of a run answered to prompts of one's own: Training, After the run."""
+    from sapo_viz.runs.folder.asked import answer_tokens
+
+    run, asked = address.text("run"), address.text("asked")
+    address.drop("step")
+    try:
+        path = answer_tokens(store, run, int(asked) if asked.isdecimal() and len(asked) < 7 else 0)
+        state = path.stat()
+    except (SapoVizError, OSError) as error:
+        st.error(plain(str(error)), icon=":material/error:")
+        path = None
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        if path is not None:
+            st.markdown(_("**Own prompts** to run {run}").format(run=plain(run)), width="content")
+        st.button(
+            _("Tokens of its training"), icon=":material/play_circle:", on_click=address.drop, args=("asked", "seq")
+        )
+    if path is None:
+        return None
+    st.caption(
+        _(
+            "π_old is the start, π_θ the trained policy. A is +1 for its answer and −1 for the start's, as if the one "
+            "were to be learned and the other unlearned."
+        )
+    )
+    given = Given.of_path(path, _("own prompts {n}").format(n=asked) + ".jsonl")
+    return ("asked", run, asked, state.st_mtime_ns), lambda: reading_apart([given])
 
 
 def _step_gone(step: int) -> None:

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from sapo_viz.errors import ModelError
+from sapo_viz.models import jobs
 from sapo_viz.models.policy import load_policy
-from sapo_viz.models.scoring import jobs as score_jobs
-from sapo_viz.models.scoring.jobs import Scorer, ScoreRequest
+from sapo_viz.models.scoring.jobs import ScoreJob, Scorer, ScoreRequest
 from sapo_viz.models.scoring.score import score_text
 from sapo_viz.models.source import locate
 from tests.models.tiny import byte_level, save_model
@@ -42,7 +42,7 @@ def slow(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(folder)
 
 
-def until_at_work(job: score_jobs.ScoreJob) -> None:
+def until_at_work(job: ScoreJob) -> None:
     """The worker has begun with it; the stages may follow one another faster than anyone looks."""
     wait_until(lambda: job.state.stage in ("loading", "scoring"))
     assert not job.state.over, job.state
@@ -89,19 +89,19 @@ def test_a_worker_that_the_system_kills_is_a_sentence_and_the_next_job_runs(scor
 
 
 def test_a_line_that_is_too_long_is_refused(slow: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(score_jobs, "MAX_WAITING", 2)
+    monkeypatch.setattr(jobs, "MAX_WAITING", 2)
     scorer = Scorer()
     try:
-        jobs = [scorer.submit(request("the cat " * 60_000, new=slow, old=slow)) for _ in range(2)]
+        sent = [scorer.submit(request("the cat " * 60_000, new=slow, old=slow)) for _ in range(2)]
         with pytest.raises(ModelError, match="2 texts wait to be scored already"):
             scorer.submit(request("1"))
     finally:
         scorer.close()
-    assert [job.state.status for job in jobs] == ["cancelled"] * 2
+    assert [job.state.status for job in sent] == ["cancelled"] * 2
 
 
 def test_a_job_that_nobody_looks_at_is_given_up(scorer: Scorer, slow: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(score_jobs, "ABANDONED", 60.0)
+    monkeypatch.setattr(jobs, "ABANDONED", 60.0)
     job = scorer.submit(request("1", new=slow, old=slow))
     job._looked -= 61
     assert job.abandoned

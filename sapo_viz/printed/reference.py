@@ -14,8 +14,8 @@ from sapo_viz.core.objective import Objective
 FRAMEWORKS = ("TRL", "verl", "ms-swift", "torchforge", "SkyRL", "AReaL", "Liger", "prime-rl")
 # What `scripts/check_names.py` looked the names up in.
 VERSIONS = {
-    "TRL": "1.16.0", "verl": "0.9.1", "ms-swift": "4.6.0", "SkyRL": "0.3.0", "AReaL": "1.0.4", "Liger": "0.8.5",
-    "prime-rl": "559b447",
+    "TRL": "1.16.0", "verl": "0.9.1", "ms-swift": "4.6.0", "torchforge": "1ad7e7c", "SkyRL": "0.3.0", "AReaL": "1.0.4",
+    "Liger": "0.8.5", "prime-rl": "559b447",
 }  # fmt: skip
 NONE = "–"  # not there, or not known
 
@@ -39,7 +39,7 @@ NOTES = (
     "`swift rlhf --rlhf_type grpo`. torchforge: classes of `forge.rl.loss`. SkyRL: `trainer.algorithm`. AReaL: "
     "`actor`. Liger: arguments of its loss. prime-rl: the trainer's TOML file.",
     f"**Checked.** Each name was looked up in {', '.join(f'{name} {version}' for name, version in VERSIONS.items())}; "
-    "torchforge's were read when its loss package was new, and not looked up again.",
+    "torchforge's is the commit of its main branch of 30 January 2026.",
     "**Sequences without a response token.** TRL, ms-swift and torchforge count them in a mean over sequences; "
     "verl (except its geo_mean) and SAPO Viz do not.",
     "**Bounds on log r.** SAPO Viz, torchforge and most of verl's losses hold it within ±20, where exp overflows "

@@ -88,7 +88,8 @@ def _elements(decoder: json.JSONDecoder, text: str, start: int) -> Generator[Any
     if not text.startswith("]", place):
         while True:
             item, place = decoder.raw_decode(text, place)
-            yield item
+            # A list a prompt, of its completions.
+            yield from item if isinstance(item, list) and item and all(isinstance(x, dict) for x in item) else (item,)
             del item
             place = skip(place)
             if not text.startswith(",", place):

@@ -56,6 +56,9 @@ class Notes:
         return said if self._first is None else (*said, f"{SKIPPED}: {self._skipped:,}; the first is {self._first}")
 
 
+_FIELDS = 3  # that a batch of one has at least: fewer may as well be lists that happen to be short
+_NESTED = 8  # lists and objects around a number
+_TOTALS = ("score", "reward", "total", "total_reward", "reward_score")
 SKIPPED = "Rows left out because something in them is wrong"
 
 
@@ -252,26 +255,22 @@ def of_batch(values: Mapping[str, Any]) -> Mapping[str, Any]:
     return {name: value[0] if isinstance(value, list) else value for name, value in values.items()}
 
 
-def samples_of(row: Entry, per_token: Sequence[str]) -> Iterator[Entry]:
+def samples_of(row: Entry, per_token: Sequence[str], nested: int = _NESTED) -> Iterator[Entry]:
     """The samples of a line in which every field is a list with one entry a sample, most often a batch of one.
 
-    It is one where a field that takes a list of numbers holds lists of them.
+    It is one where a field that takes a list of numbers holds lists of them. Batches of batches are taken apart too.
     """
-    nested = [one for name in per_token if isinstance(one := listed(row.values.get(name)), list)]
-    size = next((len(v) for v in nested if v and any(isinstance(x, list) for x in v)), None)
-    if size is None:
+    lists = [one for name in per_token if isinstance(one := listed(row.values.get(name)), list)]
+    size = next((len(v) for v in lists if v and any(isinstance(x, list) for x in v)), None)
+    if size is None or not nested:
         yield row
         return
     values = {k: _listed_in(v) for k, v in row.values.items()}
     columns = {k: v for k, v in values.items() if isinstance(v, list) and len(v) == size}
     for index in range(size):
         own = {k: columns[k][index] if k in columns else v for k, v in values.items()}
-        yield Entry(row.file, row.place if size == 1 else f"{row.place}, sample {index + 1}", own)
-
-
-_FIELDS = 3  # that a batch of one has at least: fewer may as well be lists that happen to be short
-_NESTED = 8  # lists and objects around a number
-_TOTALS = ("score", "reward", "total", "total_reward", "reward_score")
+        place = row.place if size == 1 else f"{row.place}, sample {index + 1}"
+        yield from samples_of(Entry(row.file, place, own), per_token, nested - 1)
 
 
 def listed(value: Any) -> Any:

@@ -2,12 +2,14 @@
 
 Frameworks write a row a line; whoever gathers them puts something around: a list under a name beside what the run was,
 one object a sample under its name, or the columns of a data frame, as `DataFrame.to_json` and `to_dict("list")` do.
-An object that is no row of a known kind itself is looked into, one level deep.
+An object that is no row of a known kind itself is looked into, two levels deep (`{"groups": [{"rollouts": […]}]}`); a
+list there may hold lists, one a prompt.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from sapo_viz.rollouts.readers.formats.base import Item
@@ -39,21 +41,38 @@ def frame_rows(items: Iterable[Item]) -> Iterator[Item]:
             yield f"{place}, row {at}", {name: column[at] for name, column in values.items()}
 
 
-def opened(values: Mapping[str, Any], knows: Knows) -> Iterator[Item] | None:
+def opened(values: Mapping[str, Any], knows: Knows, levels: int = 2) -> Iterator[Item] | None:
     """What stands inside, each with where; None where nothing that is known does."""
     for name, inside in values.items():
-        rows = inside if isinstance(inside, list) else [inside]
-        if any(isinstance(row, Mapping) and knows(_with(values, row)) for row in rows[:LOOK]):
+        rows = _listed(name, inside if isinstance(inside, list) else [inside])
+        if any(knows(_with(values, row)) for _, row in islice(rows, LOOK)):
             if isinstance(inside, Mapping) and all(isinstance(other, Mapping) for other in values.values()):
                 return iter(values.items())  # a name each
-            return _listed(values, name, rows)
-    return _columns(values, knows)
+            rows = _listed(name, inside if isinstance(inside, list) else [inside])
+            return ((where, _with(values, row)) for where, row in rows)
+    return _columns(values, knows) or (_deeper(values, knows, levels - 1) if levels > 1 else None)
 
 
-def _listed(values: Mapping[str, Any], name: str, rows: list[Any]) -> Iterator[Item]:
+def _deeper(values: Mapping[str, Any], knows: Knows, levels: int) -> Iterator[Item] | None:
+    """A list of groups, each an object that holds a list of rows, or rows in an object of an object."""
+    for name, inside in values.items():
+        groups = list(_listed(name, inside if isinstance(inside, list) else [inside]))
+        if any(opened(group, knows, levels) is not None for _, group in groups[:LOOK]):
+            return (
+                (f"{where}, {place}", row)
+                for where, group in groups
+                for place, row in opened(_with(values, group), knows, levels) or ()
+            )
+    return None
+
+
+def _listed(name: str, rows: list[Any]) -> Iterator[Item]:
+    """The objects of a list; of lists in it, a prompt's completions each, their objects."""
     for at, row in enumerate(rows):
         if isinstance(row, Mapping):
-            yield f"{name}[{at}]", _with(values, row)
+            yield f"{name}[{at}]", row
+        elif isinstance(row, list):
+            yield from ((f"{name}[{at}][{i}]", one) for i, one in enumerate(row) if isinstance(one, Mapping))
 
 
 def _with(around: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:

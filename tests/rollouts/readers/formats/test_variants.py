@@ -7,6 +7,7 @@ import sys
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 
 from sapo_viz.errors import RolloutError
@@ -355,3 +356,19 @@ def test_tokens_of_a_logging_board_may_be_ids() -> None:
         "step": 1,
     }
     assert policy_of(row).sequences[0].tokens == ("⟨7⟩", "⟨8⟩")
+
+
+def test_batches_in_batches_and_lists_of_groups_are_taken_apart() -> None:
+    """Whoever gathers rows puts a list a prompt around them, an object a group, or one batch into another."""
+    row = samples.NEMO[0]
+    twice = {name: [[value] * 2] * 2 for name, value in row.items()}
+    for gathered, count in (
+        (twice, 4),
+        ({"data": [twice]}, 4),
+        ([[row, row], [row]], 3),
+        ({"data": [[row, row], [row]]}, 3),
+        ({"groups": [{"rollouts": [row, row]}, {"rollouts": [row]}]}, 3),
+        ({"run": {"data": [row, row]}}, 2),
+    ):
+        read = parse_rollouts(json.dumps(gathered).encode(), "x.json")
+        assert len(read) == count and np.allclose(read.logprobs[:2], parse_rollouts(lines(row), "x").logprobs[:2])

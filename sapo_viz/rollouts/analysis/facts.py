@@ -253,9 +253,9 @@ def _is_bf16(values: np.ndarray) -> np.ndarray:
 
 
 def _top_share(size: np.ndarray) -> float:
-    """What the largest 1 % carry of the whole; NaN below 1,000 tokens, where 1 % is no crowd."""
+    """What the largest 1 % carry of the whole; NaN below 500 tokens, where 1 % is no crowd."""
     top = len(size) // 100
-    if top < 10:
+    if top < 5:
         return np.nan
     size.partition(len(size) - top)
     return float(size[-top:].sum(dtype=np.float64) / size.sum(dtype=np.float64))

@@ -1,4 +1,4 @@
-"""How a file runs along its steps and along its sequences, and where it changes most, with whole prompts as units."""
+"""How a file runs along its steps and along its sequences, and how surely it changes, with whole prompts as units."""
 
 from __future__ import annotations
 
@@ -10,17 +10,9 @@ from sapo_viz.rollouts.analysis.facts import Facts
 from sapo_viz.rollouts.once import once
 from sapo_viz.rollouts.schema import Rollouts
 
-_UNITS = 4  # prompts on each side of a change; fewer have no spread that could be trusted
-
-
-@dataclass(frozen=True)
-class Change:
-    """The cut between steps that parts the units most surely."""
-
-    step: int  # the first step after it
-    before: float
-    after: float
-    errors: float  # the difference in standard errors (Welch)
+ORDERS = 2_000  # of the prompts, the file's own among them
+_UNITS = 4_096  # prompts that are put into other orders; of more a seeded choice
+_BLOCK = 1 << 20  # prompts × orders at a time
 
 
 def by_step(rollouts: Rollouts, sums: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -31,42 +23,31 @@ def by_step(rollouts: Rollouts, sums: np.ndarray, counts: np.ndarray) -> tuple[n
     return kinds.astype(np.int64), np.bincount(label, sums[known]) / np.bincount(label, counts[known])
 
 
-def change(rollouts: Rollouts, sums: np.ndarray, counts: np.ndarray) -> Change | None:
-    """Where Σ sums / Σ counts of a prompt changes most surely; None with fewer than 2 steps or 8 prompts."""
-    when, mean = _of_prompts(rollouts, sums, counts)
-    count = len(when)
-    if count < 2 * _UNITS:
-        return None
-    best = None
-    for cut in np.flatnonzero(np.diff(when)) + 1:
-        if min(cut, count - cut) < _UNITS:
-            continue
-        a, b = mean[:cut], mean[cut:]
-        error = np.sqrt(a.var(ddof=1) / len(a) + b.var(ddof=1) / len(b))
-        found = Change(
-            int(when[cut]), float(a.mean()), float(b.mean()), float((b.mean() - a.mean()) / max(error, 1e-300))
-        )
-        if best is None or abs(found.errors) > abs(best.errors):
-            best = found
-    return best
+def as_clear(rollouts: Rollouts, sums: np.ndarray, counts: np.ndarray, way: int) -> int:
+    """In how many of `ORDERS` orders the prompts rise (way 1) or fall (−1) along the steps as clearly as in their own.
 
-
-def trend(rollouts: Rollouts, sums: np.ndarray, counts: np.ndarray) -> float:
-    """How surely the logarithm of a prompt's Σ sums / Σ counts rises or falls in a line along the steps.
-
-    The line's slope in standard errors, as a normal variable has them: Student's t with n − 2 degrees of freedom, by
-    Wallace's transformation (1959), so that eight prompts are worth no more than eight. A steady fall of a small file
-    is seen so, in which each half has a spread of its own. 0 with fewer than 8 prompts or 4 steps.
+    A permutation test on the logarithm of each prompt's Σ sums / Σ counts. How clearly: by a line along the steps or by
+    a cut between two of them, whichever shows most. How prompts spread is not assumed, so that eight are worth no more
+    than eight, and those that differ much hide what a few would show. All orders where there is one step only.
     """
     when, mean = _of_prompts(rollouts, sums, counts)
-    free = len(when) - 2
-    if len(when) < 2 * _UNITS or len(set(when.tolist())) < _UNITS or not (mean > 0).all():
-        return 0.0
-    x, y = when - when.mean(), np.log(mean)
-    slope = float(x @ y / (x @ x))
-    rest = y - y.mean() - slope * x
-    t = slope / max(float(np.sqrt(rest @ rest / free / (x @ x))), 1e-300)
-    return float(np.sign(t) * (8 * free + 1) / (8 * free + 3) * np.sqrt(free * np.log1p(t * t / free)))
+    generator = np.random.default_rng(0)
+    if len(when) > _UNITS:
+        chosen = np.sort(generator.permutation(len(when))[:_UNITS])
+        when, mean = when[chosen], mean[chosen]
+    cuts = np.flatnonzero(np.diff(when)) + 1
+    if not len(cuts):
+        return ORDERS
+    contrasts = np.vstack((when, np.arange(len(when)) >= cuts[:, None]))
+    contrasts -= contrasts.mean(1, keepdims=True)
+    contrasts *= way / np.linalg.norm(contrasts, axis=1, keepdims=True)
+    height = np.log(np.maximum(mean, 1e-3 * mean.mean() + 1e-300))  # a first step may have a k3 of 0
+    own, found = float((contrasts @ height).max()), 1
+    rows = max(1, _BLOCK // len(height))
+    for start in range(1, ORDERS, rows):
+        orders = generator.permuted(np.tile(height, (min(rows, ORDERS - start), 1)), axis=1)
+        found += int(np.count_nonzero((orders @ contrasts.T).max(1) >= own - 1e-12))
+    return found
 
 
 def _of_prompts(rollouts: Rollouts, sums: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -84,8 +65,10 @@ def _of_prompts(rollouts: Rollouts, sums: np.ndarray, counts: np.ndarray) -> tup
 def _units(rollouts: Rollouts) -> np.ndarray:
     """[N] the prompt at a step that each sequence belongs to, in the order in which they come first."""
     numbers: dict[tuple[str | int, float | None], int] = {}
-    pairs = enumerate(zip(rollouts.groups, rollouts.steps, strict=True))
-    return np.array([numbers.setdefault((_unit(group, i), step), len(numbers)) for i, (group, step) in pairs])
+    labels = enumerate(zip(rollouts.groups, rollouts.prompts, rollouts.steps, strict=True))
+    return np.array(
+        [numbers.setdefault((_unit(group, prompt, i), step), len(numbers)) for i, (group, prompt, step) in labels]
+    )
 
 
 @once
@@ -93,8 +76,9 @@ def _steps(rollouts: Rollouts) -> np.ndarray:
     return np.array([np.nan if step is None else step for step in rollouts.steps], dtype=np.float64)
 
 
-def _unit(group: str | None, index: int) -> str | int:
-    return index if group is None else group  # without prompts each sequence stands for itself
+def _unit(group: str | None, prompt: str | None, index: int) -> str | int:
+    own = group if group is not None else prompt
+    return index if own is None else own  # without prompts each sequence stands for itself
 
 
 @dataclass(frozen=True)

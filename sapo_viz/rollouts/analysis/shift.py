@@ -41,8 +41,11 @@ def shifts(
     sums, goods = _over(square, cut, width), _over(good.astype(np.int64), cut, width)
     counted = goods >= _LEAST
     plain = np.where(goods >= _LEAST - 4, sums / np.maximum(goods, 1), np.nan)
+    # One outlier moves a window far, and among sure tokens any lag that takes it to a rare one seems to explain it. A
+    # shift parts both a rare token and its neighbour from what they were.
+    rest = sums - _largest(square, cut, width)
     with np.errstate(invalid="ignore"):
-        asking = counted & (plain > _APART)
+        asking = counted & (rest > _APART * goods)
     each = _at_lags(new, old, good, starts, sizes, owner[asking], cut[asking], width[asking])
     # One lag must stand out among all: of large noise one or another leaves a quarter by chance.
     ordered = np.sort(each, axis=0)
@@ -66,6 +69,13 @@ def _over(values: np.ndarray, cut: np.ndarray, width: np.ndarray) -> np.ndarray:
     total = np.concatenate(([0], np.cumsum(values)))
     sums: np.ndarray = total[cut + width] - total[cut]
     return sums
+
+
+def _largest(values: np.ndarray, cut: np.ndarray, width: np.ndarray) -> np.ndarray:
+    """The largest of each window. [W]"""
+    ends = np.column_stack((cut, cut + width)).ravel()
+    largest: np.ndarray = np.maximum.reduceat(np.append(values, 0.0), ends)[::2]
+    return largest
 
 
 def _at_lags(

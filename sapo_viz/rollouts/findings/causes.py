@@ -17,6 +17,7 @@ from sapo_viz.rollouts.analysis.facts import Facts
 from sapo_viz.rollouts.once import once
 
 _EXPLAINED = 0.08  # of z by the sign of A; an update alone gives .4, with noise of six times its size .08
+CLEARLY = 0.2  # of z by the sign of A: an update, where there are too few sequences for standard errors to say so
 Cause = Literal["", "shifted", "truncated_sampling", "temperature", "moved_far", "engine_mismatch"]
 
 
@@ -56,7 +57,7 @@ def steady_k3(facts: Facts) -> float:
     """
     z = facts.sample[:, 0]
     z = np.abs(z[np.abs(z) <= LOG_RATIO_LIMIT])
-    if len(z) < 1000:
+    if len(z) < 200:
         return plain_k3(facts)
     inner = z[z <= np.quantile(z, 0.99)]
     return min(plain_k3(facts), 4 * float((np.expm1(-inner) + inner).sum() / len(z)))
@@ -82,13 +83,14 @@ def alignment(facts: Facts) -> float:
 
 @once
 def explained(facts: Facts) -> float:
-    """How much of z goes with the sign of A, as a correlation over tokens: .4 where an update is all there is.
+    """How much of z goes with the sign of A, as a correlation over tokens with A ≠ 0: .4 where an update is all.
 
     `alignment` says how surely there is an update beside whatever else moves the ratios; this, whether it is what
     moves them. Log-probs that were exchanged within a sequence keep Σ A·z, and leave this near 0.
     """
-    squares = sum(side.zz for side in facts.sides.values()) * sum(side.n for side in facts.sides.values())
-    return float((facts.sides[1].z - facts.sides[-1].z) / np.sqrt(squares)) if squares > 0 else 0.0
+    up, down = facts.sides[1], facts.sides[-1]
+    squares = (up.zz + down.zz) * (up.n + down.n)
+    return float((up.z - down.z) / np.sqrt(squares)) if squares > 0 else 0.0
 
 
 @once
@@ -96,6 +98,11 @@ def shifted(facts: Facts) -> np.ndarray:
     """[N] bool: the sequences of which one side lies some tokens off; none where a single one might be chance."""
     moved = facts.shift != 0
     return moved if moved.sum() >= max(2, 0.005 * len(moved)) else np.zeros_like(moved)
+
+
+def zeros(facts: Facts) -> bool:
+    """Whether one side's log-prob is exactly 0 on a tenth of a percent of the tokens where the other's is not."""
+    return bool(facts.one_zero.sum() >= max(1, 1e-3 * facts.tokens))
 
 
 @once
@@ -107,11 +114,17 @@ def removed_mass(facts: Facts) -> tuple[float, float]:
     temperature than the sampler's makes it more. With a sampler's own log-probs in the file, these are asked.
     """
     best = (0.0, np.inf)
+    sure = 3.5 if zeros(facts) else 5  # a distribution cut to one token leaves exact zeros beside
     for sums, counts in ((facts.plain_r, facts.plain), (facts.sampler_r, facts.sampler_counts)):
         mean, error = clustered(sums, counts)
-        if (counts > 0).sum() >= 16 and -0.5 < mean < -max(0.002, 5 * error) and -mean > best[0]:
+        if (counts > 0).sum() >= 16 and -0.5 < mean < -max(0.002, sure * error) and -mean > best[0]:
             best = (-mean, error)
     return best
+
+
+def too_small(facts: Facts) -> bool:
+    """Whether Σ A·z can show nothing: an update and noise look alike in so few tokens."""
+    return facts.tokens < 500 or int((facts.size > 0).sum()) < 8
 
 
 @once
@@ -178,9 +191,10 @@ def verdict(facts: Facts) -> Verdict:
             "engine_mismatch" if k3 > 1e-3 else "", "an update is ruled out: both sides have the same weights"
         )
     beside = explained(facts) < _EXPLAINED  # an update there may be; the ratios are something else's
-    if k3 > 0.02 and aligned >= 3 and not beside:
+    clearly = explained(facts) >= CLEARLY and not too_small(facts)
+    if k3 > 0.02 and (aligned >= 3 or clearly) and not beside:
         return Verdict("moved_far", f"second best, a mismatch: it would not move with A, and {with_advantage}")
-    if k3 > 1e-3 and abs(aligned) <= 3:
+    if k3 > 1e-3 and abs(aligned) <= 3 and not clearly:
         return Verdict("engine_mismatch", f"second best, an update: it would move with A, but {with_advantage}")
     if k3 > 0.01 and beside:
         share = f"its part in z is a correlation of {explained(facts):.2g}"

@@ -234,7 +234,7 @@ def copies(facts: Facts) -> Found | None:
 @rule(
     "bf16",
     "Log-probs stored in 16 bits",
-    threshold="at least 1,000 response tokens have log-probs that are not 0, and 99 % of them are bfloat16 numbers in "
+    threshold="at least 200 response tokens have log-probs that are not 0, and 99 % of them are bfloat16 numbers in "
     "both columns.",
     reason="bfloat16 has 8 bits: between −1 and −2 its steps are 0.0078, so a ratio moves in steps of 0.8 %. That is "
     "twenty times GSPO's band, and most of what one update does to a token.",
@@ -242,7 +242,7 @@ def copies(facts: Facts) -> Found | None:
     severities=("warning",),
 )
 def bf16(facts: Facts) -> Found | None:
-    if facts.nonzero < 1000 or facts.bf16 < 0.99 * facts.nonzero:
+    if facts.nonzero < 200 or facts.bf16 < 0.99 * facts.nonzero:
         return None
     share = facts.bf16 / facts.nonzero
     return Found("warning", share, f"{percent(share)} of {facts.nonzero:,} tokens")

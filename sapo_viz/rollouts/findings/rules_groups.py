@@ -38,7 +38,7 @@ def no_signal(facts: Facts) -> Found | None:
     "dead_groups",
     "Groups whose rewards are all equal",
     threshold="any group of 2 or more has one reward for all and no advantage (note); half of 16 groups or more "
-    "(warning); all (problem).",
+    "(warning, unless `split_groups` says why); all of 4 or more (problem).",
     reason="where advantages are taken against the group's own mean, a group without a spread of rewards has none: its "
     "rollouts are paid for and not learned from. (One that has advantages all the same is not counted: they come from "
     "completions that the file leaves out, from a baseline of the whole batch, or from a penalty for length or KL "
@@ -77,7 +77,10 @@ def dead_groups(facts: Facts) -> Found | None:
     number = f"{dead.sum():,} of {several.sum():,} groups ({percent(share)}); " + ", ".join(parts)
     number += _forecast(rewards, label, several, float(share))
     many = share >= 0.5 and several.sum() >= 16  # of fewer, half may be chance
-    severity: Severity = "problem" if share == 1 else "warning" if many else "note"
+    split = split_groups(facts)
+    many = many and (split is None or split.severity == "note")
+    whole = share == 1 and several.sum() >= 4
+    severity: Severity = "problem" if whole else "warning" if many else "note"
     first = np.unique(label, return_index=True)
     where = known[first[1][dead[first[0]]]]
     return Found(severity, share, number, tuple(int(i) for i in where[:8]))
@@ -162,8 +165,9 @@ def split_groups(facts: Facts) -> Found | None:
 @rule(
     "reward_sign",
     "Advantages fall where rewards rise",
-    threshold="within groups, the correlation of reward and advantage is below −0.1 and below −4/√n, n the completions "
-    "(problem); or it is below 0.1 over 64 or more (warning).",
+    threshold="within groups, the correlation of reward and advantage is below −0.1 and that by 4 standard errors, as "
+    "Student's t of the completions in groups with different rewards gives them (problem); or it is below 0.1 over 24 "
+    "or more of these (warning).",
     reason="an advantage is a reward with a baseline taken off: within a group it can only rise with the reward. A "
     "length penalty or a KL term in the reward bends it, and does not turn it.",
     remedy="Look for a sign: a loss taken for a reward, or rewards and sequences that were shuffled against each "
@@ -186,16 +190,25 @@ def reward_sign(facts: Facts) -> Found | None:
     if not norm > 1e-12:
         return None
     correlation = float(reward @ advantage / norm)
-    against_it = correlation < -max(0.1, 4 / np.sqrt(len(known)))
-    if not against_it and (correlation >= 0.1 or len(known) < 64 or mixed_up(facts.rollouts) is not None):
+    telling = (np.bincount(label, np.abs(reward) > 1e-12, count) > 0)[label]
+    free = int(telling.sum()) - len(np.unique(label[telling])) - 1
+    against_it = correlation < -0.1 and free >= 3 and deviations(correlation, free) < -4
+    few = telling.sum() < 24
+    if not against_it and (correlation >= 0.1 or few or mixed_up(facts.rollouts) is not None):
         return None
     against = np.where(reward * advantage < 0, np.abs(reward * advantage), 0)
     score = np.zeros(len(facts.counts))
     score[known] = against
     severity: Severity = "problem" if against_it else "warning"
     title = "" if against_it else "Advantages have little to do with the rewards"
-    number = f"correlation {correlation:.2f} over {len(known):,} completions"
+    number = f"correlation {correlation:.2f} over {telling.sum():,} completions"
     return Found(severity, correlation, number, facts.worst(score), title)
+
+
+def deviations(correlation: float, free: int) -> float:
+    """How sure a correlation is, in standard deviations of a normal variable: Wallace's transformation (1959) of t."""
+    rest = max(1 - correlation**2, 1e-12)
+    return float(np.sign(correlation) * (8 * free + 1) / (8 * free + 3) * np.sqrt(-free * np.log(rest)))
 
 
 @rule(
@@ -243,8 +256,8 @@ def advantage_recipe(facts: Facts) -> Found | None:
 @rule(
     "one_sign",
     "All advantages have the same sign",
-    threshold="there are 16 or more sequences with an advantage, and all of these are positive, or all negative. Not "
-    "where `single_completions` says why.",
+    threshold="there are 16 or more sequences with an advantage, or 4 whose advantage is their own reward, and all of "
+    "these are positive, or all negative. Not where `single_completions` says why.",
     reason="a group-relative advantage sums to 0 over its group, so both signs occur. One sign means that no baseline "
     "was taken off: the policy is pushed towards (or away from) everything that it said.",
     remedy="Subtract the group's mean reward; if the file was filtered by sign on purpose, read the shares with that "
@@ -254,11 +267,19 @@ def advantage_recipe(facts: Facts) -> Found | None:
 def one_sign(facts: Facts) -> Found | None:
     signs = np.sign(facts.advantages[facts.size > 0])
     alone = single_completions(facts)
-    if len(signs) < 16 or abs(signs.sum()) < len(signs) or (alone is not None and alone.severity == "problem"):
+    enough = 4 if own_rewards(facts) else 16
+    if len(signs) < enough or abs(signs.sum()) < len(signs) or (alone is not None and alone.severity == "problem"):
         return None
     return Found(
         "warning", float(signs[0]), f"{len(signs):,} of {len(signs):,} {'above' if signs[0] > 0 else 'below'} 0"
     )
+
+
+def own_rewards(facts: Facts) -> bool:
+    """Whether each sequence's advantage is its own reward, where these differ: no baseline was taken off."""
+    used = (facts.counts > 0) & np.isfinite(facts.rewards)
+    rewards = facts.rewards[used]
+    return len(rewards) > 0 and np.ptp(rewards) > 0 and bool(np.allclose(facts.advantages[used], rewards, atol=1e-6))
 
 
 @rule(

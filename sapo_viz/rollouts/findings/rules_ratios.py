@@ -8,14 +8,18 @@ from sapo_viz.core.objective import CATALOG, LOG_RATIO_LIMIT, Objective
 from sapo_viz.rollouts.analysis.facts import Facts
 from sapo_viz.rollouts.analysis.gate import argument_of, weights_at
 from sapo_viz.rollouts.findings.causes import (
+    CLEARLY,
     alignment,
     clustered,
+    explained,
     mean_k3,
     plain_k3,
     shifted,
     steady_k3,
     temperature,
+    too_small,
     verdict,
+    zeros,
 )
 from sapo_viz.rollouts.findings.rule import Found, Severity, rule
 from sapo_viz.rollouts.findings.rules_data import percent
@@ -92,7 +96,7 @@ def temperature_rule(facts: Facts) -> Found | None:
     "Ratios that have nothing to do with the advantages, as between sampler and trainer",
     threshold="k3 is above 1e-3 (note), 1e-2 (warning) or 0.03 (problem) without fillers, outliers and ratios beyond "
     "the clamp, and both log-probs are known to be of the same weights; or, where that is not known, tokens do not "
-    "move with their advantages (Σ A·z within 3 standard errors of 0, over at least 1,000 tokens in 32 sequences with "
+    "move with their advantages (Σ A·z within 3 standard errors of 0, over at least 500 tokens, 8 sequences with "
     "A ≠ 0), or so little that z and the sign of A correlate by less than 0.08 (k3 above 1e-2). Not where a shift, a "
     "truncation, a temperature or another sampler explains it, nor where it grows from step to step.",
     reason="an update moves tokens with their advantage; a difference of kernels, precision or weights moves them "
@@ -119,8 +123,8 @@ def engine_mismatch(facts: Facts) -> Found | None:
     "sampler_not_old",
     "The tokens were not sampled from π_old",
     threshold="mean r over the tokens is above 1 by more than 0.02 and by more than 4 standard errors (sequences as "
-    "units, at least 32), while k3 is below 0.1 and neither a shift nor a temperature explains it (below 1, see "
-    "`truncated_sampling`).",
+    "units, at least 16), while k3 is below 0.1 and neither a shift nor a temperature nor `moved_far` explains it "
+    "(below 1, see `truncated_sampling`).",
     reason="E[r] = 1 for tokens drawn from π_old, whatever π_θ is, as long as π_θ was not fitted to these very tokens "
     "far beyond a step; above a k3 of 0.1 it was, and `moved_far` says so.",
     remedy="Check that log π_old is what the sampler used: temperature, top-p and top-k (their renormalisation), a "
@@ -128,10 +132,10 @@ def engine_mismatch(facts: Facts) -> Found | None:
     severities=("warning",),
 )
 def sampler_not_old(facts: Facts) -> Found | None:
-    if int((facts.counts > 0).sum()) < 32 or mean_k3(facts) >= 0.1:
+    if int((facts.counts > 0).sum()) < 16 or mean_k3(facts) >= 0.1:
         return None
     mean, error = clustered(facts.plain_r, facts.plain)
-    if verdict(facts).cause in ("shifted", "temperature") or mean <= max(0.02, 4 * error):
+    if verdict(facts).cause in ("shifted", "temperature", "moved_far") or mean <= max(0.02, 4 * error):
         return None
     return Found("warning", 1 + mean, f"mean r = {1 + mean:.3f} ± {error:.2g}", facts.worst(np.abs(facts.sum_r)))
 
@@ -139,8 +143,9 @@ def sampler_not_old(facts: Facts) -> Found | None:
 @rule(
     "wrong_way",
     "Tokens move against their advantages",
-    threshold="Σ A·z is below 0 by more than 5 standard errors (sequences as units, at least 32 with A ≠ 0). Not where "
-    "`reward_sign` says that the advantages are turned.",
+    threshold="Σ A·z is below 0 by more than 5 standard errors (sequences as units, at least 32 with A ≠ 0), or, where "
+    "there are fewer, by more than 2.5 while z and the sign of A correlate by −0.2 or less (500 tokens, 8 sequences). "
+    "Not where `reward_sign` says that the advantages are turned.",
     reason="Σ A·z is the first-order gain of the surrogate: an update on these tokens makes it positive. Noise leaves "
     "it near 0; only a swap makes it surely negative.",
     remedy="Look for `logprobs` and `old_logprobs` written the wrong way round, a sign of A or of the loss, or "
@@ -148,7 +153,9 @@ def sampler_not_old(facts: Facts) -> Found | None:
     severities=("problem",),
 )
 def wrong_way(facts: Facts) -> Found | None:
-    if int((facts.size > 0).sum()) < 32 or alignment(facts) >= -5:
+    surely = int((facts.size > 0).sum()) >= 32 and alignment(facts) < -5
+    clearly = alignment(facts) < -2.5 and explained(facts) <= -CLEARLY and not too_small(facts)
+    if not (surely or clearly):
         return None
     turned = reward_sign(facts)
     if turned is not None and turned.severity == "problem":
@@ -163,9 +170,9 @@ def wrong_way(facts: Facts) -> Found | None:
     "The policy moved far on these tokens",
     threshold="k3 is above 0.02 (warning) or above 0.2 (problem) without fillers and ratios beyond the clamp, and "
     "tokens move with their advantages: Σ A·z is above 0 by 3 standard errors or more, and z correlates with the sign "
-    "of A by 0.08 or more. Without these signs of an update, see `engine_mismatch`. A file with fewer than 1,000 "
-    "tokens or 32 sequences cannot show it: from 100 tokens on a k3 above 0.05 is a warning there, if one token in "
-    "twenty has more than doubled or halved.",
+    "of A by 0.08 or more; or by 0.2, where sequences are few. Without these signs of an update, see "
+    "`engine_mismatch`. A file with fewer than 500 tokens or 8 sequences cannot show it: from 100 tokens on a k3 above "
+    "0.05 is a warning there, if one token in twenty has more than doubled or halved.",
     reason="k3 estimates KL(π_old ‖ π_θ) a token. Calm updates stay below 0.01; at 0.2 a typical token's probability "
     "has changed by half, and what is learned from one batch rests on importance weights that few tokens carry.",
     remedy="Fewer mini-batches or epochs a rollout, a lower learning rate, gradient clipping, or fresher samples.",
@@ -185,52 +192,47 @@ def moved_far(facts: Facts) -> Found | None:
     return Found("warning", k3, number, facts.worst(np.abs(facts.log_s)), title="π_θ is far from π_old here")
 
 
-def too_small(facts: Facts) -> bool:
-    """Whether Σ A·z can show nothing: an update and noise look alike in so few tokens."""
-    return facts.tokens < 1000 or int((facts.size > 0).sum()) < 32
-
-
 TAILS = (0.001, 0.002, 0.005, 0.01)
 
 
 @rule(
     "heavy_tail",
     "The tail of log r is heavy",
-    threshold="over at least 10,000 tokens, |z| at one of the upper tails of 0.1, 0.2, 0.5 and 1 % is more than √10 "
-    "times "
-    "|z| at a tail three times as large, and above 0.1. Not where log-probs are shifted, filled in or beyond the "
-    "clamp.",
+    threshold="|z| at one of the upper tails of 0.1, 0.2, 0.5 and 1 %, if it has 10 tokens or more, is more than √10 "
+    "times |z| at a tail three times as large, and above 0.1. A note where `few_tokens` says what comes of it. Not "
+    "where log-probs are shifted, filled in or beyond the clamp.",
     reason="for a Gaussian that quotient is about 1.2, for an exponential tail 1.3; √10 is a power law of exponent 1, "
     "where the mean of |log r| would not exist. Which tail is asked must not depend on how many outliers there are. "
     "Means of ratios over such a batch are decided by a few tokens. "
     "Quantiles are compared because one outlier decides a kurtosis.",
     remedy="Open the sequences below: are the outliers rare tokens, a tool's output, another language? A gate that "
     "falls off (SAPO) or a cap (dual clip, CISPO) bounds what one token can do; GRPO does not, where A < 0.",
-    severities=("warning",),
+    severities=("warning", "note"),
 )
 def heavy_tail(facts: Facts) -> Found | None:
-    if facts.tokens < 10_000:
+    if facts.tokens * max(TAILS) < 10:
         return None
-    if verdict(facts).cause == "shifted" or facts.beyond or facts.one_zero.sum() >= max(1, 1e-3 * facts.tokens):
+    if verdict(facts).cause == "shifted" or _put_in(facts):
         return None
-    tails = np.array(TAILS)
+    tails = np.array([share for share in TAILS if share * facts.tokens >= 10])
     inner, outer = np.quantile(np.abs(facts.sample[:, 0]), (1 - 3 * tails, 1 - tails))
     quotient = np.where(outer > 0.1, outer / np.maximum(inner, 1e-300), 0.0)
     worst = int(np.argmax(quotient))
     if quotient[worst] <= np.sqrt(10):
         return None
     number = (
-        f"|z|: {inner[worst]:.3g} at {percent(1 - 3 * TAILS[worst])} of the tokens, {outer[worst]:.3g} at "
-        f"{percent(1 - TAILS[worst])}, largest {facts.max_z.max():.3g}"
+        f"|z|: {inner[worst]:.3g} at {percent(1 - 3 * tails[worst])} of the tokens, {outer[worst]:.3g} at "
+        f"{percent(1 - tails[worst])}, largest {facts.max_z.max():.3g}"
     )
-    return Found("warning", float(quotient[worst]), number, facts.worst(facts.max_z))
+    severity: Severity = "note" if carried_by_few(facts) else "warning"
+    return Found(severity, float(quotient[worst]), number, facts.worst(facts.max_z))
 
 
 @rule(
     "few_tokens",
     "A few tokens carry most of the gradient",
     threshold="the 1 % of the tokens with the largest |A|·r carry at least 10 % (warning) or 50 % (problem) of "
-    "Σ|A|·r; from 1,000 tokens with A ≠ 0. A note where another finding says why the ratios are large; not where "
+    "Σ|A|·r; from 500 tokens with A ≠ 0. A note where another finding says why all ratios are large; not where "
     "log-probs are shifted.",
     reason="with ratios near 1 and group-normalised advantages the top 1 % carry 1 to 4 %. |A|·r is what the unclipped "
     "gradient multiplies; half of it on one token in a hundred is an update by outliers.",
@@ -241,10 +243,19 @@ def heavy_tail(facts: Facts) -> Found | None:
 def few_tokens(facts: Facts) -> Found | None:
     if not facts.top_share >= 0.1 or verdict(facts).cause == "shifted":
         return None
-    explained = heavy_tail(facts) is not None or verdict(facts).cause != ""
-    severity: Severity = "note" if explained else "problem" if facts.top_share >= 0.5 else "warning"
+    severity: Severity = "note" if not carried_by_few(facts) else "problem" if facts.top_share >= 0.5 else "warning"
     number = f"the top 1 % carry {percent(facts.top_share)}; largest |z| {facts.max_z.max():.3g}"
     return Found(severity, facts.top_share, number, facts.worst(facts.max_z * (facts.size > 0)))
+
+
+def carried_by_few(facts: Facts) -> bool:
+    """Whether single tokens are the finding, and not what makes all ratios large."""
+    return bool(facts.top_share >= 0.1) and verdict(facts).cause == "" and not _put_in(facts)
+
+
+def _put_in(facts: Facts) -> bool:
+    """Whether log-probs are filled in or beyond the clamp: outliers that rules of their own speak of."""
+    return bool(facts.beyond) or zeros(facts)
 
 
 @rule(

@@ -45,9 +45,8 @@ def shift_rule(facts: Facts) -> Found | None:
     "truncated_sampling",
     "The sampler's log-probs are those of a truncated distribution",
     threshold="mean r over tokens whose log-probs are not 0 lies below 1 by more than 0.002 and by more than 5 "
-    "standard "
-    "errors (sequences as units, at least 16); with `sampler_logprobs`, π_old against these. Not where log-probs "
-    "are shifted.",
+    "standard errors (3.5 where exact zeros stand beside; sequences as units, at least 16); with `sampler_logprobs`, "
+    "π_old against these. Not where log-probs are shifted.",
     reason="top-p, top-k and min-p cut tokens off and scale up the rest, so every log-prob rises by −log of the kept "
     "mass, and mean r is the kept mass itself. Noise and updates leave it at 1 (E[r] = 1).",
     remedy="Have the engine return log-probs before truncation (in vLLM logprobs_mode=raw_logprobs, with the "
@@ -78,7 +77,7 @@ def truncated_sampling(facts: Facts) -> Found | None:
 def stale_sampler(facts: Facts) -> Found | None:
     count = int(facts.sampler_counts.sum())
     k3 = float(facts.sampler_k3.sum() / max(count, 1))
-    if count < 1000 or k3 <= 2e-3 or verdict(facts).cause in ("shifted", "truncated_sampling"):
+    if count < 500 or k3 <= 2e-3 or verdict(facts).cause in ("shifted", "truncated_sampling"):
         return None
     mean, error = clustered(facts.sampler_r, facts.sampler_counts)
     number = (

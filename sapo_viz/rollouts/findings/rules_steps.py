@@ -5,13 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from sapo_viz.rollouts.analysis.facts import Facts
-from sapo_viz.rollouts.analysis.over_steps import by_step, change, trend
+from sapo_viz.rollouts.analysis.over_steps import ORDERS, as_clear, by_step
 from sapo_viz.rollouts.findings.causes import verdict
 from sapo_viz.rollouts.findings.rule import Found, rule
 from sapo_viz.rollouts.once import once
 
-_SURE = 4.5  # standard errors: the best of all cuts is taken, which noise alone brings to 3 in a file of a hundred
-_LINE = 3.5  # of the one line along the steps: by noise alone once in two thousand files
+_CHANCE = 1 / 500  # orders of the prompts that may show as much
 
 
 def _moved(facts: Facts, sums: np.ndarray, counts: np.ndarray, factor: float) -> tuple[int, str, float] | None:
@@ -19,28 +18,23 @@ def _moved(facts: Facts, sums: np.ndarray, counts: np.ndarray, factor: float) ->
     if len(set(facts.rollouts.steps) - {None}) < 3:
         return None
     steps, means = by_step(facts.rollouts, sums, counts)
-    found = change(facts.rollouts, sums, counts) if len(steps) >= 3 else None
-    if found is None:
+    if len(steps) < 3:
         return None
-    line = trend(facts.rollouts, sums, counts)
-    if abs(found.errors) >= _SURE:
-        sure = f"{abs(found.errors):.1f} standard errors"
-    elif abs(line) >= _LINE and (line > 0) == (factor > 1):
-        sure = f"a line along the steps, {abs(line):.1f} standard errors"
-    else:
-        return None
-    ends = max(1, len(steps) // 4)
+    ends = max(1, len(steps) // 8)
     first, last = float(means[:ends].mean()), float(means[-ends:].mean())
     quotient = last / max(first, 1e-300)
     if (quotient < factor) == (factor > 1):
+        return None
+    orders = as_clear(facts.rollouts, sums, counts, 1 if factor > 1 else -1)
+    if orders > _CHANCE * ORDERS:
         return None
     # The change begins at the first step from which on all lie beyond the middle of a small change: its square root.
     edge = first * np.sqrt(min(factor, 1.5) if factor > 1 else factor)
     beyond = means > edge if factor > 1 else means < edge
     start = len(steps) - int(np.argmin(np.append(beyond[::-1], False)))
     step = int(steps[min(start, len(steps) - 1)])
-    words = f"{first:.3g} at first, {last:.3g} at last, from step {step} on; {sure}"
-    return step, words, quotient
+    said = f"{first:.3g} at first, {last:.3g} at last, from step {step} on"
+    return step, f"{said}; as clear in {orders:,} of {ORDERS:,} orders of the prompts", quotient
 
 
 def _from(facts: Facts, step: int) -> tuple[int, ...]:
@@ -60,9 +54,8 @@ def growth(facts: Facts) -> tuple[int, str, float] | None:
 @rule(
     "entropy_falls",
     "Entropy falls from step to step",
-    threshold="over 3 steps or more, the mean of −log π_old ends at half of what it was or less, and two parts of the "
-    "run differ by more than 4.5 standard errors (prompts as units, at least 4 on each side) or the prompts lie along "
-    "a line, 3.5 of them.",
+    threshold="over 3 steps or more, the mean of −log π_old ends at half of what it was or less, and of 2,000 "
+    "orders of the prompts over the steps at most 4 fall as clearly (along a line, or at one cut).",
     reason="the mean of −log π over sampled tokens estimates the policy's entropy. Below half there is little left to "
     "explore: groups agree, their advantages vanish, and what follows is noise (DAPO, arXiv 2503.14476). Eight prompts "
     "can show it where they are alike; where their own entropies differ by half, most falls of so few stay unseen.",
@@ -82,8 +75,7 @@ def entropy_falls(facts: Facts) -> Found | None:
     "length_drifts",
     "Answers grow or shrink from step to step",
     threshold="over 3 steps or more, the mean number of response tokens ends at twice what it was or more, or at half "
-    "or less, and two parts of the run differ by more than 4.5 standard errors (prompts as units), or these lie along "
-    "a line, 3.5 of them.",
+    "or less, and of 2,000 orders of the prompts over the steps at most 4 rise or fall as clearly.",
     reason="length is what policies learn first when the objective pays for it: a mean over a sequence's tokens makes "
     "long wrong answers cheap (arXiv 2503.20783), a reward that can be had in three tokens makes them short.",
     remedy="Read answers of the last step beside those of the first; compare their rewards. Change the aggregation "
@@ -102,8 +94,8 @@ def length_drifts(facts: Facts) -> Found | None:
 @rule(
     "mismatch_grows",
     "The two policies drift apart from step to step",
-    threshold="over 3 steps or more, k3 a token ends above 1e-3 and at 4 times what it was or more, and two parts of "
-    "the run differ by more than 4.5 standard errors (prompts as units), or these lie along a line, 3.5 of them.",
+    threshold="over 3 steps or more, k3 a token ends above 1e-3 and at 4 times what it was or more, and of 2,000 "
+    "orders of the prompts over the steps at most 4 rise as clearly.",
     reason="the distance between sampler and trainer is the same at each step, unless weights stop reaching the "
     "sampler "
     "(or one of both runs away): then it grows with each update.",

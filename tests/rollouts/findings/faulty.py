@@ -278,8 +278,10 @@ def _beside(seed: int, noise: float, size: Size) -> Rollouts:
 
 @fault("sampler_not_old", "log π_old of older weights than those that drew: k3 =", {"0.027": 0.5, "0.013": 0.35})
 def _not_old(seed: int, noise: float, size: Size) -> Rollouts:
+    rng = _rng(seed)
+
     def draw(full: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return full, log_softmax(full + noise * _rng(seed).standard_normal(full.shape))
+        return full, log_softmax(full + noise * rng.standard_normal(full.shape))
 
     return healthy(CALM, seed, sampler=draw, **size)
 

@@ -1,4 +1,4 @@
-"""Healthy runs from a seed, seven kinds: what no finding may accuse.
+"""Healthy runs from a seed, eight kinds: what no finding may accuse.
 
 Tokens are drawn from softmax contexts over 64 words, so that what holds for real policies holds exactly: E[r] = 1, and
 a change of the logits is a change of a whole distribution. π_θ is π_old after an update along the advantages (the
@@ -19,6 +19,7 @@ from sapo_viz.rollouts.schema import Rollouts
 from sapo_viz.rollouts.vocabulary import Tokens
 
 _WORDS, _POOL = 64, 4096
+_ROWS = 512  # contexts at a time: as many as a processor's cache holds
 Sampler = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]  # [M, W] -> drawn from, written down
 
 
@@ -33,6 +34,7 @@ class Kind:
     per_token: bool = False  # advantages as GAE gives them, one per token, without groups
     steps: int = 1
     tools: bool = False  # a tool's answer in the middle of a third of the sequences, masked
+    of_prompt: float = 0.0  # in logs, how far prompts differ in the length of their answers and in how sure they are
     kept: float = 1.0  # share of the sequences, picked at random: the file has a part of each group
 
 
@@ -43,6 +45,7 @@ KINDS = (
     Kind("a sampler in bfloat16", update=0.01, noise=0.04, rounded=1 / 16),
     Kind("GAE: an advantage per token", per_token=True),
     Kind("eight steps, with a tool's masked answers", steps=8, tools=True),
+    Kind("eight steps, prompts that differ in length and entropy", steps=8, of_prompt=0.5),
     Kind("a quarter of twice as many, as a recorder keeps them", kept=0.25),
 )
 
@@ -58,7 +61,12 @@ def healthy(
     rng = np.random.default_rng((seed, crc32(kind.name.encode())))
     prompts *= 2 if kind.kept < 1 else 1
     count = prompts * group
-    lengths = np.clip(length * np.exp(rng.normal(0, 0.4, count)), 0.2 * length, 4 * length).astype(np.int64)
+    lengths = np.clip(length * np.exp(rng.normal(0, 0.4, count)), 0.2 * length, 4 * length)
+    surer = np.ones(count)
+    if kind.of_prompt:
+        lengths *= np.repeat(np.exp(rng.normal(0, kind.of_prompt, prompts)), group)
+        surer *= np.repeat(np.exp(rng.normal(0, kind.of_prompt, prompts)), group)
+    lengths = np.maximum(lengths, 8).astype(np.int64)
     offsets = np.concatenate(([0], np.cumsum(lengths)))
     total = int(offsets[-1])
     rewards = (rng.random((prompts, group)) < rng.beta(2, 2, prompts)[:, None]).astype(float)
@@ -66,7 +74,7 @@ def healthy(
     advantages = np.repeat((centred / (rewards.std(1, ddof=1, keepdims=True) + 1e-6)).ravel(), lengths)
     if kind.per_token:
         advantages = rng.standard_normal(total) + 0.3 * advantages
-    old, chosen, new = _policies(kind, rng, advantages, sampler or (lambda full: (full, full)))
+    old, chosen, new = _policies(kind, rng, advantages, np.repeat(surer, lengths), sampler or (lambda x: (x, x)))
     mask = np.ones(total, bool)
     if kind.tools:
         for i in np.flatnonzero(rng.random(count) < 1 / 3):
@@ -105,22 +113,27 @@ def _part(data: Rollouts, indices: np.ndarray) -> Rollouts:
 
 
 def _policies(
-    kind: Kind, rng: np.random.Generator, advantages: np.ndarray, sampler: Sampler
+    kind: Kind, rng: np.random.Generator, advantages: np.ndarray, surer: np.ndarray, sampler: Sampler
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The sampler's log-prob of each token, the token, and its log π_θ. Each [M]"""
     total = len(advantages)
-    logits = _contexts()[rng.integers(0, _POOL, total)]
-    logits = np.take_along_axis(logits, np.argsort(rng.random((1, _WORDS)), axis=1), axis=1)  # other words each file
-    old = logits if not kind.rounded else np.round(logits / kind.rounded) * kind.rounded
-    old = log_softmax(old)
-    drawn, written = sampler(old)
-    chosen = np.minimum((np.exp(drawn).cumsum(1) < rng.random((total, 1))).sum(1), _WORDS - 1)
-    place = np.arange(total)
-    moved = logits - kind.update * advantages[:, None] * np.exp(old)
-    moved[place, chosen] += kind.update * advantages
-    if kind.noise:
-        moved += kind.noise * rng.standard_normal(moved.shape)
-    return written[place, chosen], chosen, log_softmax(moved)[place, chosen]
+    context = rng.integers(0, _POOL, total)
+    contexts = _contexts()[:, np.argsort(rng.random(_WORDS))]  # other words each file
+    chance = rng.random((total, 1))
+    written, chosen, new = np.empty(total), np.empty(total, np.int64), np.empty(total)
+    for start in range(0, total, _ROWS):
+        part = slice(start, min(start + _ROWS, total))
+        logits = contexts[context[part]] * surer[part, None]
+        old = log_softmax(logits if not kind.rounded else np.round(logits / kind.rounded) * kind.rounded)
+        drawn, down = sampler(old)
+        words = np.minimum((np.exp(drawn).cumsum(1) < chance[part]).sum(1), _WORDS - 1)
+        place = np.arange(len(words))
+        moved = logits - kind.update * advantages[part, None] * np.exp(old)
+        moved[place, words] += kind.update * advantages[part]
+        if kind.noise:
+            moved += kind.noise * rng.standard_normal(moved.shape)
+        written[part], chosen[part], new[part] = down[place, words], words, log_softmax(moved)[place, words]
+    return written, chosen, new
 
 
 @cache

@@ -13,6 +13,7 @@ import pytest
 from sapo_viz import CATALOG
 from sapo_viz.rollouts.analysis.facts import gather
 from sapo_viz.rollouts.analysis.groups import recomputed
+from sapo_viz.rollouts.analysis.over_steps import ORDERS, as_clear
 from sapo_viz.rollouts.findings.causes import mean_k3, temperature
 from sapo_viz.rollouts.findings.document import document
 from sapo_viz.rollouts.findings.judge import all_rules, findings
@@ -291,6 +292,41 @@ def test_a_completion_alone_is_no_fault_where_its_advantage_was_taken_against_ot
     own = np.repeat(np.array(CALM.rewards, float), CALM.lengths)
     assert said(rollouts(groups=CALM.ids, advantages=own))["single_completions"].severity == "problem"
     assert said(rollouts(groups=CALM.ids))["single_completions"].severity == "note"
+
+
+def test_outliers_among_sure_tokens_are_no_shift() -> None:
+    """The last token but one of each sequence fell far, and the last is as rare: a lag of one takes the one to the
+    other, and has nothing to compare that one with. A shift would part other tokens too."""
+    old, new = np.full(M, -1e-3), np.full(M, -1e-3)
+    last = CALM.offsets[1:] - 1
+    old[last - 1], new[last - 1] = -4.0, -0.5
+    old[last], new[last] = -4.0, -4.0
+    assert "shifted" not in said(rollouts(old_logprobs=old, logprobs=new))
+
+
+def test_a_tail_that_carries_the_gradient_is_one_finding_and_the_tail_a_note() -> None:
+    """Four times the calm run, one token in 300 with a ratio of e^7.5."""
+    found = said(few_tokens())
+    assert found["few_tokens"].severity == "problem"
+    assert "heavy_tail" not in found or found["heavy_tail"].severity == "note"
+
+
+def test_advantages_turned_round_are_seen_in_sixteen_completions() -> None:
+    few = np.repeat(np.arange(N) < 16, CALM.lengths)
+    turned = said(rollouts(mask=few, rewards=tuple(1 - r for r in CALM.rewards)))  # type: ignore[operator]
+    assert turned["reward_sign"].severity == "problem" and "reward_sign" not in said(rollouts(mask=few))
+
+
+def test_prompts_of_one_order_are_as_clear_as_few_others() -> None:
+    """Eight prompts in a rising line: of 8! orders one rises as clearly, of 2,000 drawn ones 1 at most. Six can be put
+    into 720 orders, so that 2,000 hold about three that do as well; all orders are alike where the prompts are."""
+    rows = rollouts(steps=tuple(i // 8 for i in range(N)), groups=tuple(str(i // 8) for i in range(N)))
+    rising = np.repeat(np.arange(8) + 1.0, 8)
+    ones = np.ones(N)
+    assert as_clear(rows, rising, ones, 1) == 1 and as_clear(rows, rising, ones, -1) > 0.99 * ORDERS
+    assert as_clear(rows, ones, ones, 1) == ORDERS
+    six = np.where(np.arange(N) < 48, ones, 0.0)
+    assert 2 <= as_clear(rows, rising * six, six, 1) <= 8
 
 
 def test_problems_come_first() -> None:

@@ -34,6 +34,7 @@ if asked:
 st.caption(
     _(
         "A policy of 75,776 or 125,952 parameters that adds three-digit numbers supports or refutes nothing at the "
-        "paper's scale: large vocabularies, long answers, realistic mismatch, large mixtures of experts."
+        "paper's scale: large vocabularies, long answers, realistic mismatch, large mixtures of experts. Nor does a "
+        "language model of 135 million over ten rollouts."
     )
 )

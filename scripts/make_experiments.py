@@ -51,14 +51,15 @@ INTRO = """# Experiments
 Every number on this page comes from a run with the settings of its card (page *Experiments*, or
 `python -m sapo_viz experiment NAME`), made by `scripts/make_experiments.py`; the runs' curves are in
 `assets/experiments/`. Rewards are means of the last quarter of a run's steps, ten of 40; ± is the standard deviation
-over seeds.
+over seeds. All but the last experiment are of the bundled policies.
 Differences are paired by seed. Each interval holds 95 % over all looks from 3 to 24 seeds, for whoever watches seeds
 come in or asks for more; it does so for each pair by itself: of twenty pairs one misses, and there are {intervals}
 intervals on this page. The sentence under each table is generated from its numbers.
 
 {collapsed} (`sapo_viz/experiments/collapse.py`)
 
-A policy of 75,776 or 125,952 parameters that adds three-digit numbers supports or refutes nothing at the paper's scale.
+A policy of 75,776 or 125,952 parameters that adds three-digit numbers supports or refutes nothing at the paper's scale,
+nor does a language model of 135 million over ten rollouts.
 """
 
 

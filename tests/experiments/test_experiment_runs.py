@@ -149,6 +149,18 @@ def test_stopping_asks_all_of_them_and_no_other_run(
     assert all((store.path(run_id) / "stop").exists() for run_id in ids) and not (store.path(other) / "stop").exists()
 
 
+def test_what_starts_from_a_model_that_is_not_here_is_refused_with_the_way_to_it(
+    store: RunStore, asked: list, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    mood = PRESETS["mood"]
+    monkeypatch.setenv("SAPO_VIZ_MODELS_DIR", str(tmp_path))
+    with pytest.raises(RunError, match=r"start from SmolLM2-135M-Instruct, which is not here\. `make smollm2`"):
+        experiment_runs.start(mood, 3, store=store)
+    assert asked == [] and experiment_runs.missing_model(QUICK) == ""
+    (tmp_path / "SmolLM2-135M-Instruct").mkdir()
+    assert experiment_runs.missing_model(mood) == "" and len(experiment_runs.start(mood, 3, store=store)) == 9
+
+
 def test_a_record_has_the_kl_of_each_step_and_the_answer_at_each_look(store: RunStore) -> None:
     config = RunConfig("grpo", task="mood", policy="a-model", steps=10)
     run_id = store.create(config)

@@ -13,6 +13,7 @@ from sapo_viz.errors import RunError
 from sapo_viz.experiments.design import MOST_SEEDS, Preset
 from sapo_viz.experiments.measured import measured, seeds_of
 from sapo_viz.experiments.presets import PRESETS, SAME_CLIP, preset_of
+from sapo_viz.models.source import BUNDLED
 from sapo_viz.runs.groups import differing_settings, flat_settings
 from scripts import make_experiments
 
@@ -165,3 +166,19 @@ def test_side_by_side_each_switched_arm_stands_beside_itself_and_is_the_run_of_t
 @EACH
 def test_every_switch_says_what_it_does_to_the_arms_that_it_names(preset: Preset) -> None:
     assert all(switch.change and (": " in switch.label or not switch.arms) for switch in preset.switches)
+
+
+def test_a_preset_says_how_to_get_the_model_that_is_not_bundled() -> None:
+    for preset in PRESETS.values():
+        policies = {config.policy for config in preset.configs(1).values()}
+        assert bool(preset.fetch) == bool(policies - {"auto", *BUNDLED})
+    assert f".models/{PRESETS['mood'].config('sapo', 0).policy}" in PRESETS["mood"].fetch
+
+
+def test_the_language_model_makes_eight_updates_of_a_rollout_and_calm_two() -> None:
+    """As its card and its switch say. A reward of words may be negative."""
+    for switches, updates in (((), 8), (("calm",), 2)):
+        config = PRESETS["mood"].config("gspo", 1, switches)
+        assert config.minibatches * config.epochs == updates
+        assert (config.task, config.steps, config.prompts, config.completions) == ("mood", 10, 4, 4)
+    assert [preset.name for preset in PRESETS.values() if preset.span == 2.0] == ["mood"]

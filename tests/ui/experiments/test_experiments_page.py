@@ -91,6 +91,22 @@ def test_before_anything_ran_here_the_shipped_result_is_shown_with_its_date(name
     assert any(plain(f"Measured {shipped.date} with {shipped.machine}") in caption.value for caption in app.caption)
 
 
+def test_without_its_model_an_experiment_shows_what_was_measured_and_says_how_to_run_it(
+    launched: list[RunConfig], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("SAPO_VIZ_MODELS_DIR", raising=False)
+    app = open_page("experiments", {"preset": "mood"})
+    assert_no_fault(app)
+    assert not [button for button in app.button if button.key == "run-experiment"], "none that could not be pressed"
+    assert any("`make smollm2`" in info.value and "SAPO_VIZ_MODELS_DIR" in info.value for info in app.info)
+    assert any("likeliest answer" in text.value for text in app.markdown)
+    (tmp_path / "SmolLM2-135M-Instruct").mkdir()
+    monkeypatch.setenv("SAPO_VIZ_MODELS_DIR", str(tmp_path))
+    app = open_page("experiments", {"preset": "mood", "seeds": "3"})
+    button(app).click().run()
+    assert launched == list(PRESETS["mood"].configs(3).values()) and not app.info
+
+
 def test_one_press_starts_every_arm_with_every_seed_and_a_second_one_nothing(launched: list[RunConfig]) -> None:
     app = open_page("experiments")
     assert "12 runs" in button(app).label

@@ -30,7 +30,7 @@ def forked(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def tiny(**settings: int) -> RunConfig:
     """Steps so short that much of a worker's life is writing."""
-    return small(**{"prompts": 2, "completions": 2, "minibatches": 1, **settings})
+    return small(**{"prompts": 2, "completions": 2, "minibatches": 1, "max_tokens": 4, **settings})
 
 
 def uninterrupted(store: RunStore, config: RunConfig) -> list[object]:

@@ -13,6 +13,7 @@ from sapo_viz.rollouts.schema import Rollouts
 ORDERS = 2_000  # of the prompts, the file's own among them
 _UNITS = 4_096  # prompts that are put into other orders; of more a seeded choice
 _BLOCK = 1 << 20  # prompts × orders at a time
+_SIDE = 4  # prompts before a cut and after it
 
 
 def by_step(rollouts: Rollouts, sums: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -48,6 +49,18 @@ def as_clear(rollouts: Rollouts, sums: np.ndarray, counts: np.ndarray, way: int)
         orders = generator.permuted(np.tile(height, (min(rows, ORDERS - start), 1)), axis=1)
         found += int(np.count_nonzero((orders @ contrasts.T).max(1) >= own - 1e-12))
     return found
+
+
+def parted(rollouts: Rollouts, sums: np.ndarray, counts: np.ndarray, factor: float) -> bool:
+    """Whether from some step on each prompt's Σ sums / Σ counts is at least `factor` times each one before it.
+
+    Eight prompts have only 70 orders over two halves, too few for `as_clear` to be sure of a jump that anyone can see.
+    """
+    when, mean = _of_prompts(rollouts, sums, counts)
+    cuts = np.flatnonzero(np.diff(when)) + 1
+    cuts = cuts[(cuts >= _SIDE) & (cuts <= len(when) - _SIDE)]
+    before, after = np.maximum.accumulate(mean), np.minimum.accumulate(mean[::-1])[::-1]
+    return bool((after[cuts] >= factor * before[cuts - 1]).any())
 
 
 def _of_prompts(rollouts: Rollouts, sums: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

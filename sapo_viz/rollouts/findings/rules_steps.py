@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sapo_viz.rollouts.analysis.facts import Facts
-from sapo_viz.rollouts.analysis.over_steps import ORDERS, as_clear, by_step
+from sapo_viz.rollouts.analysis.over_steps import ORDERS, as_clear, by_step, parted
 from sapo_viz.rollouts.findings.causes import verdict
 from sapo_viz.rollouts.findings.rule import Found, rule
 from sapo_viz.rollouts.once import once
@@ -13,8 +13,13 @@ from sapo_viz.rollouts.once import once
 _CHANCE = 1 / 500  # orders of the prompts that may show as much
 
 
-def _moved(facts: Facts, sums: np.ndarray, counts: np.ndarray, factor: float) -> tuple[int, str, float] | None:
-    """From which step on the mean lies beyond `factor` times that of the first steps: (step, words, quotient)."""
+def _moved(
+    facts: Facts, sums: np.ndarray, counts: np.ndarray, factor: float, apart: float = np.inf
+) -> tuple[int, str, float] | None:
+    """From which step on the mean lies beyond `factor` times that of the first steps: (step, words, quotient).
+
+    As clearly as few orders of the prompts do, or with each prompt at `apart` times each one before.
+    """
     if len(set(facts.rollouts.steps) - {None}) < 3:
         return None
     steps, means = by_step(facts.rollouts, sums, counts)
@@ -26,7 +31,7 @@ def _moved(facts: Facts, sums: np.ndarray, counts: np.ndarray, factor: float) ->
     if (quotient < factor) == (factor > 1):
         return None
     orders = as_clear(facts.rollouts, sums, counts, 1 if factor > 1 else -1)
-    if orders > _CHANCE * ORDERS:
+    if orders > _CHANCE * ORDERS and not parted(facts.rollouts, sums, counts, apart):
         return None
     # The change begins at the first step from which on all lie beyond the middle of a small change: its square root.
     edge = first * np.sqrt(min(factor, 1.5) if factor > 1 else factor)
@@ -46,7 +51,7 @@ def growth(facts: Facts) -> tuple[int, str, float] | None:
     """Of k3, from which step on; None where it does not grow, or something else than weights explains it."""
     if verdict(facts).cause in ("shifted", "truncated_sampling", "temperature"):
         return None
-    found = _moved(facts, facts.plain_k3, facts.plain, 4.0)
+    found = _moved(facts, facts.plain_k3, facts.plain, 4.0, apart=2.0)
     grown = found is not None and by_step(facts.rollouts, facts.plain_k3, facts.plain)[1][-1] >= 1e-3
     return found if grown else None
 
@@ -95,10 +100,10 @@ def length_drifts(facts: Facts) -> Found | None:
     "mismatch_grows",
     "The two policies drift apart from step to step",
     threshold="over 3 steps or more, k3 a token ends above 1e-3 and at 4 times what it was or more, and of 2,000 "
-    "orders of the prompts over the steps at most 4 rise as clearly.",
+    "orders of the prompts over the steps at most 4 rise as clearly; or each prompt from a step on has twice the k3 of "
+    "each one before, at least 4 on each side.",
     reason="the distance between sampler and trainer is the same at each step, unless weights stop reaching the "
-    "sampler "
-    "(or one of both runs away): then it grows with each update.",
+    "sampler (or one of both runs away): then it grows with each update.",
     remedy="Look at what happened at that step: a sync that was skipped, a sleeping engine that woke with old weights, "
     "a checkpoint, a learning rate at its peak.",
     severities=("problem",),

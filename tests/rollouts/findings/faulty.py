@@ -454,3 +454,8 @@ def _grows(seed: int, noise: float, size: Size) -> Rollouts:
     data, far = healthy(STEPS, seed, **size), healthy(replace(STEPS, noise=noise), seed, **size)
     assert (data.offsets == far.offsets).all()
     return replace(data, logprobs=np.where(_of_step(data) > 0.5, far.logprobs, data.logprobs))
+
+
+@fault("mismatch_grows", _FEW + "a sampler without new weights from the fifth on: k3 =", {"0.013": 0.35, "0.002": 0.14})
+def _grows_of_few(seed: int, noise: float, size: Size) -> Rollouts:
+    return _grows(seed, noise, size | {"prompts": 8, "group": 8})

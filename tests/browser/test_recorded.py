@@ -95,6 +95,7 @@ def test_a_run_with_a_faulty_loss_says_so_on_the_training_page_and_leads_to_its_
     expect(row.get_by_test_id("alerts")).to_contain_text("the advantages are missing")
     told = page.get_by_test_id("story")
     expect(told).to_contain_text("the advantages are missing")
+    expect(told).not_to_contain_text("`")  # names are set as code
     expect(told).to_be_in_viewport()
     expect(told.get_by_role("link").first).to_have_attribute("href", re.compile(r"run=data%3Alost&step=\d$"))
     row.get_by_test_id("open-tokens").click()

@@ -1,7 +1,7 @@
 // What went wrong in the drawn runs, in words: above the curves, so that the reason is what one sees first. And the drawn
 // settings side by side, only where they differ.
 
-import { el } from "../shared/dom.js";
+import { el, withCode } from "../shared/dom.js";
 import { show } from "../shared/numbers.js";
 import { tokensAddress } from "./cursor.js";
 import { settingText } from "./groups.js";
@@ -85,7 +85,15 @@ export class LiveStory {
               `${words.tokens}, ${words.step} ${near}`,
             ),
           ];
-    return el("li", {}, el("strong", { title: run.collapse && data.collapse }, what), ` ${more} `, ...link);
+    return el(
+      "li",
+      {},
+      el("strong", { title: run.collapse && data.collapse }, what),
+      " ",
+      ...withCode(more),
+      " ",
+      ...link,
+    );
   }
 
   /** @param {Group[]} groups */

@@ -1,6 +1,6 @@
 // The table of runs: what is drawn (tick), how far it is, how it did, and what can be asked of it.
 
-import { el } from "../shared/dom.js";
+import { el, withCode } from "../shared/dom.js";
 import { button } from "../shared/parts.js";
 import { setChildren } from "../shared/steady.js";
 import { write } from "../shared/svg.js";
@@ -252,7 +252,7 @@ export class RunTable {
     const key = JSON.stringify(told);
     if (line.told === key) return;
     line.told = key;
-    line.alerts.replaceChildren(...told.map(({ sentence }) => el("p", {}, sentence)));
+    line.alerts.replaceChildren(...told.map(({ sentence }) => el("p", {}, ...withCode(sentence))));
   }
 
   /** @type {(run: Run, line: RunLine) => void} */

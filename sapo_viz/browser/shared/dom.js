@@ -19,3 +19,13 @@ export function el(tag, attributes = {}, ...children) {
   node.append(...children);
   return node;
 }
+
+/**
+ * A sentence as Python says it, in which backticks set names: those become code, and nothing else is interpreted.
+ * @param {string} sentence
+ */
+export function withCode(sentence) {
+  const parts = sentence.split("`");
+  if (parts.length % 2 === 0) return [sentence]; // one without its partner
+  return parts.map((part, i) => (i % 2 ? el("code", {}, part) : part));
+}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import socket
 from pathlib import Path
@@ -13,6 +14,7 @@ from sapo_viz.cli import main
 
 ROOT = Path(__file__).parents[1]
 GUIDE = (ROOT / "docs" / "inspect.md").read_text(encoding="utf-8")
+SAMPLE = "assets/samples/addition-step12.jsonl"
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL)
 
 
@@ -41,12 +43,20 @@ def test_the_python_blocks_run_as_they_stand(here: Path) -> None:
     assert (here / "report.html").stat().st_size > 4_000_000
 
 
+def sampled_elsewhere(here: Path) -> str:
+    """The sample as an engine would have drawn it whose log-probs lie .01 higher; a correction needs to know."""
+    rows = [json.loads(line) for line in (here / SAMPLE).read_text(encoding="utf-8").splitlines() if line.strip()]
+    drawn = [row | {"sampler_logprobs": [min(x + 0.01, 0.0) for x in row["old_logprobs"]]} for row in rows]
+    (here / "drawn.jsonl").write_text("".join(json.dumps(row) + "\n" for row in drawn), encoding="utf-8")
+    return "drawn.jsonl"
+
+
 def test_the_commands_are_accepted(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lines = [line for language, text in BLOCKS if not language for line in text.splitlines()]
     commands = [line.split("#")[0].split()[3:] for line in lines if line.startswith("python -m sapo_viz")]
     assert len(commands) >= 5
     for command in commands:
-        arguments = ["assets/samples/addition-step12.jsonl" if part == "FILE" else part for part in command]
-        assert main(arguments) == 0
+        file = sampled_elsewhere(here) if "--correction" in command else SAMPLE
+        assert main([file if part == "FILE" else part for part in command]) == 0
     assert (here / "report.html").exists()
     assert "Which τ, which ε" in capsys.readouterr().out

@@ -10,8 +10,9 @@ import pytest
 from sapo_viz.browser.link import FOLDER, Linked, LinkError, link
 from tests.javascript.node import evaluate
 
-ENTRIES = ("curves/curves.js", "strip/strip.js", "live/live.js", "page/tools.js", "report/report.js") + tuple(
-    f"exhibits/{kind}.js" for kind in ("outlier", "coherence", "asymmetry")
+ENTRIES = (
+    *("curves/curves.js", "strip/strip.js", "live/live.js", "live/asked.js", "page/tools.js", "report/report.js"),
+    *(f"exhibits/{kind}.js" for kind in ("outlier", "coherence", "asymmetry")),
 )
 
 

@@ -25,7 +25,7 @@ export function el(tag, attributes = {}, ...children) {
  * @param {string} sentence
  */
 export function withCode(sentence) {
-  const parts = sentence.split("`");
+  const parts = sentence.split("\x60");
   if (parts.length % 2 === 0) return [sentence]; // one without its partner
   return parts.map((part, i) => (i % 2 ? el("code", {}, part) : part));
 }

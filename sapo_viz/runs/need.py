@@ -124,19 +124,22 @@ def memory_sentence(shape: ModelShape, config: RunConfig, longest: int, room: fl
         "activations and logits": need.activations + need.logits,
         "sampling's cache": need.cache,
     }
-    told = ", ".join(f"{name} {_size(part)}" for name, part in parts.items())
-    text = f"About {_size(need.total)} of memory at its peak ({told})"
+    told = ", ".join(f"{name} {size_text(part)}" for name, part in parts.items())
+    text = f"About {size_text(need.total)} of memory at its peak ({told})"
     if room is None:
         return text + "."
-    text += f"; {_size(room)} are free."
+    text += f"; {size_text(room)} are free."
     if need.total <= room:
         return text
     fitting = smallest_change(shape, config, prompt, completion, room)
     if fitting is None:
         return text + " It will not fit: take a smaller model or shorter texts."
     after = need_of(shape, fitting, prompt, completion).total
-    return text + f" It will not fit; with {changed(config, fitting)} it takes about {_size(after)}."
+    return text + f" It will not fit; with {changed(config, fitting)} it takes about {size_text(after)}."
 
 
-def _size(count: float) -> str:
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
+def size_text(count: float) -> str:
+    """Bytes in powers of ten, as disks are sold."""
+    if count >= 1e9:
+        return f"{count / 1e9:.1f} GB"
+    return f"{count / 1e6:.0f} MB" if count >= 1e6 else f"{count / 1e3:.0f} kB"

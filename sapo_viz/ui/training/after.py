@@ -23,6 +23,7 @@ from sapo_viz.runs.folder.asked import MOST, MOST_PROMPTS, MOST_SIGNS, MOST_TOKE
 from sapo_viz.runs.folder.labels import read_label
 from sapo_viz.runs.folder.reading import number
 from sapo_viz.runs.folder.store import RunStore, RunSummary
+from sapo_viz.runs.need import size_text
 from sapo_viz.runs.questions.mood import TEMPLATE
 from sapo_viz.runs.workers.after import WIDTH, AfterJob, Merging, begin, merged_path
 from sapo_viz.ui import address, session
@@ -251,22 +252,11 @@ def _size(folder: Path | None) -> str:
     """Of the files in it; empty if it is not there."""
     if folder is None or not folder.is_dir():
         return ""
-    return _bytes(sum(path.lstat().st_size for path in folder.iterdir()))
+    return size_text(sum(path.lstat().st_size for path in folder.iterdir()))
 
 
 def _merged_size(store: RunStore, run_id: str, width: int) -> str:
     events, _offset = store.read_events(run_id, most=_EVENTS)
     start = next((event for event in events if event["type"] == "start"), {})
     parameters = (number(start.get("parameters")) or 0) - (number(start.get("trained")) or 0)
-    return _("about {size}").format(size=_bytes(parameters * width)) if parameters > 0 else _("size not known")
-
-
-def _bytes(count: float) -> str:
-    """In powers of ten, as disks are sold."""
-    return (
-        f"{count / 1e9:.1f} GB"
-        if count >= 1e9
-        else f"{count / 1e6:.1f} MB"
-        if count >= 1e6
-        else f"{count / 1e3:.0f} kB"
-    )
+    return _("about {size}").format(size=size_text(parameters * width)) if parameters > 0 else _("size not known")

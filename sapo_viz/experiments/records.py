@@ -22,7 +22,7 @@ from sapo_viz.runs.groups import group_key
 State = Literal["done", "diverged", "failed", "live", "halted"]
 Key = tuple[str, int]  # of the settings, and the seed
 _EVENTS_A_STEP, _BESIDE = 3, 1_000  # a step, a sample, a checkpoint; and what workers say when they begin and end
-LAST = 4  # a run is judged by the mean of its steps' last quarter
+_PARTS = 4  # of a run's steps; it is judged by the mean of the last one
 
 _BEST = ("done", "diverged", "live", "halted", "failed")  # of several runs with one key, the first of these counts
 
@@ -63,7 +63,7 @@ class RunRecord:
 
     @property
     def last(self) -> int:
-        return max(1, self.steps // LAST)
+        return max(1, self.steps // _PARTS)
 
     @property
     def final_kl(self) -> float | None:

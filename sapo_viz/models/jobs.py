@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -43,7 +44,7 @@ class JobState:
         return self.status in ("done", "failed", "cancelled")
 
 
-class Job:
+class Job(ABC):
     """One request on its way; read `state`. A kind of job says what its worker is asked, and keeps what that tells."""
 
     def __init__(self, line: JobLine, doing: str, total: int = 0) -> None:
@@ -52,14 +53,15 @@ class Job:
         self._line = line
         self._looked = time.monotonic()
 
+    @abstractmethod
     def message(self) -> dict[str, Any]:
         """What the worker is asked; a `SapoVizError` is the end of it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def take(self, kind: str, event: dict[str, Any]) -> None:
         """What the worker tells besides how far it is; `done` comes last."""
 
-    def left_over(self) -> None:
+    def left_over(self) -> None:  # noqa: B027  # most leave nothing
         """It was ended in the midst of its work: whatever lies about goes."""
 
     @property

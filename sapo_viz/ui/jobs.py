@@ -11,14 +11,30 @@ from sapo_viz.ui.text import plain
 from sapo_viz.ui.words import _
 
 
-@st.fragment(run_every=0.5)
-def watch(job: Job, words: Callable[[JobState], str], key: str) -> None:
-    """Twice a second. When the job is over the whole page runs again and shows what came of it.
+def is_done(job: Job, words: Callable[[JobState], str], *, key: str, cancelled: str) -> bool:
+    """Whether it is; if not, its way or its end is shown.
 
     Args:
         words: what it is at, once it has begun.
-        key: of the button.
+        key: of the button that cancels it.
+        cancelled: what is said then.
     """
+    state = job.wait(0.5)
+    match state.status:
+        case "done":
+            return True
+        case "failed":
+            st.error(plain(state.message), icon=":material/error:")
+        case "cancelled":
+            st.info(cancelled, icon=":material/cancel:")
+        case _:
+            _watch(job, words, key)
+    return False
+
+
+@st.fragment(run_every=0.5)
+def _watch(job: Job, words: Callable[[JobState], str], key: str) -> None:
+    """Twice a second. When the job is over the whole page runs again and shows what came of it."""
     state = job.state
     if state.over:
         st.rerun()

@@ -20,7 +20,7 @@ from sapo_viz.rollouts.scored import first_groups, scored_rollouts
 from sapo_viz.rollouts.steps import Steps, at_once
 from sapo_viz.rollouts.texts import TextDump
 from sapo_viz.ui import address, session
-from sapo_viz.ui.jobs import duration, watch
+from sapo_viz.ui.jobs import duration, is_done
 from sapo_viz.ui.models import choose_model, known_adapters, known_models, models_help
 from sapo_viz.ui.text import plain
 from sapo_viz.ui.words import _
@@ -184,21 +184,12 @@ def _scored(texts: TextDump, models: _Models, *, start: bool, pressed: bool, ids
             return None
     if job is None or job.request != request:
         return None
-    state = job.wait(0.5)
-    match state.status:
-        case "done":
-            finished = job
-            origin = ("scored", request, texts.advantages, texts.rewards)
-            return origin, lambda: at_once(
-                lambda: scored_rollouts(texts, finished.new, finished.old, finished.notes, ids=ids)
-            )
-        case "failed":
-            st.error(plain(state.message), icon=":material/error:")
-        case "cancelled":
-            st.info(_("Cancelled. Only the scores made so far were kept."), icon=":material/cancel:")
-        case _:
-            watch(job, _words, key="tokens: cancel")
-    return None
+    kept = _("Cancelled. Only the scores made so far were kept.")
+    if not is_done(job, _words, key="tokens: cancel", cancelled=kept):
+        return None
+    finished = job
+    origin = ("scored", request, texts.advantages, texts.rewards)
+    return origin, lambda: at_once(lambda: scored_rollouts(texts, finished.new, finished.old, finished.notes, ids=ids))
 
 
 def _words(state: JobState) -> str:

@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import streamlit as st
@@ -29,9 +30,9 @@ from sapo_viz.runs.workers.after import WIDTH, AfterJob, Merging, begin, merged_
 from sapo_viz.ui import address, session
 from sapo_viz.ui.address import Word, bind
 from sapo_viz.ui.component import component
-from sapo_viz.ui.jobs import duration, watch
+from sapo_viz.ui.jobs import duration, is_done
 from sapo_viz.ui.text import plain
-from sapo_viz.ui.training.live import why_not
+from sapo_viz.ui.training.live import answer_words, why_not
 from sapo_viz.ui.training.runs import shown_ids
 from sapo_viz.ui.words import _
 
@@ -133,11 +134,8 @@ def _show(store: RunStore, run_id: str, number: int) -> None:
         ).format(how=how, n=answers.max_tokens)
     )
     words = dict(
-        who=_("Policy"),
-        start=_("Start"),
+        **answer_words(),
         trained=_("Trained"),
-        answer=_("Answer"),
-        worth=_("Worth"),
         tokens=_("Tokens"),
         tokens_help=_("Both policies' log-probs of this answer, and each objective's gates"),
     )
@@ -162,7 +160,13 @@ def _take_home(store: RunStore, run_id: str, config: RunConfig) -> None:
                 args=(store, run_id),
             )
         else:
-            sizes = {dtype: _merged_size(store, run_id, width) for dtype, width in WIDTH.items()}
+            parameters = _parameters(store, run_id)
+            sizes = {
+                dtype: _("about {size}").format(size=size_text(parameters * width))
+                if parameters
+                else _("size not known")
+                for dtype, width in WIDTH.items()
+            }
             dtype = st.selectbox(
                 _("Weights of the merged model"),
                 list(WIDTH),
@@ -205,18 +209,10 @@ def _job(run_id: str, kind: type[Asking] | type[Merging]) -> AfterJob | None:
     job: AfterJob | None = session.get(_JOB)
     if job is None or job.run_id != run_id or not isinstance(job.what, kind):
         return None
-    state = job.wait(0.5)
-    match state.status:
-        case "done":
-            session.take(_JOB)
-            return job
-        case "failed":
-            st.error(plain(state.message), icon=":material/error:")
-        case "cancelled":
-            st.info(_("Cancelled."), icon=":material/cancel:")
-        case _:
-            watch(job, _words, key="train: cancel")
-    return None
+    if not is_done(job, _words, key="train: cancel", cancelled=_("Cancelled.")):
+        return None
+    session.take(_JOB)
+    return job
 
 
 def _words(state: JobState) -> str:
@@ -238,9 +234,8 @@ def _words(state: JobState) -> str:
 
 def _examples(store: RunStore, run_id: str, config: RunConfig) -> str:
     """The run's first held-out prompts, as it is asked them; without any one of the task's."""
-    events, _offset = store.read_events(run_id, most=_EVENTS)
-    start = next((event for event in events if event["type"] == "start"), {})
-    prompts = [answer["prompt"] for answer in start.get("answers", [])[:_EXAMPLES] if isinstance(answer, dict)]
+    answers = _start_of(store, run_id).get("answers", [])
+    prompts = [answer["prompt"] for answer in answers[:_EXAMPLES] if isinstance(answer, dict)]
     if not prompts and config.task in TASKS:
         prompts = [TASKS[config.task].prompt(random.Random(0))]
     if not prompts and config.task == "mood":
@@ -255,8 +250,13 @@ def _size(folder: Path | None) -> str:
     return size_text(sum(path.lstat().st_size for path in folder.iterdir()))
 
 
-def _merged_size(store: RunStore, run_id: str, width: int) -> str:
+def _parameters(store: RunStore, run_id: str) -> float:
+    """Of the policy that the run began with, without its adapter; 0 where the log does not say."""
+    start = _start_of(store, run_id)
+    return max(0, (number(start.get("parameters")) or 0) - (number(start.get("trained")) or 0))
+
+
+def _start_of(store: RunStore, run_id: str) -> dict[str, Any]:
+    """What the run's log says of its beginning."""
     events, _offset = store.read_events(run_id, most=_EVENTS)
-    start = next((event for event in events if event["type"] == "start"), {})
-    parameters = (number(start.get("parameters")) or 0) - (number(start.get("trained")) or 0)
-    return _("about {size}").format(size=size_text(parameters * width)) if parameters > 0 else _("size not known")
+    return next((event for event in events if event["type"] == "start"), {})

@@ -139,6 +139,11 @@ def why_not(error: Exception, store: RunStore) -> str:
     return sentence.format(folder=store.root, reason=error.strerror or str(error))
 
 
+def answer_words() -> dict[str, str]:
+    """The heads of a table of answers, and who answers first."""
+    return dict(who=_("Policy"), start=_("Start"), answer=_("Answer"), worth=_("Worth"))
+
+
 def _labels() -> dict[str, Any]:
     return dict(
         about=_("About"),
@@ -223,10 +228,7 @@ def _labels() -> dict[str, Any]:
                 "The likeliest answer of each policy to questions that are never trained on, at the look nearest to "
                 "the step chosen above. Underlined is what the start did not say there."
             ),
-            who=_("Policy"),
-            start=_("Start"),
-            answer=_("Answer"),
-            worth=_("Worth"),
+            **answer_words(),
         ),
         stop_all=_("Stop all"),
         stop=_("Stop"),

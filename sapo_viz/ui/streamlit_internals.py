@@ -16,6 +16,7 @@ from typing import Any, cast
 import streamlit as st
 from streamlit import runtime
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from streamlit.proto.PageConfig_pb2 import PageConfig
 from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 from streamlit.runtime.state import SessionState
@@ -52,10 +53,14 @@ def tab_icon(picture: Path) -> None:
     first figure would wait for."""
     context = get_script_run_ctx()
     if context is not None:
-        message = ForwardMsg()
         text = base64.b64encode(picture.read_bytes()).decode()
-        message.page_config_changed.favicon = f"data:image/svg+xml;base64,{text}"
-        context.enqueue(message)
+        # What a field is when nobody sets it is a choice here: a page in the middle, a sidebar.
+        config = PageConfig(
+            favicon=f"data:image/svg+xml;base64,{text}",
+            layout=PageConfig.LAYOUT_UNSET,
+            initial_sidebar_state=PageConfig.SIDEBAR_UNSET,
+        )
+        context.enqueue(ForwardMsg(page_config_changed=config))
 
 
 def connected() -> bool:

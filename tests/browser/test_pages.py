@@ -72,6 +72,8 @@ def test_a_first_visit_to_a_deep_link_on_a_fresh_server_opens_that_page(
     expect(page.locator('[data-testid="stTopNavLink"] p')).to_have_text(MENU)
     expect(page.locator('[data-testid="stTopNavLink"][aria-current="page"] p')).to_have_text(name)
     expect(page.get_by_role("heading", level=1)).not_to_have_text("The dimmer and the switch")  # that is home
+    wide = page.get_by_test_id("stMainBlockContainer").bounding_box()
+    assert wide and wide["width"] > 1200, "the window's width is the page's"
     expect(page.locator("link[rel*=icon]").first).to_have_attribute("href", re.compile("^data:image/svg"))  # ours
 
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import pytest
 import streamlit as st
 from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
+from sapo_viz.ui import streamlit_internals
 from sapo_viz.ui.serving.memory import lighten
 from sapo_viz.ui.serving.run_routes import json_response
 from sapo_viz.ui.session import MADE_ANEW, OPEN_FILE
-from sapo_viz.ui.streamlit_internals import inline_scripts, page_hash, typesetter_path
+from sapo_viz.ui.streamlit_internals import inline_scripts, page_hash, tab_icon, typesetter_path
 
 
 def test_streamlit_still_ships_the_typesetter_that_fits_its_style_sheet() -> None:
@@ -22,13 +26,19 @@ def test_streamlit_still_ships_the_typesetter_that_fits_its_style_sheet() -> Non
     assert (Path(st.__file__).parent / "static" / path).is_file()
 
 
-def test_the_tabs_icon_still_travels_as_an_address() -> None:
-    from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
-
-    message = ForwardMsg()
-    message.page_config_changed.favicon = "data:image/svg+xml;base64,"
-    assert message.WhichOneof("type") == "page_config_changed"
-    assert not message.page_config_changed.title, "tab_icon would take the title back that set_page_config gave"
+def test_the_tabs_icon_travels_as_an_address_and_leaves_the_rest_of_the_page_as_it_was_set(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Streamlit takes over every field of such a message that is not unset: a page in the middle was one once."""
+    sent: list[Any] = []
+    monkeypatch.setattr(streamlit_internals, "get_script_run_ctx", lambda: SimpleNamespace(enqueue=sent.append))
+    (tmp_path / "icon.svg").write_text("<svg/>")
+    tab_icon(tmp_path / "icon.svg")
+    (message,) = sent
+    config = message.page_config_changed
+    assert message.WhichOneof("type") == "page_config_changed" and not config.title
+    assert config.favicon == "data:image/svg+xml;base64,PHN2Zy8+"
+    assert config.layout == config.LAYOUT_UNSET and config.initial_sidebar_state == config.SIDEBAR_UNSET
 
 
 def test_a_run_still_knows_its_page() -> None:

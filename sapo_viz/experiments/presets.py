@@ -203,9 +203,8 @@ _ALL = (
         "mood",
         "A real language model",
         "What does a reward cost a language model, with eight updates of each rollout?",
-        "SmolLM2-135M-Instruct, asked for a short sentence, goes on after “To me, the sea is” and is paid for how "
-        "pleasant that sounds (VADER's compound score, from −1 to 1). LoRA of rank 16, products in bfloat16, AdamW "
-        "with 5e-4; 10 rollouts of 4 prompts × 4 completions of at most 16 tokens, two passes over 4 mini-batches.",
+        "SmolLM2-135M-Instruct goes on after “To me, the sea is”, paid for how pleasant that sounds (VADER, −1 to 1). "
+        "LoRA of rank 16, AdamW with 5e-4; 10 rollouts of 16 answers, two passes over 4 mini-batches.",
         paper="Not in the paper, whose rewards check answers in mathematics, code and logic.",
         designed="Not with these settings. In one run each of a larger trial (all weights with 3e-5, the model's chat "
         "template, 4 × 8 completions of 24 tokens, four passes over 2 mini-batches) SAPO came to 0.97 in 10 rollouts "

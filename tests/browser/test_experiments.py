@@ -57,3 +57,6 @@ def test_the_overview_leads_from_one_experiment_to_the_next_and_each_fits_on_a_p
         settle(page)
         expect(page.locator(".js-plotly-plot").first).to_be_visible()
         page.wait_for_function("() => document.querySelector('[data-testid=stMain]').scrollWidth <= 390")
+        page.wait_for_function(
+            "() => [...document.querySelectorAll('table')].every(t => t.scrollWidth <= t.clientWidth)"
+        )

@@ -57,7 +57,12 @@ export function readoutTable(data, ratio, at, factsOf) {
         damps,
       ];
       body.append(
-        el("tr", {}, el("th", { scope: "row" }, objective.label), ...cells.map((text) => el("td", {}, text))),
+        el(
+          "tr",
+          {},
+          el("th", { scope: "row" }, objective.label),
+          ...cells.map((text, k) => el("td", { "data-head": head[k + 1][0] }, text)), // said there where rows fold
+        ),
       );
     }
   }

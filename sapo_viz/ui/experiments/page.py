@@ -246,9 +246,8 @@ def _figures(shown: Result) -> None:
     with by_cost:
         plot(picture.figure, "experiment-cost", picture.alt)
     st.caption(
-        _("Reward against KL: what it has cost. KL to the start says how far a policy has gone from the one that it "
-          "began as; of two lines at one height the left one has paid less. A thin line is a seed, and where a dot is "
-          "larger it tells what the policy answered then.")
+        _("KL to the start: how far a policy has gone from where it began. Of two lines at one height the left one has "
+          "paid less. A thin line is a seed; a larger dot tells what was answered there.")
     )  # fmt: skip
 
 

@@ -24,6 +24,7 @@ COMMANDS = {
     "watch": ("sapo_viz.commands.watch", "say what becomes worse in a run while it trains"),
     "export": ("sapo_viz.commands.export", "a run's settings for TRL, verl, ms-swift, SkyRL or AReaL"),
     "merge": ("sapo_viz.commands.merge", "a LoRA run's adapter and its start as one model to use anywhere"),
+    "push": ("sapo_viz.commands.push", "what a run has trained to the Hugging Face Hub, under one's own login"),
     "score": ("sapo_viz.commands.score", "log-probs of texts under two models, as a rollout file"),
     "app": ("sapo_viz.commands.app", "open the app in the browser"),
 }

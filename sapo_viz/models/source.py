@@ -171,6 +171,12 @@ def local_folder(name: str, root: Path | None) -> Path | None:
     return POLICIES / name if name in BUNDLED else _folder(name, root)
 
 
+def is_hub_id(name: str) -> bool:
+    """Whether a name is one that every machine finds on the Hub: neither bundled, nor a folder or a run of this one."""
+    here = local_folder(name, None) or local_folder(name, visitors_root())
+    return "/" in name and not here and _HUB_ID.fullmatch(name) is not None and ".." not in name
+
+
 def _takes(root: Path | None) -> str:
     if root is None:
         local = "a folder in Hugging Face format"

@@ -5,10 +5,12 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 from sapo_viz import __version__
 from sapo_viz.core.objective import CATALOG
+from sapo_viz.models.source import is_hub_id
 from sapo_viz.runs.config import SETTINGS, RunConfig
 from sapo_viz.runs.questions.kept import file_name
 
@@ -24,7 +26,7 @@ def model_card(config: RunConfig, events: Iterable[Mapping[str, Any]], *, merged
     """
     events = list(events)
     cls = CATALOG[config.objective]
-    base = config.policy if config.policy != "auto" else f"the bundled start of the task {config.task}"
+    base = _shown(config.policy) if config.policy != "auto" else f"the bundled start of the task {config.task}"
     steps = [event for event in events if event["type"] == "step"]
     start = next((event for event in events if event["type"] == "start"), {})
     knobs = ", ".join(f"{cls.knobs()[name].symbol} = {value:g}" for name, value in config.knobs.items())
@@ -32,7 +34,7 @@ def model_card(config: RunConfig, events: Iterable[Mapping[str, Any]], *, merged
     lines = [
         "---",
         f"library_name: {'peft' if config.lora_rank and not merged else 'transformers'}",
-        *([f"base_model: {_yaml(config.policy)}"] if config.policy != "auto" else []),
+        *([f"base_model: {_yaml(config.policy)}"] if is_hub_id(config.policy) else []),
         "tags:",
         *(f"- {tag}" for tag in ("reinforcement-learning", config.objective, *(["lora"] if config.lora_rank else []))),
         "---",
@@ -72,7 +74,7 @@ def _data(config: RunConfig) -> str:
     if config.task != "questions":
         return f"the task *{config.task}*"
     reward = config.reward or "exact"
-    return f"the questions of `{_line(file_name(config.data))}`, rewarded by `{_line(reward)}`"
+    return f"the questions of `{_line(_shown(file_name(config.data)))}`, rewarded by `{_line(_shown(reward))}`"
 
 
 def _held_out(start: Mapping[str, Any], steps: list[Mapping[str, Any]]) -> list[str]:
@@ -106,7 +108,7 @@ def _number(value: Any) -> str:
 
 def _changed(config: RunConfig) -> list[str]:
     usual = [(name, getattr(config, name)) for name, spec in SETTINGS.items() if getattr(config, name) != spec.default]
-    return [f"- {name}: `{_line(str(value))}`" for name, value in usual if name != "label"]
+    return [f"- {name}: `{_line(_shown(str(value)))}`" for name, value in usual if name != "label"]
 
 
 def _versions() -> list[str]:
@@ -117,6 +119,11 @@ def _versions() -> list[str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def _shown(text: str) -> str:
+    """A path of this machine by its last name: a card goes out into the world, and what lies around a file does not."""
+    return Path(text).name if text.startswith(("/", "~", ".")) or Path(text).is_absolute() else text
 
 
 def _line(text: str) -> str:

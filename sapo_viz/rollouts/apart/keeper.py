@@ -59,13 +59,18 @@ class _Asked:
 def main() -> int:
     control = socket.socket(fileno=int(sys.argv[1]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in the server's terminal: the server ends, then this does
+    load_readers()
+    Keeper(control).run()
+    return 0
+
+
+def load_readers() -> None:
+    """All that a reader needs, once, in the process that forks them."""
     sys.meta_path.insert(0, _WithoutPandas())
     for name in _PRELOADED:
         __import__(name)
     gc.collect()
     gc.freeze()  # a reader's first collection would otherwise copy every page of it
-    Keeper(control).run()
-    return 0
 
 
 class Keeper:

@@ -436,6 +436,8 @@ interface RunAbout extends Look {
   reads_logprobs: boolean;
   /** which program trains it, if another one does */
   recorded?: string;
+  /** the title of the experiment that asks for such a run */
+  experiment?: string;
 }
 /** What has become worse in a recorded run (experiments/alerts.py). */
 interface Alert {
@@ -578,6 +580,10 @@ interface View {
   pin: string[];
   /** group.place: a colour once given stays */
   shade: string[];
+  /** by what the table's runs stand in sections; "": in none */
+  by: "" | import("./live/sections.js").By;
+  /** sections that are folded */
+  fold: string[];
   /** step */
   scrub: number | null;
   zoom: Point | null;

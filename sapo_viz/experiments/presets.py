@@ -10,10 +10,14 @@ Bands follow the SAPO paper's experiments for GRPO (0.2 / 0.27) and are wider th
 
 from __future__ import annotations
 
+from functools import cache
+
 from sapo_viz.errors import RunError
 from sapo_viz.experiments.design import Arm, Preset, SideBySide, Switch
+from sapo_viz.runs.config import RunConfig
+from sapo_viz.runs.groups import group_key
 
-__all__ = ["PAPER", "PRESETS", "SAME_CLIP", "preset_of"]
+__all__ = ["PAPER", "PRESETS", "SAME_CLIP", "preset_asking_for", "preset_of"]
 
 PAPER = "2511.20347"
 
@@ -252,3 +256,18 @@ def preset_of(name: str) -> Preset:
     if name not in PRESETS:
         raise RunError(f"the experiment is {name!r}; it takes {' or '.join(PRESETS)}.")
     return PRESETS[name]
+
+
+def preset_asking_for(config: RunConfig) -> Preset | None:
+    """The first experiment that has runs with these settings, whatever their seed, with one switch at most."""
+    return _by_key().get(group_key(config))
+
+
+@cache
+def _by_key() -> dict[str, Preset]:
+    found: dict[str, Preset] = {}
+    for preset in PRESETS.values():
+        for switches in ((), *((switch.name,) for switch in preset.switches)):
+            for config in preset.configs(1, switches).values():
+                found.setdefault(group_key(config), preset)
+    return found

@@ -215,6 +215,13 @@ def test_the_table_finds_runs_and_ticks_those_it_has_found(visit: Visit, store: 
     expect(rows).to_have_count(1)
     find.fill("the trial")
     expect(rows).to_have_count(6)
+    page.get_by_test_id("group-runs").select_option("objective")
+    expect(page.get_by_role("button", name="GRPO 3")).to_have_attribute("aria-expanded", "true")
+    find.fill("")
+    page.get_by_role("button", name="GRPO").and_(page.locator(".live-fold")).click()
+    eventually(page, lambda: {"by=objective", "fold=GRPO"} <= set(urlparse(page.url).query.split("&")), True)
+    expect(rows.filter(has_text="GRPO, seed")).to_have_count(0)
+    expect(rows.filter(has_text="SAPO, seed")).not_to_have_count(0)
 
 
 def test_a_run_gets_a_name_and_a_note_that_stay_and_escape_leaves_it(visit: Visit, store: RunStore) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from sapo_viz.core.objective import CATALOG
 from sapo_viz.errors import RunError
 from sapo_viz.experiments.design import MOST_SEEDS, Preset
 from sapo_viz.experiments.measured import measured, seeds_of
-from sapo_viz.experiments.presets import PRESETS, SAME_CLIP, preset_of
+from sapo_viz.experiments.presets import PRESETS, SAME_CLIP, preset_asking_for, preset_of
 from sapo_viz.models.source import BUNDLED
 from sapo_viz.runs.groups import differing_settings, flat_settings
 from scripts import make_experiments
@@ -182,3 +183,10 @@ def test_the_language_model_makes_eight_updates_of_a_rollout_and_calm_two() -> N
         assert config.minibatches * config.epochs == updates
         assert (config.task, config.steps, config.prompts, config.completions) == ("mood", 10, 4, 4)
     assert [preset.name for preset in PRESETS.values() if preset.span == 2.0] == ["mood"]
+
+
+def test_a_run_is_told_which_experiment_asks_for_it() -> None:
+    outlier = PRESETS["outlier"]
+    assert preset_asking_for(outlier.config("grpo", 5)) is outlier
+    assert preset_asking_for(outlier.config("grpo", 0, ["lower-off"])) is outlier
+    assert preset_asking_for(replace(outlier.config("grpo", 0), lr=0.123)) is None

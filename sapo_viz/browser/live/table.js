@@ -6,6 +6,7 @@ import { setChildren } from "../shared/steady.js";
 import { write } from "../shared/svg.js";
 import { tokensAddress } from "./cursor.js";
 import { isNumber } from "./math.js";
+import { sectionsOf } from "./sections.js";
 import { paintSwatch, swatch } from "./swatch.js";
 import { fillTitle } from "./title.js";
 
@@ -37,11 +38,25 @@ export class RunTable {
       "data-testid": "find-runs",
       oninput: () => this.fill(),
     });
+    this.by = el("select", {
+      "data-testid": "group-runs",
+      onchange: () => {
+        lab.view.set("by", /** @type {View["by"]} */ (this.by.value));
+        lab.view.set("fold", []);
+        this.build();
+      },
+    });
+    this.byLabel = el("span");
+    this.over = el("div", { class: "live-over" }, this.find, el("label", {}, this.byLabel, this.by));
     this.region = el("div", { class: "live-table", tabindex: "0", role: "region" });
-    this.host = el("div", { class: "live-runs" }, this.find, this.region);
+    this.host = el("div", { class: "live-runs" }, this.over, this.region);
     this.sort = { column: "created", down: true };
     /** @type {Map<string, RunLine>} by the run's id */
     this.lines = new Map();
+    /** @type {Map<string, { row: HTMLTableRowElement; press: HTMLElement; name: HTMLElement; count: HTMLElement }>} */
+    this.headings = new Map();
+    /** @type {import("./sections.js").Section[]} as they are drawn now */
+    this.sections = [];
     /** @type {Map<string, HTMLElement>} by column */
     this.heads = new Map();
     /** @type {Map<string, Group>} as they are drawn now */
@@ -66,7 +81,7 @@ export class RunTable {
       },
       { name: "state", label: words.state, value: (run) => run.status },
       { name: "actions", label: words.actions },
-      { name: "differs", label: words.differs, wrap: true, value: (run) => run.about.differs, text: (v) => v || "–" },
+      { name: "differs", label: words.differs, wrap: true, value: (run) => run.about.differs },
       { name: "objective", label: words.objective, value: (run) => run.about.objective_label },
       { name: "steps", label: words.steps, number: true, value: (run) => lab.step(run), text: (v) => String(v) },
       {
@@ -88,9 +103,9 @@ export class RunTable {
   build() {
     const { lab } = this;
     this.host.hidden = !lab.runs.size;
-    this.find.hidden = lab.runs.size < MANY;
-    if (this.find.hidden) this.find.value = "";
-    const signature = JSON.stringify([[...lab.runs.keys()], lab.words, this.sort, lab.view.pin]);
+    this.over.hidden = lab.runs.size < MANY && !lab.view.by;
+    if (this.over.hidden) this.find.value = "";
+    const signature = JSON.stringify([[...lab.runs.keys()], lab.words, this.sort, lab.view.pin, lab.view.by]);
     if (signature === this.signature) return this.fill();
     this.signature = signature;
     this.buildHead();
@@ -100,11 +115,69 @@ export class RunTable {
     }
     const old = this.lines;
     this.lines = new Map(this.sorted().map((run) => [run.id, old.get(run.id) ?? this.line(run)]));
+    this.sections = this.sectioned();
+    const rows = (/** @type {Run[]} */ runs) => runs.map((run) => /** @type {RunLine} */ (this.lines.get(run.id)).row);
     setChildren(
       this.body,
-      [...this.lines.values()].map((line) => line.row),
+      this.sections.flatMap(({ key, runs }) => [...(lab.view.by ? [this.heading(key).row] : []), ...rows(runs)]),
     );
     this.fill();
+  }
+
+  /** @returns {import("./sections.js").Section[]} */
+  sectioned() {
+    const { view, data } = this.lab;
+    if (!view.by) return [{ key: "", label: "", runs: this.sorted() }];
+    const usual = { task: String(data.settings.task.usual), source: String(data.settings.source.usual) };
+    return sectionsOf(this.sorted(), view.by, usual);
+  }
+
+  // A row that folds those below it, kept while it is the same section.
+  /** @param {string} key */
+  heading(key) {
+    const { lab } = this;
+    const there = this.headings.get(key);
+    if (there) return there;
+    const name = el("span");
+    const count = el("small");
+    const press = el(
+      "button",
+      {
+        class: "live-fold",
+        type: "button",
+        onclick: () => {
+          lab.view.toggle("fold", key);
+          this.fill();
+        },
+      },
+      name,
+      " ",
+      count,
+    );
+    const span = { scope: "colgroup", colspan: 1 + this.columns().length };
+    const made = { row: el("tr", { class: "live-section" }, el("th", span, press)), press, name, count };
+    this.headings.set(key, made);
+    return made;
+  }
+
+  // What is looked for is shown in a folded section too.
+  /** @param {Set<string>} found */
+  fillSections(found) {
+    const { view, words } = this.lab;
+    if (!view.by) return;
+    for (const { key, label, runs } of this.sections) {
+      const { row, press, name, count } = this.heading(key);
+      const open = !view.fold.includes(key) || Boolean(this.find.value);
+      const among = runs.filter((run) => found.has(run.id));
+      row.hidden = !among.length;
+      press.setAttribute("aria-expanded", String(open));
+      write(name, label || words.rest);
+      write(count, String(among.length));
+      for (const run of among) {
+        const line = this.lines.get(run.id);
+        if (line) line.row.hidden = !open;
+      }
+    }
   }
 
   buildHead() {
@@ -115,6 +188,11 @@ export class RunTable {
     this.region.setAttribute("aria-label", lab.words.table);
     this.find.placeholder = lab.words.find_runs;
     this.find.setAttribute("aria-label", lab.words.find_runs);
+    write(this.byLabel, lab.words.group_runs);
+    this.by.replaceChildren(
+      ...Object.entries(lab.words.group_by).map(([value, text]) => el("option", { value }, String(text))),
+    );
+    this.by.value = lab.view.by;
     this.all = el("input", {
       type: "checkbox",
       "aria-label": lab.words.show_all,
@@ -210,6 +288,7 @@ export class RunTable {
       this.fillState(run, line);
       this.fillActions(run, line);
     }
+    this.fillSections(found);
     this.all.checked = found.size > 0 && [...found].every((id) => this.lab.shown.has(id));
   }
 

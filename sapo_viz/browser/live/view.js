@@ -17,6 +17,8 @@ const VIEW = {
   hide: { usual: [], read: listOf, text: (names) => names.join() }, // groups of runs
   pin: { usual: [], read: listOf, text: (names) => names.join() }, // runs
   shade: { usual: [], read: listOf, text: (names) => names.join() }, // group.place: a colour once given stays
+  by: { usual: "", read: oneOf("", "task", "objective", "source", "experiment"), text: String }, // sections of the table
+  fold: { usual: [], read: listOf, text: (names) => names.join() }, // those that are folded
   scrub: { usual: null, read: (text) => (/^\d{1,9}$/.test(text) ? Number(text) : null), text: String }, // step
   zoom: { usual: null, read: readZoom, text: (zoom) => (zoom ?? []).map((v) => Number(v.toPrecision(6))).join() },
 };
@@ -55,6 +57,8 @@ export class LiveView {
     this.hide = VIEW.hide.usual;
     this.pin = VIEW.pin.usual;
     this.shade = VIEW.shade.usual;
+    this.by = VIEW.by.usual;
+    this.fold = VIEW.fold.usual;
     this.scrub = VIEW.scrub.usual;
     this.zoom = VIEW.zoom.usual;
     this.read();
@@ -88,7 +92,7 @@ export class LiveView {
     this.write();
   }
 
-  /** @type {(name: "logy" | "hide" | "pin", item: string) => boolean} whether it is among them now */
+  /** @type {(name: "logy" | "hide" | "pin" | "fold", item: string) => boolean} whether it is among them now */
   toggle(name, item) {
     const there = this[name].includes(item);
     this.set(name, there ? this[name].filter((other) => other !== item) : [...this[name], item]);

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sapo_viz.errors import RunError
+from sapo_viz.experiments.presets import preset_asking_for
 from sapo_viz.figures.live.figure import recorded_line, run_line, unknown_line
 from sapo_viz.runs.config import RunConfig
 from sapo_viz.runs.exports.export import frameworks_with
@@ -18,7 +19,7 @@ from sapo_viz.runs.folder.slots import slot_count
 from sapo_viz.runs.folder.store import RunStore, RunSummary
 from sapo_viz.ui import address
 from sapo_viz.ui.training.duplicate import form_link
-from sapo_viz.ui.words import _
+from sapo_viz.ui.words import _, declared
 
 MOST_LISTED = 100
 _ONE_PRESS = 5.0  # seconds: runs created closer together belong to one press of the button
@@ -59,8 +60,14 @@ def _row(store: RunStore, summary: RunSummary) -> dict[str, Any]:
         reward=statistics.fmean(log.rewards) if log.rewards else None,
         snapshots=store.snapshots(summary.id),
         duplicate=form_link(config, summary.id) if config else "",
+        experiment=_experiment(config) if config else "",
         exports=[(each.key, each.name) for each in frameworks_with(config.objective)] if config else [],
     )
+
+
+def _experiment(config: RunConfig) -> str:
+    preset = preset_asking_for(config)
+    return declared(preset.title) if preset else ""
 
 
 def shown_ids(summaries: Sequence[RunSummary]) -> tuple[list[str], list[str]]:

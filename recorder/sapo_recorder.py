@@ -85,7 +85,7 @@ class Batch:
     mask: Tensor  # [B, T] 1 on tokens that are trained on
     ids: Optional[Tensor] = None  # [B, T]
     present: Optional[Tensor] = None  # [B, T] 1 on tokens that are there, a tool's included; None: as the mask
-    old_logprobs: Optional[Tensor] = None  # [B, T] None: π_old = π_θ, one update a rollout
+    old_logprobs: Optional[Tensor] = None  # [B, T] None: π_old = π_θ, one update per rollout
     sampler_logprobs: Optional[Tensor] = None  # [B, T] of the engine that drew the tokens; NaN where it gave none
     ref_logprobs: Optional[Tensor] = None  # [B, T]
     entropies: Optional[Tensor] = None  # [B, T] nats

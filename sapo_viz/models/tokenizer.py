@@ -1,4 +1,4 @@
-"""Tokenizers: one made for a task, a symbol a token; and what any tokenizer's tokens look like as text."""
+"""Tokenizers: one made for a task, one symbol per token; and what any tokenizer's tokens look like as text."""
 
 from __future__ import annotations
 

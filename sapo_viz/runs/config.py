@@ -58,8 +58,8 @@ class RunConfig:
 
     data: str = setting(
         "text", "", "Question file", "data",
-        "For the task questions: JSONL, CSV or Parquet with a question and an answer a row. On a page it is "
-        "uploaded, or lies below SAPO_VIZ_DATA_DIR. Or reasoning-gym:chain_sum,leg_counting*200: generators of that "
+        "For the task questions: JSONL, CSV or Parquet with one question and its answer per row. On a page it "
+        "is uploaded, or lies below SAPO_VIZ_DATA_DIR. Or reasoning-gym:chain_sum,leg_counting*200: generators of that "
         "package, and how many questions of each.", lo=0, hi=500,
     )  # fmt: skip
     question_column: str = setting(
@@ -107,8 +107,8 @@ class RunConfig:
     )  # fmt: skip
     pass_at: int = setting(
         "int", 0, "pass@k", "validation",
-        "Beside the likeliest answer, so many samples of each held-out prompt: the share of prompts of which at least "
-        "one is right. 0: none.", symbol="k", lo=0, hi=256, ui_lo=0, ui_hi=16, advanced=True,
+        "Besides the likeliest answer, this many samples of each held-out prompt: the share of prompts with at least "
+        "one right. 0: none.", symbol="k", lo=0, hi=256, ui_lo=0, ui_hi=16, advanced=True,
     )  # fmt: skip
     split_seed: int = setting(
         "int", 0, "Split seed", "validation",
@@ -122,12 +122,12 @@ class RunConfig:
         "a few MB. 0: train all weights.", symbol="r", lo=0, hi=1024, ui_lo=0, ui_hi=128,
     )  # fmt: skip
     lora_alpha: float = setting(
-        "float", 32.0, "LoRA alpha", "model", "What these layers give counts α/r times.",
+        "float", 32.0, "LoRA alpha", "model", "The output of these layers is scaled by α/r.",
         symbol="α", lo=0.01, hi=10_000.0, ui_lo=1.0, ui_hi=128.0, advanced=True,
     )  # fmt: skip
     lora_targets: str = setting(
         "choice", "all-linear", "LoRA layers", "model",
-        "Beside which layers they stand: all-linear is every matrix but the head's, attention those of q, k, v and o.",
+        "Which layers they are added to: all-linear is every matrix but the head's, attention those of q, k, v and o.",
         choices=("all-linear", "attention"), advanced=True,
     )  # fmt: skip
     micro_batch: int = setting(

@@ -26,7 +26,7 @@ def test_a_finished_run_answers_ones_own_prompts_beside_its_start_and_goes_home_
     run_id = store.create(small(steps=2, lr=1e-2, lora_rank=4, label="asked"))
     assert work(store.path(run_id)).type == "finished"
     page = visit(f"/train?runs={run_id}&after={run_id}")
-    prompts = page.get_by_role("textbox", name="Ask the start and the trained policy")
+    prompts = page.get_by_role("textbox", name="Ask the starting and the trained policy")
     expect(prompts).to_have_value(re.compile(r"^\^\d{3}\+\d{3}=\n\^\d{3}\+\d{3}=$"))  # held out, as it is asked them
     prompts.fill("^864+394=\n^100+100=")
     page.get_by_role("button", name="Ask both").click()

@@ -268,7 +268,7 @@ class Gmpo(Objective):
         r"A\prod_t \tilde r_t^{1/|y|},\ \ \log\tilde r_t=\begin{cases}\min(\log r_t,\varepsilon_{\text{high}})&A>0\\"
         r"\max(\log r_t,-\varepsilon_{\text{low}})&A\le 0\end{cases}"
     )
-    idea = "A switch a token, in log space; those left share the sequence's geometric mean as coefficient."
+    idea = "One switch per token, in log space; those left share the sequence's geometric mean as coefficient."
     ratio_level = "sequence"
     frameworks = {"TRL": "`GMPOConfig` with `GMPOTrainer` (trl.experimental.gmpo)", "verl": "loss_mode=geo_mean"}
     notes = (

@@ -215,7 +215,7 @@ def live_data(
     """Everything that browser/live/live.js draws from, as JSON.
 
     Args:
-        runs: one mapping a run, newest first: id, title, status, … and what `run_line` says.
+        runs: one mapping per run, newest first: id, title, status, … and what `run_line` says.
         shown: the ids that are drawn.
         labels: the words of the controls.
         words: the translation of a text.

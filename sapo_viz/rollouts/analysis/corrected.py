@@ -19,7 +19,7 @@ from sapo_viz.rollouts.schema import Rollouts
 
 @dataclass(frozen=True)
 class Corrected:
-    """One correction on one file. Arrays are [N], a number a sequence."""
+    """One correction on one file. Arrays are [N], one number per sequence."""
 
     usual: Usual
     sums: np.ndarray  # Σ log ρ
@@ -73,7 +73,7 @@ def corrected(rollouts: Rollouts, usual: Usual) -> Corrected | None:
     sums, lengths = np.add.reduceat(apart, starts), np.add.reduceat(mask, starts, dtype=np.int64)
     if usual.correction.level == "token":
         weights = _weights(usual.correction, apart, mask)
-    else:  # one number a sequence, which is a sequence of one token to the correction
+    else:  # one number per sequence, which is a sequence of one token to the correction
         one = sums / np.maximum(lengths, 1) if usual.correction.level == "sequence-mean" else sums
         weights = np.where(mask, np.repeat(_weights(usual.correction, one, lengths > 0), rollouts.lengths), 0.0)
     tokens = max(int(mask.sum()), 1)

@@ -23,7 +23,7 @@ NAME = "events.out.tfevents.0.sapo-viz"  # TensorBoard knows its files by "tfeve
 
 
 class EventFile:
-    """The image of one run, brought up to date when made; then one record a step.
+    """The image of one run, brought up to date when made; then one record per step.
 
     A disk that is full stops no run for this file's sake: what could not be written follows with the next step.
     """

@@ -72,7 +72,7 @@ def controls(preset: Preset) -> ExperimentPlan:
     plan = _plan(preset, seeds, tuple(name for name in names if name in chosen))
     model = experiment_runs.missing_model(preset)
     if model:
-        text = _("To run it here, it takes {model}, which is not among this server's models.").format(
+        text = _("To run it here, {model} is needed, which is not among this server's models.").format(
             model=plain(model)
         )
         st.info(f"{text} {declared(preset.fetch)}", icon=":material/download:")

@@ -73,7 +73,7 @@ def _ask(store: RunStore, run_id: str, config: RunConfig) -> None:
     """The form, the way there, and what both policies said."""
     with st.form(f"train-ask {run_id}", border=False):
         text = st.text_area(
-            _("Ask the start and the trained policy: a prompt a line"),
+            _("Ask the starting and the trained policy: one prompt per line"),
             value=_examples(store, run_id, config) if not session.has(f"train-prompts {run_id}") else None,
             key=f"train-prompts {run_id}",
             height=100,
@@ -178,7 +178,7 @@ def _take_home(store: RunStore, run_id: str, config: RunConfig) -> None:
                 _begin(store, run_id, lambda: Merging(dtype))
     if whole:
         st.caption(
-            plain(_("The merged model lies in {folder}.").format(folder=f"{store.root.name}/{run_id}/{merged.name}"))
+            plain(_("The merged model is in {folder}.").format(folder=f"{store.root.name}/{run_id}/{merged.name}"))
         )
     if _job(run_id, Merging):
         st.rerun()  # it can be downloaded

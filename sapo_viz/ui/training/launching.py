@@ -16,8 +16,8 @@ def show_launch(config: RunConfig) -> None:
         "one": _("One GPU"),
         "several": _("Several GPUs of one machine"),
         "machines": _("Several machines"),
-        "fsdp": _("Weights cut up over GPUs: FSDP"),
-        "deepspeed": _("Weights cut up over GPUs: DeepSpeed"),
+        "fsdp": _("Weights sharded over GPUs: FSDP"),
+        "deepspeed": _("Weights sharded over GPUs: DeepSpeed"),
     }
     with st.expander(_("On more than one device"), icon=":material/lan:"):
         where = st.selectbox(_("Train on"), PLACES, format_func=names.__getitem__, key="launch-where")

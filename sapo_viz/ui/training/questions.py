@@ -40,7 +40,7 @@ def choose_questions() -> TextTable | None:
         _("Questions with answers: JSONL, CSV or Parquet"),
         type=[ending[1:] for ending in _ENDINGS],
         key="train: questions",
-        help=_("One question a row. A run keeps a copy of them in its folder; nothing in the file is executed."),
+        help=_("One question per row. A run keeps a copy of them in its folder; nothing in the file is executed."),
     )
     if upload is not None:
         return worked("questions", upload.file_id, lambda: reading_table(uploaded(upload)), _("Reading the questions…"))

@@ -1,7 +1,7 @@
 """JSONL: one JSON object a line, one sequence an object. Empty lines are skipped.
 
 A process that was killed and goes on writes behind its half line, one without line ends writes objects side by side,
-and some write a list a line: all of these are read.
+and some write one list per line: all of these are read.
 """
 
 from __future__ import annotations

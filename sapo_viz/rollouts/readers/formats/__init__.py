@@ -210,7 +210,7 @@ def _of_parquet(name: str, data: bytes) -> Recognised | None:
 
 
 def _of_csv(name: str, data: bytes) -> Recognised | None:
-    """One that was saved as a table, a line a sample; the app's own has a line a token."""
+    """One that was saved as a table, one line per sample; the app's own has one per token."""
     columns = csv_rows.header(data)
     if not columns or set(NEEDED) <= set(columns):
         return None

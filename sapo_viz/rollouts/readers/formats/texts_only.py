@@ -240,7 +240,7 @@ def _is_trl(first: Mapping[str, Any]) -> bool:
 
 
 def _is_swift(first: Mapping[str, Any]) -> bool:
-    """The Megatron and Ray trainers write gen_step; the HF trainers a table a step, or advantages with an s."""
+    """The Megatron and Ray trainers write gen_step; the HF trainers one table per step, or advantages with an s."""
     if not {"prompt", "completion"} <= first.keys() or is_own(first):
         return False
     table = isinstance(first["completion"], list) and not is_conversation(first["completion"])

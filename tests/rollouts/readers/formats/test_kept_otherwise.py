@@ -45,7 +45,7 @@ def parquet(rows: list[Row]) -> bytes:
 
 
 def cells(rows: list[Row], spelled: Callable[[Any], str] = json.dumps) -> bytes:
-    """A CSV with a line a row; lists and objects stand in a cell."""
+    """A CSV with one line per row; lists and objects stand in a cell."""
     flat = [{k: spelled(v) if isinstance(v, (list, dict)) else v for k, v in row.items()} for row in rows]
     return pd.DataFrame(flat).to_csv(index=False).encode()
 

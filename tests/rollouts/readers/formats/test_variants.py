@@ -359,7 +359,7 @@ def test_tokens_of_a_logging_board_may_be_ids() -> None:
 
 
 def test_batches_in_batches_and_lists_of_groups_are_taken_apart() -> None:
-    """Whoever gathers rows puts a list a prompt around them, an object a group, or one batch into another."""
+    """Whoever gathers rows puts a list per prompt around them, an object per group, or one batch into another."""
     row = samples.NEMO[0]
     twice = {name: [[value] * 2] * 2 for name, value in row.items()}
     for gathered, count in (

@@ -1,9 +1,9 @@
 """Objects that stand inside another one: `{"rollouts": […]}`, `{"sample_0": {…}}`, a table as its columns.
 
 Frameworks write one row per line; whoever gathers them puts something around: a list under a name beside what the run
-was, one object per sample under its name, or the columns of a data frame, as `DataFrame.to_json` and `to_dict("list")` do.
-An object that is no row of a known kind itself is looked into, two levels deep (`{"groups": [{"rollouts": […]}]}`); a
-list there may hold lists, one a prompt.
+was, one object per sample under its name, or the columns of a data frame, as `DataFrame.to_json` and `to_dict("list")`
+do. An object that is no row of a known kind itself is looked into, two levels deep (`{"groups": [{"rollouts": […]}]}`);
+a list there may hold lists, one per prompt.
 """
 
 from __future__ import annotations

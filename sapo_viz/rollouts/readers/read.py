@@ -22,6 +22,7 @@ from sapo_viz.rollouts.readers.files.packed import is_archive, members, unpacked
 from sapo_viz.rollouts.readers.files.token_rows import put_together
 from sapo_viz.rollouts.readers.formats import tables
 from sapo_viz.rollouts.readers.formats.base import Notes
+from sapo_viz.rollouts.readers.formats.documents import first_line
 from sapo_viz.rollouts.readers.formats.envelopes import frame_rows, rows_in
 from sapo_viz.rollouts.readers.formats.pair import FileContents, both_policies
 from sapo_viz.rollouts.readers.formats.torch_file import is_torch
@@ -30,6 +31,7 @@ from sapo_viz.rollouts.schema import DISK, MAX_DOCUMENT, UPLOAD, Limits, Rollout
 from sapo_viz.rollouts.step_files import step_folders
 from sapo_viz.rollouts.steps import Steps, finish
 
+_OURS = frozenset(("tokens", "token_ids", "logprobs", "old_logprobs"))
 _NOT_SPACE = re.compile(rb"\S")
 _COLUMN_NAME = re.compile(r"[A-Za-z_][\w .:/()\[\]-]{0,60}")
 _FORMATS = "JSON, JSONL, CSV or Parquet"
@@ -133,19 +135,20 @@ def _one(name: str, data: bytes, limits: Limits) -> Steps[FileContents]:
             raise RolloutError(f"{name}: this is {what}; save the sequences as {_FORMATS}.")
     if data.startswith(b"\xef\xbb\xbf"):
         data = data[3:]
-    first = data[:4096].rstrip(b"\x00")  # a crash may leave zeros behind the last line
-    if b"\x00" in first or data.startswith(b"\x00"):
-        raise RolloutError(f"{name}: this is binary and not {_FORMATS}; save the sequences in one of these.")
     start = _first_of(data)
     head = data[start : start + 1]
+    after_failed = head not in (b"{", b"[") and first_line(data) is not None
+    first = data[:4096].rstrip(b"\x00")  # a crash may leave zeros behind the last line
+    if not after_failed and (b"\x00" in first or data.startswith(b"\x00")):
+        raise RolloutError(f"{name}: this is binary and not {_FORMATS}; save the sequences in one of these.")
     if not head:
         raise RolloutError(f"{name}: the file is empty; give at least one sequence.")
     notes = Notes()
-    if head == b"{" and _one_object_a_line(data):
+    if after_failed or (head == b"{" and _one_object_a_line(data)):
         from sapo_viz.rollouts.readers.files import jsonl_file
 
         records = jsonl_file.records(name, data, lambda error: _skip_what_is_no_json(notes, error))
-        rows = put_together(_inside(_left(records, notes)))
+        rows = _ours(put_together(_inside(_left(records, notes))), notes)
         return (yield from _with_notes(building(name, rows, limits, data.count(b"\n")), notes))
     _check_utf8(name, data)
     if head in b"[{":
@@ -156,7 +159,7 @@ def _one(name: str, data: bytes, limits: Limits) -> Steps[FileContents]:
             raise RolloutError(f"{name}: a JSON document of more than {limit} MB; write JSONL, one sequence per line.")
         text = data.decode()
         del data
-        rows = put_together(_inside(json_file.records(name, text, notes.skip)))
+        rows = _ours(put_together(_inside(json_file.records(name, text, notes.skip))), notes)
         return (yield from _with_notes(building(name, rows, limits), notes))
     if head in b"\"'-0123456789tfnN" and b"," not in data[:4096].split(b"\n", 1)[0]:
         # A lone JSON value or one column of something: the CSV reader's message would not help.
@@ -184,6 +187,28 @@ def _left(records: Iterator[Record], notes: Notes) -> Iterator[Record]:
         yield record
     if not some:
         notes.nothing_left()
+
+
+def _ours(records: Iterator[Record], notes: Notes) -> Iterator[Record]:
+    """The records that have a field of ours: an error that stands where a sequence would be is left out and counted.
+
+    Where none has, the first is said to be a sequence without its fields, or nearly what a framework writes.
+    """
+    from sapo_viz.rollouts.readers.formats import check_alike
+
+    foreign: Record | None = None
+    some = False
+    for record in records:
+        if record.values.keys() & _OURS:
+            some = True
+            yield record
+            continue
+        foreign = foreign or record
+        has = ", ".join(shown(key, 24).strip("'\"") for key in list(record.values)[:12]) or "none"
+        notes.skip(RolloutError(f"{record.file}, {record.place}: this is no sequence (fields found: {has})."))
+    if foreign is not None and not some:
+        check_alike(f"{foreign.file}, {foreign.place}", list(foreign.values))
+        yield foreign
 
 
 def _inside(records: Iterator[Record]) -> Iterator[Record]:

@@ -88,8 +88,8 @@ def _elements(decoder: json.JSONDecoder, text: str, start: int) -> Generator[Any
     if not text.startswith("]", place):
         while True:
             item, place = decoder.raw_decode(text, place)
-            # A list a prompt, of its completions.
-            yield from item if isinstance(item, list) and item and all(isinstance(x, dict) for x in item) else (item,)
+            inside = _objects_of(item)
+            yield from (item,) if inside is None else inside
             del item
             place = skip(place)
             if not text.startswith(",", place):
@@ -98,6 +98,19 @@ def _elements(decoder: json.JSONDecoder, text: str, start: int) -> Generator[Any
         if not text.startswith("]", place):
             raise json.JSONDecodeError("Expecting ',' delimiter", text, place)
     return place + 1
+
+
+def _objects_of(item: Any) -> list[dict[str, Any]] | None:
+    """The objects of a list, a prompt's completions as like as not, or of lists in it; None where it holds others."""
+    if not isinstance(item, list):
+        return None
+    out: list[dict[str, Any]] = []
+    for one in item:
+        inside = [one] if isinstance(one, dict) else _objects_of(one)
+        if inside is None:
+            return None
+        out += inside
+    return out
 
 
 def parse(text: str, file: str, line: int | None = None) -> Any:

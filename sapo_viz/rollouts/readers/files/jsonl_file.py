@@ -56,7 +56,8 @@ def _objects(file: str, line: bytes, number: int) -> Iterator[dict[str, Any]]:
         ) from None
     for value in json_file.values(file, text, number):
         if not isinstance(value, dict):
-            raise RolloutError(
+            kind = json_file.NotJson if value is None else RolloutError  # null: who wrote it had nothing
+            raise kind(
                 f"{file}, line {number}: it is {shown(value)}; each line of a JSONL file is an object, one sequence."
             )
         yield value

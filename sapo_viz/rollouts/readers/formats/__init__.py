@@ -6,7 +6,7 @@ a `FORMAT` and its line below.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
@@ -47,6 +47,7 @@ from sapo_viz.rollouts.readers.formats.base import Contents, Format, Item, Notes
 from sapo_viz.rollouts.readers.formats.documents import first_part, has_keys, objects
 from sapo_viz.rollouts.readers.formats.envelopes import LOOK, frame_rows, opened, rows_in
 from sapo_viz.rollouts.readers.formats.pair import NO_ADVANTAGES, FileContents, OnePolicy, pair, without_advantages
+from sapo_viz.rollouts.record import shown
 from sapo_viz.rollouts.schema import DISK, UPLOAD, Limits, Rollouts
 from sapo_viz.rollouts.steps import Steps, finish
 from sapo_viz.rollouts.texts import TextDump
@@ -87,6 +88,8 @@ FORMATS: tuple[Format, ...] = (
     summaries.SKYRL,
 )
 ROWS = tuple(format for format in FORMATS if format.kind in ("json", "parquet"))
+
+_COMMON = {"prompt", "response", "completion", "messages", "content", "choices", "scores"}  # names that say little
 
 Recognised = tuple[Format, Iterator[Item]]
 
@@ -205,7 +208,11 @@ def _of_parquet(name: str, data: bytes) -> Recognised | None:
     footer = parquet.columns(data)
     likely = [format for format in ROWS if all(mark.encode() in footer for mark in format.marks)]
     own = [format for format in likely if format.kind == "parquet"]
-    found = _first(own, parquet.items(name, data)) if own else None
+    found = None
+    if own:
+        first = next(parquet.items(name, data), ("", {}))[1]
+        if not any(isinstance(first.get(mark), parquet.Unread) for format in own for mark in format.marks):
+            found = _first(own, parquet.items(name, data))
     return found or (_first(likely, parquet.items(name, data, whole=True)) if likely else None)
 
 
@@ -216,6 +223,22 @@ def _of_csv(name: str, data: bytes) -> Recognised | None:
         return None
     likely = [format for format in ROWS if all(csv_rows.has_name(data, columns, mark) for mark in format.marks)]
     return _first(likely, csv_rows.items(name, data)) if likely else None
+
+
+def check_alike(name: str, fields: Collection[str]) -> None:
+    """RolloutError where a framework's file would have these fields and one more, and they are no sequence's."""
+    if {"tokens", "token_ids", *NEEDED} & set(fields):
+        return
+    near = [f for f in ROWS if f.at_top and len(f.marks) > 1 and len(set(f.marks) - set(fields)) == 1]
+    near = [f for f in near if set(f.marks) & set(fields) - _COMMON]
+    if near:
+        format = max(near, key=lambda f: len(f.marks))
+        has = ", ".join(shown(field, 24).strip("'\"") for field in list(fields)[:12])
+        lacks = next(mark for mark in format.marks if mark not in fields)
+        beside = " and ".join(mark for mark in format.marks if mark != lacks)
+        raise RolloutError(
+            f"{name}: {lacks} is missing, which {format.name} has beside {beside}; write it too (fields found: {has})."
+        )
 
 
 def _first(candidates: list[Format], items: Iterator[Item]) -> Recognised | None:
@@ -229,11 +252,12 @@ def _first(candidates: list[Format], items: Iterator[Item]) -> Recognised | None
         seen.append(item)
         for format in candidates:
             if format.recognise(item[1]):
-                return format, chain(seen, items)
+                rows = chain(seen, items)
+                return format, rows_in(rows, format.knows) if format.lists else rows
     for _, values in seen:
         for format in candidates:
-            if opened(values, format.recognise) is not None:
-                return format, rows_in(chain(seen, items), format.recognise)
+            if opened(values, format.knows) is not None:
+                return format, rows_in(chain(seen, items), format.knows)
     return None
 
 

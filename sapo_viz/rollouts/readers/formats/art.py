@@ -57,8 +57,9 @@ def read_parquet(file: str, items: Iterator[Item], notes: Notes) -> Contents:
         whole = row.values.get("trajectory_json")
         if isinstance(whole, str):
             json_file.check_brackets(file, 1, whole)
-            value = json_file.parse(whole, f"{file}, {row.place}, trajectory_json")
-            inside = Entry(file, row.place, {"trajectory_json": value}).inner("trajectory_json")
+            whole = json_file.parse(whole, f"{file}, {row.place}, trajectory_json")
+        if whole is not None:  # a cell of a CSV file is an object already
+            inside = Entry(file, row.place, {"trajectory_json": whole}).inner("trajectory_json")
             yield from _completions(inside, row.place, label, notes)
             return
         prompt, answer = split(row, messages_of(row, "messages"), notes)
@@ -150,6 +151,7 @@ GROUPS = Format(
     taken="the choices' `logprobs`, the sampler's; without them its texts; a group of trajectories is a group",
     recognise=recognise_groups,
     read=read_groups,
+    lists={"trajectories": 1},
 )
 PARQUET = Format(
     name=f"{NAME} in Parquet",
@@ -162,4 +164,5 @@ PARQUET = Format(
     taken="`trajectory_json` with the choices' `logprobs`, the sampler's; without them `messages`",
     recognise=recognise_parquet,
     read=read_parquet,
+    lists={"group_index": 0},
 )

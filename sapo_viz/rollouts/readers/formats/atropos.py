@@ -101,4 +101,5 @@ FORMAT = Format(
     taken="`inference_logprobs`, the sampler's; mask from `masks` (−100), reward from `scores`; a line is a group",
     recognise=recognise,
     read=read,
+    lists={"tokens": 2},
 )

@@ -79,6 +79,14 @@ class Format:
     # Whether its documentation says that both log-probs are of the same weights, the sampler's and the trainer's before
     # an update. Most frameworks also run asynchronously and write the same fields then, so most files cannot say it.
     same_weights: Callable[[Rollouts], bool] = lambda rollouts: False
+    # Field -> lists around its value in one sample. With more it is a batch, which is taken apart before it is read;
+    # readers of per-token fields do so themselves (`samples_of`).
+    lists: Mapping[str, int] = field(default_factory=dict)
+    at_top: bool = True  # whether its marks are fields of the record itself, and not of something in it
+
+    def knows(self, values: Mapping[str, Any]) -> bool:
+        """Whether this is one sample as this framework writes it."""
+        return self.recognise(values) and all(_lists(values.get(name)) <= most for name, most in self.lists.items())
 
 
 @dataclass(frozen=True)
@@ -137,7 +145,7 @@ class Entry:
         """[T] bool from 0/1 or true/false; null is false."""
         value = self.entries(name, length, of)
         if not isinstance(value, np.ndarray):
-            value = [False if x is None else x for x in value]
+            value = [False if x is None else number_in(x) if isinstance(x, str) else x for x in value]
             bad = next((i for i, x in enumerate(value) if type(x) not in (bool, int, float) or x not in (0, 1)), None)
             if bad is not None:
                 self.fail(f"{name}[{bad}] is {shown(value[bad])}; it takes 0 or 1")
@@ -179,7 +187,7 @@ class Entry:
                 value = value[0] if value else None
         if isinstance(value, np.ndarray) and value.size == 1:
             value = value.reshape(()).item()
-        said = number_in(value) if isinstance(value, str) else value
+        said = number_in(value) if isinstance(value, str) else _plain(value)
         if said is None or (isinstance(said, float) and math.isnan(said)):
             return None
         if not isinstance(said, (int, float)) or not np.isfinite(_float(said)):
@@ -261,16 +269,25 @@ def samples_of(row: Entry, per_token: Sequence[str], nested: int = _NESTED) -> I
     It is one where a field that takes a list of numbers holds lists of them. Batches of batches are taken apart too.
     """
     lists = [one for name in per_token if isinstance(one := listed(row.values.get(name)), list)]
-    size = next((len(v) for v in lists if v and any(isinstance(x, list) for x in v)), None)
+    size = next((len(v) for v in lists if v and any(isinstance(x, (list, np.ndarray)) for x in v)), None)
     if size is None or not nested:
         yield row
         return
     values = {k: _listed_in(v) for k, v in row.values.items()}
-    columns = {k: v for k, v in values.items() if isinstance(v, list) and len(v) == size}
+    columns = {k: v for k, v in values.items() if isinstance(v, (list, np.ndarray)) and len(v) == size}
     for index in range(size):
-        own = {k: columns[k][index] if k in columns else v for k, v in values.items()}
+        own = {k: _plain(columns[k][index]) if k in columns else v for k, v in values.items()}
         place = row.place if size == 1 else f"{row.place}, sample {index + 1}"
         yield from samples_of(Entry(row.file, place, own), per_token, nested - 1)
+
+
+def _lists(value: Any) -> int:
+    """How many lists stand around a value, seen from the first that is there."""
+    for count in range(_NESTED):
+        if not isinstance(value, (list, np.ndarray)):
+            return count
+        value = next((one for one in value if one is not None), None)
+    return _NESTED
 
 
 def listed(value: Any) -> Any:
@@ -285,6 +302,10 @@ def _listed_in(value: Any) -> Any:
     """The same for a list of lists only: a text of its own may be "[1]"."""
     found = listed(value) if isinstance(value, str) and value.lstrip("tensorayp.(\n ").startswith("[[") else value
     return found
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _whole(value: Any) -> Any:

@@ -15,6 +15,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
+
 from sapo_viz.errors import RolloutError
 from sapo_viz.rollouts.readers.files import json_file
 from sapo_viz.rollouts.readers.formats.base import Contents, Entry, Format, Item, Notes, each, having, parts
@@ -38,7 +40,7 @@ def _read_roll(file: str, items: Iterator[Item], notes: Notes) -> Contents:
             yield line
             return
         size = len(line.entries("messages"))
-        columns = {k: v for k, v in line.values.items() if isinstance(v, list) and len(v) == size}
+        columns = {k: v for k, v in line.values.items() if isinstance(v, (list, np.ndarray)) and len(v) == size}
         for index in range(size):
             yield Entry(
                 file, f"{line.place}, messages[{index}]", {key: column[index] for key, column in columns.items()}
@@ -155,6 +157,7 @@ ROLL_AGENTIC = Format(
     taken="prompt and first answer from `messages`, reward from `trajectory_data`",
     recognise=having("trajectory_data", "messages"),
     read=_read_roll,
+    lists={"trajectory_data": 1},
 )
 NEMO_RL_VALIDATION = Format(
     name="a NeMo-RL log of conversations",
@@ -167,6 +170,7 @@ NEMO_RL_VALIDATION = Format(
     taken="prompt and first answer from `content`, reward from `rewards`",
     recognise=_is_nemo,
     read=_read_nemo,
+    lists={"idx": 0},
 )
 RLLM = Format(
     name="an rLLM episode",
@@ -179,4 +183,6 @@ RLLM = Format(
     taken="prompt and answer of the first step, reward of the trajectory; `response_ids` with `logprobs` where kept",
     recognise=having("trajectories", "task"),
     read=_read_rllm,
+    at_top=False,
+    lists={"trajectories": 1},
 )

@@ -3,7 +3,7 @@
 Frameworks write one row per line; whoever gathers them puts something around: a list under a name beside what the run
 was, one object per sample under its name, or the columns of a data frame, as `DataFrame.to_json` and `to_dict("list")`
 do. An object that is no row of a known kind itself is looked into, two levels deep (`{"groups": [{"rollouts": […]}]}`);
-a list there may hold lists, one per prompt.
+lists and columns may hold lists, one per prompt.
 """
 
 from __future__ import annotations
@@ -12,9 +12,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
+import numpy as np
+
 from sapo_viz.rollouts.readers.formats.base import Item
 
 LOOK = 64  # objects of a list: the first may be headers or failed requests
+_NESTED = 4  # lists or batches in one another
+_FEW = 2  # objects of a batch in a batch that are looked at
 Knows = Callable[[Mapping[str, Any]], bool]
 
 
@@ -43,6 +47,9 @@ def frame_rows(items: Iterable[Item]) -> Iterator[Item]:
 
 def opened(values: Mapping[str, Any], knows: Knows, levels: int = 2) -> Iterator[Item] | None:
     """What stands inside, each with where; None where nothing that is known does."""
+    columns = _columns(values, knows)
+    if columns is not None:
+        return columns
     for name, inside in values.items():
         rows = _listed(name, inside if isinstance(inside, list) else [inside])
         if any(knows(_with(values, row)) for _, row in islice(rows, LOOK)):
@@ -50,7 +57,7 @@ def opened(values: Mapping[str, Any], knows: Knows, levels: int = 2) -> Iterator
                 return iter(values.items())  # a name each
             rows = _listed(name, inside if isinstance(inside, list) else [inside])
             return ((where, _with(values, row)) for where, row in rows)
-    return _columns(values, knows) or (_deeper(values, knows, levels - 1) if levels > 1 else None)
+    return _deeper(values, knows, levels - 1) if levels > 1 else None
 
 
 def _deeper(values: Mapping[str, Any], knows: Knows, levels: int) -> Iterator[Item] | None:
@@ -66,13 +73,13 @@ def _deeper(values: Mapping[str, Any], knows: Knows, levels: int) -> Iterator[It
     return None
 
 
-def _listed(name: str, rows: list[Any]) -> Iterator[Item]:
+def _listed(name: str, rows: list[Any], nested: int = _NESTED) -> Iterator[Item]:
     """The objects of a list; of lists in it, a prompt's completions each, their objects."""
     for at, row in enumerate(rows):
         if isinstance(row, Mapping):
             yield f"{name}[{at}]", row
-        elif isinstance(row, list):
-            yield from ((f"{name}[{at}][{i}]", one) for i, one in enumerate(row) if isinstance(one, Mapping))
+        elif isinstance(row, list) and nested:
+            yield from _listed(f"{name}[{at}]", row, nested - 1)
 
 
 def _with(around: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
@@ -81,12 +88,22 @@ def _with(around: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
     return {**row, **said}
 
 
-def _columns(values: Mapping[str, Any], knows: Knows) -> Iterator[Item] | None:
-    sizes = {len(column) if isinstance(column, list) else -1 for column in values.values()}
-    if len(values) < 2 or len(sizes) != 1 or not min(sizes) > 0:
+def _columns(values: Mapping[str, Any], knows: Knows, nested: int = _NESTED, look: int = LOOK) -> Iterator[Item] | None:
+    """Rows whose columns these lists are, a number or text beside them being that of all; or batches of such rows."""
+    lists = (list, np.ndarray)  # of a Parquet file's numbers
+    sizes = {len(column) for column in values.values() if isinstance(column, lists)}
+    if len(sizes) != 1 or not min(sizes) or not nested:
         return None
 
     def row(at: int) -> dict[str, Any]:
-        return {name: column[at] for name, column in values.items()}
+        return {name: column[at] if isinstance(column, lists) else column for name, column in values.items()}
 
-    return ((f"row {at + 1}", row(at)) for at in range(sizes.pop())) if knows(row(0)) else None
+    def batch(at: int) -> Iterator[Item] | None:
+        return _columns(row(at), knows, nested - 1, _FEW)
+
+    places = range(sizes.pop())
+    if any(knows(row(at)) for at in places[:look]):
+        return ((f"row {at + 1}", row(at)) for at in places)
+    if all(batch(at) is None for at in places[:look]):
+        return None
+    return ((f"row {at + 1}, {place}", one) for at in places for place, one in batch(at) or ())

@@ -110,6 +110,7 @@ ROLLOUTS = Format(
     taken="`response.output[].generation_log_probs`, the sampler's, else its texts; group from `_ng_task_index`",
     recognise=recognise_rollouts,
     read=read_rollouts,
+    lists={"response": 0},
 )
 TOKENS = Format(
     name="a NeMo Gym token capture",
@@ -122,4 +123,5 @@ TOKENS = Format(
     taken="`generation_log_probs`, the sampler's; calls of a rollout are joined",
     recognise=recognise_tokens,
     read=read_tokens,
+    lists={"prompt_token_ids": 1},
 )

@@ -45,4 +45,5 @@ FORMAT = Format(
     taken="prompt from the column that stands again with `format_`, completion from `output`, reward from `scores`",
     recognise=recognise,
     read=read,
+    lists={"output": 0},
 )

@@ -123,6 +123,7 @@ FORMAT = Format(
     taken="`logprobs.content[]` or `logprobs.token_logprobs`; −9999 and null are masked out",
     recognise=recognise,
     read=read,
+    at_top=False,
 )
 
 
@@ -168,4 +169,5 @@ RESPONSES = Format(
     taken="`output[].content[].logprobs[]`; −9999 and null are masked out",
     recognise=recognise_responses,
     read=read_responses,
+    at_top=False,
 )

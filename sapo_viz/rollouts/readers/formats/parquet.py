@@ -16,7 +16,7 @@ _PLAIN = 1 << 26  # bytes of a file of which 256 rows at a time are a few megaby
 
 
 @dataclass(frozen=True)
-class _Unread:
+class Unread:
     """Stands where a column of lists, objects or bytes that is no conversation has a value."""
 
     kind: str
@@ -46,7 +46,7 @@ def items(file: str, data: bytes, whole: bool = False) -> Iterator[Item]:
             raise RolloutError(f"{file}: unpacked it holds more than 2 GB; split it into smaller files.")
         schema = parquet.schema_arrow
         known = [f.name for f in schema if _has_text(f.type) or _has_messages(f.type) or (whole and _is_data(f.type))]
-        others: dict[str, Any] = {field.name: _Unread(str(field.type)) for field in schema if field.name not in known}
+        others: dict[str, Any] = {field.name: Unread(str(field.type)) for field in schema if field.name not in known}
         number = 0
         rows = max(1, 256 * _PLAIN // max(sizes, 1)) if whole else 256
         for batch in parquet.iter_batches(batch_size=min(rows, 256), columns=known, use_threads=False):

@@ -207,4 +207,5 @@ FORMAT = Format(
     taken="`nodes[].logprobs`, the sampler's, on each path from root to leaf; `advantages`; without ids its texts",
     recognise=recognise,
     read=read,
+    lists={"traces": 1},
 )

@@ -136,4 +136,5 @@ FORMAT = Format(
     taken="`prompt_logprobs`: the prompt's tokens, each with its own entry among the model's favourites",
     recognise=recognise,
     read=read,
+    at_top=False,
 )

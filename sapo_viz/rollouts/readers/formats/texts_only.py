@@ -53,6 +53,7 @@ from sapo_viz.rollouts.readers.formats.written import number_in
 from sapo_viz.rollouts.record import shown
 
 _INDEX = re.compile(r"|index|Unnamed: \d+|__index_level_\d+__")  # of a data frame, kept as a column
+_ADVANTAGE = "advantage"  # TRL's; ms-swift writes it with an s
 _UID = re.compile(r"(.+)_\d+_\d+")
 
 
@@ -95,12 +96,12 @@ def _reader(title: str, names: Names) -> Callable[[str, Iterator[Item], Notes], 
     return read
 
 
-def _rows(line: Entry, names: Names) -> Iterator[Entry]:
-    """A row each, also from lines that hold a list for every column."""
+def _rows(line: Entry, names: Names, nested: int = 8) -> Iterator[Entry]:
+    """A row each, also from lines that hold a list for every column, or lists in it, a prompt's completions each."""
     completions = line.values.get(names.completion)
     prompt = line.values.get(names.prompt)
     told = completions == [] and (isinstance(prompt, str) or is_conversation(prompt))  # a conversation without answer
-    if not isinstance(completions, list) or is_conversation(completions) or told:
+    if not isinstance(completions, list) or is_conversation(completions) or told or not nested:
         yield line
         return
     needed = (names.prompt, names.reward, names.advantage)
@@ -109,9 +110,10 @@ def _rows(line: Entry, names: Names) -> Iterator[Entry]:
         value = value.tolist() if isinstance(value, np.ndarray) else listed(value) if key != names.prompt else value
         if isinstance(value, list) and (key in needed or len(value) == len(completions)):
             columns[key] = line.entries(key, len(completions), names.completion)
+    said = {key: value for key in names.step if isinstance(value := line.values.get(key), (int, float, str))}
     for index in range(len(completions)):
-        item = {key: column[index] for key, column in columns.items()}
-        yield Entry(line.file, f"{line.place}, {names.completion}[{index}]", item)
+        item = said | {key: column[index] for key, column in columns.items()}
+        yield from _rows(Entry(line.file, f"{line.place}, {names.completion}[{index}]", item), names, nested - 1)
 
 
 def _safe_rows(line: Entry, names: Names) -> list[Entry]:
@@ -233,18 +235,19 @@ def _format(
 
 
 def _is_trl(first: Mapping[str, Any]) -> bool:
-    """A row with a text or messages; columns of lists of texts are another's."""
+    """A row with a text or messages; columns of lists of texts are another's, unless it has TRL's advantage."""
     texts = [first.get(name) for name in ("prompt", "completion")]
     told = all(value is None or isinstance(value, str) or is_conversation(value) or value == [] for value in texts)
-    return {"prompt", "completion", "step"} <= first.keys() and told and not is_own(first)
+    known = {"prompt", "completion"} <= first.keys() and bool({"step", _ADVANTAGE} & first.keys())
+    return known and (told or _ADVANTAGE in first) and not is_own(first)
 
 
 def _is_swift(first: Mapping[str, Any]) -> bool:
     """The Megatron and Ray trainers write gen_step; the HF trainers one table per step, or advantages with an s."""
-    if not {"prompt", "completion"} <= first.keys() or is_own(first):
+    if not {"prompt", "completion"} <= first.keys() or _ADVANTAGE in first or is_own(first):
         return False
     table = isinstance(first["completion"], list) and not is_conversation(first["completion"])
-    return "gen_step" in first or ("step" in first and (table or "advantages" in first))
+    return bool({"gen_step", "advantages"} & first.keys()) or ("step" in first and table)
 
 
 TRL = _format(
@@ -253,8 +256,8 @@ TRL = _format(
     "completions/completions_*.parquet",
     "https://huggingface.co/docs/trl/grpo_trainer",
     "parquet",
-    Names("prompt", "completion", ("step",), advantage="advantage"),
-    ("prompt", "completion", "step"),
+    Names("prompt", "completion", ("step",), advantage=_ADVANTAGE),
+    ("prompt", "completion"),
     _is_trl,
 )
 SWIFT = _format(

@@ -95,4 +95,5 @@ FORMAT = Format(
     taken="`tokens.log_probs` → logprobs, `tokens.old_log_probs` → old_logprobs",
     recognise=recognise,
     read=read,
+    at_top=False,
 )

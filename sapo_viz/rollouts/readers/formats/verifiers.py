@@ -76,4 +76,5 @@ FORMAT = Format(
     taken="prompt, completion, reward, group from `example_id`; `trajectory[].tokens.completion_logprobs` where kept",
     recognise=recognise,
     read=read,
+    lists={"example_id": 0},
 )

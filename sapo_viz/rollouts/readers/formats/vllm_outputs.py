@@ -124,4 +124,5 @@ FORMAT = Format(
     taken="`outputs[].logprobs`, each token's own entry; else `prompt_logprobs`; without either its texts",
     recognise=recognise,
     read=read,
+    at_top=False,
 )

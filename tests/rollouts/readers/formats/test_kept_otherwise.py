@@ -11,13 +11,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from sapo_viz.errors import RolloutError
+from sapo_viz.rollouts.readers.formats.pair import OnePolicy
 from sapo_viz.rollouts.readers.formats.written import list_in, number_in, value_in
 from sapo_viz.rollouts.readers.read import parse_file
 from sapo_viz.rollouts.schema import Rollouts
 from sapo_viz.rollouts.texts import TextDump
+from scripts.format_writers.__main__ import FOLDER
 from tests.rollouts.conftest import sequence
 from tests.rollouts.readers.formats import samples
 from tests.rollouts.readers.formats.samples import lines
+from tests.rollouts.readers.formats.test_fuzz import objects_of
 
 Row = dict[str, Any]
 TRL = [
@@ -38,6 +42,29 @@ def numbers(data: bytes) -> list[Any]:
     return [found.prompts, found.completions, found.rewards, found.steps, found.advantages]
 
 
+def written() -> dict[str, list[Row]]:
+    """The rows of the samples that are JSON; four at least, so that two prompts have two completions."""
+    out = {}
+    for path in sorted(FOLDER.glob("*.json*")):
+        rows = objects_of(path.read_text(encoding="utf-8"))
+        if all("columns" not in row for row in rows):
+            out[path.name] = (rows * 4)[: max(4, len(rows))]
+    return out
+
+
+def read_groups(data: bytes) -> list[Any]:
+    """Everything about its completions, and which go together; of what holds none, how that is said."""
+    try:
+        found = parse_file(data, "x")
+    except RolloutError as error:
+        return [str(error).split("this is ")[-1][:20]]
+    if isinstance(found, TextDump):
+        return [*numbers(data), found.groups]
+    of = found.sequences if isinstance(found, OnePolicy) else [found[i] for i in range(len(found))]
+    labels = [one.group for one in of]
+    return [(tuple(one.tokens), one.logprobs[one.mask].tolist(), one.reward, labels.index(one.group)) for one in of]
+
+
 def parquet(rows: list[Row]) -> bytes:
     out = io.BytesIO()
     pd.DataFrame(rows).to_parquet(out)
@@ -50,7 +77,25 @@ def cells(rows: list[Row], spelled: Callable[[Any], str] = json.dumps) -> bytes:
     return pd.DataFrame(flat).to_csv(index=False).encode()
 
 
-KEPT: dict[str, Callable[[list[Row]], bytes]] = {
+def columns(rows: list[Row]) -> Row:
+    return {name: [row.get(name) for row in rows] for name in dict.fromkeys(name for row in rows for name in row)}
+
+
+def nested(rows: list[Row], *sizes: int) -> Row:
+    """Columns with a list a prompt, which holds one entry a completion: of so many completions each."""
+    ends = np.cumsum((0, *sizes)).tolist()
+    parts = [slice(a, b) for a, b in zip(ends, ends[1:], strict=False)]
+    return {name: [column[part] for part in parts] for name, column in columns(rows).items()}
+
+
+BATCHES: dict[str, Callable[[list[Row]], bytes]] = {
+    "as columns beside a number": lambda rows: lines(columns(rows) | {"epoch": 1}),
+    "as columns under a name": lambda rows: json.dumps({"run": "x", "batch": columns(rows)}).encode(),
+    "as columns with a list a prompt": lambda rows: json.dumps(nested(rows, 1, len(rows) - 1)).encode(),
+    "in batches of one in a batch": lambda rows: lines(*(nested([row], 1) for row in rows)),
+    "in lists in lists": lambda rows: json.dumps([[rows[:1], [rows[1:]]]]).encode(),
+}
+KEPT: dict[str, Callable[[list[Row]], bytes]] = BATCHES | {
     "in a list under a name": lambda rows: json.dumps({"run": "x", "rollouts": rows}).encode(),
     "each under a name": lambda rows: json.dumps({f"sample {i}": row for i, row in enumerate(rows)}).encode(),
     "one in each line's object": lambda rows: lines(*({"worker": 1, "data": row} for row in rows)),
@@ -74,6 +119,29 @@ def test_rows_are_the_same_however_they_are_kept(framework: str, kept: str) -> N
 @pytest.mark.parametrize("kept", [kept for kept in KEPT if kept != "as CSV, as Python prints"])
 def test_the_apps_own_sequences_too(kept: str) -> None:
     assert numbers(KEPT[kept](OWN)) == numbers(lines(*OWN))
+
+
+@pytest.mark.parametrize("kept", BATCHES)
+def test_whatever_a_framework_wrote_is_found_in_batches_too(kept: str) -> None:
+    """The samples, of which some have a group a row, and lists of their own."""
+    for name, rows in written().items():
+        found = [read_groups(data) for data in (lines(*rows), BATCHES[kept](rows))]
+        assert found[0] == found[1], name
+
+
+def test_what_a_frameworks_file_lacks_is_said_by_its_name() -> None:
+    row = {name: value for name, value in samples.VERL[0].items() if name != "score"}
+    with pytest.raises(RolloutError, match=r"x, line 1: score is missing, which a verl rollout dump has beside input"):
+        parse_file(lines(row), "x")
+
+
+@pytest.mark.parametrize("line", [b'{"error": "timeout"}', b"null", b"Traceback (most recent call last)"])
+@pytest.mark.parametrize("at", [0, 1])
+def test_a_failed_line_between_the_apps_own_sequences_is_left_out_and_said(line: bytes, at: int) -> None:
+    good = lines(*OWN).splitlines()
+    found = parse_file(b"\n".join([*good[:at], line, *good[at:]]), "x")
+    assert isinstance(found, Rollouts) and len(found) == 2
+    assert "left out because something in them is wrong: 1" in found.notes[-1]
 
 
 WRITTEN: dict[str, Callable[[list[float]], str]] = {

@@ -47,6 +47,7 @@ class Recorded:
     world: int  # ranks
     log: str  # what kind of log it was followed from, which tells no settings; empty if a recorder wrote it
     settings: Mapping[str, Value | bool]
+    dumps: str = ""  # the folder below the data folder whose files are its steps (folder/dumped.py), for runs of logs
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Recorded:
@@ -64,6 +65,7 @@ class Recorded:
             world=world if type(world) is int and 1 <= world <= 100_000 else 1,
             log=_text(values.get("log")),
             settings=_pairs(values.get("settings")),
+            dumps=_path(values.get("dumps")),
         )
 
     @property
@@ -123,6 +125,10 @@ class Recorded:
 
 def _text(value: Any) -> str:
     return value[:_TEXT] if isinstance(value, str) and value.isprintable() else ""
+
+
+def _path(value: Any) -> str:
+    return value if isinstance(value, str) and value.isprintable() and len(value) < 1000 else ""
 
 
 def _is_number(value: Any) -> bool:

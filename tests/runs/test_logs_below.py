@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import sqlite3
@@ -13,6 +14,8 @@ import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
+from sapo_viz.paths import ASSETS
+from sapo_viz.runs.folder import dumped
 from sapo_viz.runs.folder.labels import read_label
 from sapo_viz.runs.folder.store import RunStore
 from sapo_viz.runs.logged.below import LogsBelow, find_logs, run_id_of
@@ -127,6 +130,41 @@ def test_a_log_that_cannot_be_read_yet_is_asked_again_when_it_has_grown(data: Pa
     trackio(path)
     below._walked = 0.0
     assert below.look() == 1
+
+
+def test_a_folder_of_a_frameworks_own_dumps_is_a_run_with_curves_and_the_tokens_of_its_steps(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SAPO_VIZ_RUNS_DIR", str(tmp_path / "runs"))
+    monkeypatch.setenv("SAPO_VIZ_DATA_DIR", str(data))
+
+    def dump(path: str, sample: str) -> None:
+        (data / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ASSETS / "samples" / "formats" / sample, data / path)
+        os.utime(data / path, (time.time() - 60,) * 2)
+
+    for step in (1, 3):
+        dump(f"nemo/exp_001/train_data_step{step}.jsonl", "nemo-rl-train_data_step1.jsonl")
+        dump(f"trl/completions/completions_0000{step}.parquet", "trl-completions_00005.parquet")  # texts alone
+        (data / f"{step}.jsonl").write_text('{"no": "rollout"}')
+    store = RunStore()
+    below = LogsBelow(data, store.root)
+    assert below.look() == 4 and below.look() == 0
+    runs = {run.recorded.source: run for run in store.list() if run.recorded}
+    assert set(runs) == {"NeMo-RL", "TRL"}
+    z = -0.125  # of every token of the sample, as its rewards are 1 and 0
+    told = runs["NeMo-RL"].metrics
+    assert told["kl_old"] == pytest.approx(math.expm1(z) - z) and told["ratio_p50"] == pytest.approx(math.exp(z))
+    assert told["reward"] == 0.5 and "gate_mean" not in told and "kl_old" not in runs["TRL"].metrics
+    assert list(store.tokens(runs["NeMo-RL"].id)) == [1, 3] == list(store.tokens(runs["TRL"].id))
+    dump("nemo/exp_001/train_data_step4.jsonl", "nemo-rl-train_data_step1.jsonl")
+    again = LogsBelow(data, store.root)  # the server begun again: a step is read once
+    wait_until(lambda: again.look() == 1)
+    assert store.summary(runs["NeMo-RL"].id).step == 4
+    shutil.move(data / "nemo", tmp_path / "nemo")
+    (data / "nemo").symlink_to(tmp_path / "nemo")
+    dumped._found.clear()
+    assert not store.tokens(runs["NeMo-RL"].id)  # not through a link
 
 
 def test_no_link_is_followed(data: Path, tmp_path: Path) -> None:

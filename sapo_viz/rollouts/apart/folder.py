@@ -21,8 +21,9 @@ _LOOKED_AT = 20_000  # entries; a folder may hold millions
 _open: WeakValueDictionary[tuple[Path, int, int], FileContents] = WeakValueDictionary()
 
 
-def list_files(root: Path) -> list[str]:
-    """Paths inside `root`, the newest first. Hidden files and links are left out, folders that are links not entered.
+def list_files(root: Path, most: int = MOST) -> list[str]:
+    """Paths inside `root`, the newest `most` of them first. Hidden files and links are left out, folders that are
+    links not entered.
 
     Raises:
         RolloutError: the folder cannot be read.
@@ -44,7 +45,7 @@ def list_files(root: Path) -> list[str]:
                 found.append((state.st_mtime, path.relative_to(root).as_posix()))
         if looked > _LOOKED_AT:
             break
-    return [name for _, name in sorted(found, key=lambda item: (-item[0], item[1]))[:MOST]]
+    return [name for _, name in sorted(found, key=lambda item: (-item[0], item[1]))[:most]]
 
 
 def open_file(root: Path, name: str) -> Rollouts:

@@ -274,6 +274,10 @@ class RunStore:
     def tokens(self, run_id: str) -> Mapping[int, StepTokens]:
         """The token files of each step that kept any, in order: one, or one of each rank of a recorded run."""
         recorded, folder = self.recorded(run_id), self.folder(run_id)
+        if recorded is not None and recorded.dumps and not self.is_outside(run_id):
+            from sapo_viz.runs.folder.dumped import dumped_tokens  # brings the readers
+
+            return dumped_tokens(self.data, recorded.dumps)
         if recorded is not None:
             return token_files(folder, recorded.world)
         try:

@@ -1,4 +1,5 @@
-"""Logs below the owner's data folder, each followed into a run folder beside our own, without a command.
+"""Logs below the owner's data folder, each followed into a run folder beside our own, without a command; folders of a
+framework's own dumps too (dumps.py).
 
 Found by their names and first bytes: TensorBoard's event files, trackio's databases, verl's file log, ms-swift's
 logging.jsonl, trainer_state.json. A training that writes several of them is one run: logging.jsonl is taken before
@@ -57,7 +58,7 @@ class LogsBelow:
     def look(self) -> int:
         """Write down what is new; returns how many steps."""
         if time.monotonic() - self._walked >= _EVERY:
-            self._logs, self._walked = find_logs(self.data), time.monotonic()
+            self._logs, self._walked = [*find_logs(self.data), *_dumps(self.data)], time.monotonic()
         return sum(self._look(name, log) for name, log in self._logs)
 
     def _look(self, name: str, log: Path) -> int:
@@ -71,7 +72,7 @@ class LogsBelow:
             if self._unread.get(log) == state:
                 return 0
             if name not in self._following or self._following[name].log != log:  # begun again, a later checkpoint
-                self._following[name] = _Following(log, Followed(open_log(log), folder))
+                self._following[name] = _Following(log, self._followed(name, log, folder))
             written = log.stat().st_mtime
             steps = self._following[name].followed.look(last=time.time() - written > _CLOSED)
             if folder.is_dir():
@@ -79,12 +80,23 @@ class LogsBelow:
             if steps:
                 os.utime(folder / NAME, (written, written))  # whether it goes on is told by its age
                 if not (folder / "label").exists():
-                    write_whole(folder / "label", name[-_LABEL:] + "\n")
+                    write_whole(folder / "label", (name.strip("/.") or self.data.name)[-_LABEL:] + "\n")
             return steps
         except (RunError, OSError) as error:
             _log.info("%s is not followed as it is now: %s", log, error)
             self._unread[log] = state  # a database has its table a moment after its file: asked again when it has grown
             return 0
+
+    def _followed(self, name: str, log: Path, folder: Path) -> Followed:
+        if not name.endswith("/"):
+            return Followed(open_log(log), folder)
+        from sapo_viz.runs.folder.dumped import dump_folder  # bring the readers
+        from sapo_viz.runs.logged.dumps import DumpedSteps
+
+        run, source = dump_folder(self.data, name), DumpedSteps(self.data, name)
+        followed = Followed(source, folder, {"framework": run.framework if run else "", "dumps": name})
+        source.after = followed.last
+        return followed
 
     def _begin(self, run_id: str) -> None:
         if run_id in self._begun:
@@ -131,6 +143,13 @@ def find_logs(root: Path) -> list[tuple[str, Path]]:
         for name, log, weak in found
         if not (weak and any(other is not log and _below(other, root / name) for _, other, _ in found))
     ]
+
+
+def _dumps(root: Path) -> list[tuple[str, Path]]:
+    """The same of the folders that hold a framework's own dumps of each step: names with a slash at the end."""
+    from sapo_viz.runs.folder.dumped import dump_folders
+
+    return [(run.name, root / run.name) for run in dump_folders(root)[:_MOST]]
 
 
 def _name(root: Path, path: Path) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from sapo_viz.errors import RunError
@@ -24,12 +24,13 @@ from sapo_viz.runs.recorded import KIND
 class Followed:
     """A source and the folder that its steps go to; a folder that is there already is gone on with."""
 
-    def __init__(self, source: LogSource, folder: Path) -> None:
+    def __init__(self, source: LogSource, folder: Path, about: Mapping[str, object] | None = None) -> None:
         self.source, self.folder = source, folder
+        self._about = dict(about or {})  # what the log does not tell of itself, for config.json
         self._framework = ""  # whose log it is, once its names have told
         self._begun = self._is_there()
         steps = [event["step"] for event in read_tail(folder, "step") if event["type"] == "step"]
-        self._last = steps[-1] if steps else -1
+        self.last = steps[-1] if steps else -1
         self._waiting: dict[str, float] = {}  # of the step that is being gathered
         self._step: int | None = None
 
@@ -69,15 +70,15 @@ class Followed:
         """The step that was gathered, if it is new and has a number that we know."""
         step, metrics = self._step, self._waiting
         self._step, self._waiting = None, {}
-        if step is None or step <= self._last or not metrics:
+        if step is None or step <= self.last or not metrics:
             return []
-        self._last = step
+        self.last = step
         return [{"type": "step", "step": step, "time": round(time.time(), 3), "metrics": metrics}]
 
     def _begin(self, names: Iterable[str]) -> None:
         framework = as_recorded(framework_of(names)) or self.source.title
         config = {"kind": KIND, "framework": framework, "version": "", "loss": "",
-                  "log": self.source.title, "world": 1, "settings": {}}  # fmt: skip
+                  "log": self.source.title, "world": 1, "settings": {}} | self._about  # fmt: skip
         self.folder.mkdir(parents=True, exist_ok=True)
         write_whole(self.folder / "config.json", json.dumps(config, indent=2) + "\n")
         self._append((json.dumps({"type": "start", "step": 0, "time": round(time.time(), 3)}) + "\n").encode())

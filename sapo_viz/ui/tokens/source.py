@@ -344,6 +344,7 @@ def _step_of_run(root: Path, run: StepFiles) -> Opening:
 
 
 def _run() -> Opening:
+    from sapo_viz.runs.folder.labels import read_label
     from sapo_viz.runs.folder.outside import name_of
     from sapo_viz.runs.folder.store import RunStore
 
@@ -363,7 +364,9 @@ def _run() -> Opening:
         return None
     columns = st.columns([2, 3], vertical_alignment="bottom")
     bind("run", Word(tuple(runs), runs[0]), always=True)
-    run = columns[0].selectbox(_("Run"), runs, format_func=name_of, key="run")
+    run = columns[0].selectbox(
+        _("Run"), runs, format_func=lambda run: read_label(store, run) or name_of(run), key="run"
+    )
     steps = store.snapshots(run)
     step = _step(columns[1], steps)
     kept = store.step_tokens(run, step)
@@ -373,8 +376,9 @@ def _run() -> Opening:
     except OSError:
         _step_gone(step)
         return None
-    name = kept.files[0].name if len(files) == 1 else f"step-{step:05d}"
-    return ("run", run, step, *states), lambda: reading_step(name, files, kept.missing)
+    if len(files) == 1 and not kept.missing:  # texts without log-probs can be scored: one file at a time
+        return ("run", run, step, *states), lambda: reading_apart(files, disk=True)
+    return ("run", run, step, *states), lambda: reading_step(f"step-{step:05d}", files, kept.missing)
 
 
 def _asked(store: RunStore) -> Opening:

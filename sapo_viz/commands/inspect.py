@@ -9,7 +9,6 @@ from pathlib import Path
 from sapo_viz.commands import inspect_numbers as numbers
 from sapo_viz.errors import RolloutError
 from sapo_viz.rollouts.findings.summary import summarise
-from sapo_viz.runs.folder.claims import claim_beside
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,7 +22,7 @@ def run(args: argparse.Namespace) -> int:
     if args.html is None:
         return numbers.run(args)
     target = _target(args)
-    summary = summarise(numbers.analysed(args), quick=args.quick, curves=True, claim=claim_beside(Path(args.file)))
+    summary = summarise(numbers.analysed(args), quick=args.quick, curves=True, **numbers.of_recorder(args))
     numbers.print_summary(args, summary)
     from sapo_viz.figures.report.document import report_html, write_report  # plotly, only when it is asked for
 

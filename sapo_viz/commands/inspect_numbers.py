@@ -26,7 +26,7 @@ from sapo_viz.rollouts.findings.summary import Summary, summarise
 from sapo_viz.rollouts.readers.decoded import decoded
 from sapo_viz.rollouts.readers.formats.pair import both_policies
 from sapo_viz.rollouts.steps import finish
-from sapo_viz.runs.folder.claims import claim_beside
+from sapo_viz.runs.folder.claims import claim_of, recorded_beside
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -85,8 +85,14 @@ def _all_knobs() -> dict[str, str]:
     return {name: f"{text} ({', '.join(owners[name])})".replace("%", "%%") for name, text in texts.items()}
 
 
+def of_recorder(args: argparse.Namespace) -> dict[str, Any]:
+    """What the config of a recorded run beside the file says, for `summarise`."""
+    recorded = recorded_beside(Path(args.file))
+    return {"claim": claim_of(recorded), "cap": recorded.cap} if recorded else {}
+
+
 def run(args: argparse.Namespace) -> int:
-    print_summary(args, summarise(analysed(args), quick=args.quick, claim=claim_beside(Path(args.file))))
+    print_summary(args, summarise(analysed(args), quick=args.quick, **of_recorder(args)))
     return 0
 
 

@@ -40,8 +40,7 @@ class Watched:
         recorded = self.store.recorded(self.run_id)
         if recorded is None:
             return Alerts()
-        cap = recorded.settings.get("max_completion_length")
-        return Alerts(RolloutSize(*recorded.rollout_size), cap if type(cap) is int else 0)
+        return Alerts(RolloutSize(*recorded.rollout_size), recorded.cap)
 
     def look(self) -> list[Alert]:
         """What is new since the last look.
@@ -78,7 +77,9 @@ class Watched:
         claim = None if recorded is None else claim_of(recorded)
         audited = audit(rollouts, claim) if claim and has_losses(rollouts) else None
         objectives = {} if claim is None else {claim.objective.name: claim.objective}
-        return self._rules.add_tokens(step, findings(rollouts, objectives), audited)
+        return self._rules.add_tokens(
+            step, findings(rollouts, objectives, cap=recorded.cap if recorded else 0), audited
+        )
 
 
 def post(address: str, run_id: str, alerts: Sequence[Alert]) -> str:

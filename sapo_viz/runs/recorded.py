@@ -90,6 +90,12 @@ class Recorded:
         return steps if type(steps) is int and steps > 0 else None
 
     @property
+    def cap(self) -> int:
+        """Response tokens that an answer may have; 0 where the framework does not say so."""
+        cap = self.settings.get("max_completion_length")
+        return cap if type(cap) is int and cap > 0 else 0
+
+    @property
     def knobs_fit(self) -> bool:
         """Whether the catalogue's objective takes these knobs, so that its gate can be drawn."""
         with contextlib.suppress(SapoVizError, TypeError):

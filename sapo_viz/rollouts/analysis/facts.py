@@ -92,6 +92,7 @@ class Facts:
     top_share: float  # of Σ|A|·r, what the largest 1 % of the tokens with A ≠ 0 carry
     codes: np.ndarray  # [N] uint64, equal for sequences with the same old log-probs
     sample: np.ndarray  # [K, 2] z and log π_old of evenly spaced response tokens
+    cap: int = 0  # response tokens that an answer may have, where the run has told; else 0
 
     @cached_property
     def tokens(self) -> int:

@@ -13,7 +13,10 @@ from sapo_viz.rollouts.schema import Rollouts
 
 
 def findings(
-    rollouts: Rollouts, objectives: Mapping[str, Objective] | None = None, facts: Facts | None = None
+    rollouts: Rollouts,
+    objectives: Mapping[str, Objective] | None = None,
+    facts: Facts | None = None,
+    cap: int = 0,
 ) -> tuple[Finding, ...]:
     """What the rules say about a file, problems first, then in the order of the registry.
 
@@ -22,8 +25,9 @@ def findings(
         objectives: key -> objective that the run uses or that are compared; the rules about bands and gates ask
             these, and are silent without.
         facts: what `facts.gather` made of the file, where that was done already.
+        cap: response tokens that an answer may have, where the run has told; else 0.
     """
-    facts = replace(facts or gather(rollouts), objectives=dict(objectives or {}))
+    facts = replace(facts or gather(rollouts), objectives=dict(objectives or {}), cap=cap)
     out = []
     for one in all_rules().values():
         found = one.check(facts)

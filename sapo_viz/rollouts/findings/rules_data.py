@@ -161,7 +161,8 @@ def trained_on_tools(facts: Facts) -> Found | None:
     threshold="at least 5 % of the sequences, and at least 3, have exactly the largest number of response tokens, "
     "which is more than ten times what lengths within 10 % below it have on average (warning); or 8 sequences or more "
     "are "
-    "all equally long (problem where none of their rewards differ, a note where they do: these were read).",
+    "all equally long (problem where none of their rewards differ, a note where they do: these were read). Where a "
+    "recorded run tells its limit, at least 5 % of the sequences, and at least 3, that reach it are enough (warning).",
     reason="lengths that end by themselves are spread; a pile at the largest one is a limit. Cut answers get a reward "
     "for a missing end and push the policy from long answers whatever they say (DAPO, arXiv 2503.14476, masks them).",
     remedy="Raise the generation budget, or mask or soften the reward of cut answers.",
@@ -172,6 +173,8 @@ def length_cap(facts: Facts) -> Found | None:
     top = int(lengths.max())
     at_top = lengths == top
     count = int(at_top.sum())
+    if facts.cap and count < len(lengths) and (found := _reached(lengths, facts.cap)):
+        return found
     if top < 8 or count < max(3, 0.05 * len(lengths)):
         return None
     if count == len(lengths):
@@ -184,13 +187,25 @@ def length_cap(facts: Facts) -> Found | None:
     return Found("warning", count / len(lengths), number, tuple(int(i) for i in np.flatnonzero(at_top)[:8]))
 
 
+def _reached(lengths: np.ndarray, cap: int) -> Found | None:
+    """A limit that is known needs no pile to be seen."""
+    there = np.flatnonzero(lengths >= cap)
+    if len(there) < max(3, 0.05 * len(lengths)):
+        return None
+    number = (
+        f"{len(there):,} of {len(lengths):,} sequences ({percent(len(there) / len(lengths))}) reach the run's limit of"
+    )
+    return Found("warning", len(there) / len(lengths), f"{number} {cap:,} tokens", tuple(map(int, there[:8])))
+
+
 def _all_cut(facts: Facts, top: int) -> Found | None:
     count = len(facts.counts)
     if count < 8:
         return None
     rewards = facts.rewards[np.isfinite(facts.rewards)]
     alike = len(rewards) > 0 and np.ptp(rewards) == 0
-    severity: Severity = "problem" if alike else "note" if len(rewards) else "warning"
+    read = len(rewards) > 0 and not 0 < facts.cap <= top
+    severity: Severity = "problem" if alike else "note" if read else "warning"
     said = f", and all have reward {rewards[0]:g}: none was read to its end" if alike else ""
     number = f"all {count:,} sequences have exactly {top:,} tokens{said}"
     title = "Every answer is equally long" if severity == "note" else "Every answer is cut off"

@@ -53,6 +53,7 @@ def summarise(
     quick: bool = False,
     curves: bool = False,
     claim: Claim | None = None,
+    cap: int = 0,
     sequences: int = 10,
     tokens: int = 10,
 ) -> Summary:
@@ -63,12 +64,13 @@ def summarise(
         quick: leave out findings, matches and the tokens apart, which look at every token again.
         curves: the share kept along each match's knob too, for a figure.
         claim: which loss the framework says it has, for a file that holds numbers of it.
+        cap: response tokens that an answer may have, where the run has told; else 0.
         sequences, tokens: how many of those on which the objectives disagree most.
     """
     fits = tuple(_matches(analysis, curves)) if not quick else None
     facts = None if quick else gather(analysis.rollouts)
     if found is None and facts is not None:
-        found = findings(analysis.rollouts, analysis.objectives, facts)
+        found = findings(analysis.rollouts, analysis.objectives, facts, cap)
     table = group_table(analysis.rollouts)
     return Summary(
         analysis=analysis,

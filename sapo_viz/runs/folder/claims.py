@@ -52,14 +52,20 @@ def claim_of(recorded: Recorded) -> Claim | None:
 
 
 def claim_beside(path: Path) -> Claim | None:
-    """The claim of the recorded run whose folder this is, or its `tokens` folder, or a file in that."""
+    """What it says that its loss is; `path` as in `recorded_beside`."""
+    recorded = recorded_beside(path)
+    return claim_of(recorded) if recorded else None
+
+
+def recorded_beside(path: Path) -> Recorded | None:
+    """The recorded run whose folder this is, or its `tokens` folder, or a file in that."""
     folder = path.absolute() if path.is_dir() else path.absolute().parent
     folder = folder.parent if folder.name == "tokens" else folder
     try:
         values = json_object(read_small(folder / "config.json"))
     except (OSError, NotReadable):
         return None
-    return claim_of(Recorded.from_dict(values)) if values.get("kind") == KIND else None
+    return Recorded.from_dict(values) if values.get("kind") == KIND else None
 
 
 def _trl_correction(settings: Mapping[str, Any]) -> Correction | None:

@@ -5,15 +5,12 @@ from __future__ import annotations
 import streamlit as st
 
 from sapo_viz.core.objective import Objective
-from sapo_viz.errors import SapoVizError
-from sapo_viz.paths import ASSETS, data_dir
-from sapo_viz.rollouts.apart.folder import inside
 from sapo_viz.rollouts.audit.audit import audit, has_losses
 from sapo_viz.rollouts.audit.claim import Claim
 from sapo_viz.rollouts.steps import at_once
-from sapo_viz.runs.folder.claims import claim_beside, claim_of
-from sapo_viz.runs.folder.store import RunStore
+from sapo_viz.runs.folder.claims import claim_of
 from sapo_viz.ui.text import prose
+from sapo_viz.ui.tokens.recorded import recorded_for
 from sapo_viz.ui.tokens.source import Source
 from sapo_viz.ui.words import _
 from sapo_viz.ui.work import worked
@@ -41,16 +38,5 @@ def audit_view(source: Source, objectives: dict[str, Objective]) -> bool:
 
 def claim_for(source: Source) -> Claim | None:
     """What the run, or the config beside the file, says that its loss is."""
-    kind, name = source.origin[0], source.origin[1]
-    try:
-        if kind == "run":
-            recorded = RunStore().recorded(name)
-            return None if recorded is None else claim_of(recorded)
-        if kind == "sample":
-            return claim_beside(ASSETS / "samples" / name)
-        root = data_dir()
-        if kind == "folder" and root is not None:
-            return claim_beside(root / name if name.endswith("/") else inside(root, name))
-    except (SapoVizError, OSError):  # deleted meanwhile
-        pass
-    return None
+    recorded = recorded_for(source)
+    return None if recorded is None else claim_of(recorded)

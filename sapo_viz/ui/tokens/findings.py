@@ -13,6 +13,7 @@ from sapo_viz.rollouts.findings.rule import SEVERITIES, Finding
 from sapo_viz.ui.text import plain, prose
 from sapo_viz.ui.tokens.batch import show
 from sapo_viz.ui.tokens.open import open_sequence
+from sapo_viz.ui.tokens.recorded import cap_of
 from sapo_viz.ui.tokens.source import Source
 from sapo_viz.ui.words import _, declared
 from sapo_viz.ui.work import done, kept, worked
@@ -24,7 +25,9 @@ ICONS = {"problem": ":red[:material/error:]", "warning": ":orange[:material/warn
 def findings_of(source: Source, objectives: dict[str, Objective]) -> tuple[Finding, ...]:
     """What the rules say. The pass over the tokens is made once a file; the rules are asked again with each knob."""
     facts = worked("facts", source.origin, lambda: gathering(source.rollouts), _("Looking for faults…"))
-    return kept("findings", (source.origin, objectives), lambda: findings(source.rollouts, objectives, facts))
+    return kept(
+        "findings", (source.origin, objectives), lambda: findings(source.rollouts, objectives, facts, cap_of(source))
+    )
 
 
 def course_view(source: Source) -> None:

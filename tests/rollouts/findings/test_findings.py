@@ -254,6 +254,15 @@ FAULTS: dict[str, tuple[str, Callable[[], Rollouts]]] = {
 }
 
 
+def test_a_limit_that_the_run_tells_needs_no_pile_to_be_seen() -> None:
+    file = length_cap()
+    told = {
+        one.id: one for one in findings(replace(file, mask=file.mask & (RNG.random(len(file.mask)) < 0.99)), cap=72)
+    }
+    assert "reach the run's limit of 72 tokens" in told["length_cap"].number
+    assert "length_cap" not in {one.id for one in findings(rollouts(), cap=10_000)}
+
+
 def test_every_rule_has_a_fault_here() -> None:
     assert set(FAULTS) == set(all_rules())
 

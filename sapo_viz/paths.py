@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
@@ -12,6 +13,8 @@ HOME = CHECKOUT or PACKAGE / "_home"  # app.py, pages/, assets/ and .streamlit/;
 ASSETS = HOME / "assets"
 PAGES = HOME / "pages"
 DATA_VARIABLE = "SAPO_VIZ_DATA_DIR"
+_LOOKED_AT = 20_000  # entries below a folder, which may hold millions;
+_OF_ONE = 5_000  # so many of them at most are one folder's, which must not hide the others
 
 
 def runs_dir() -> Path:
@@ -24,6 +27,24 @@ def data_dir() -> Path | None:
     to. None where it names none."""
     text = os.environ.get(DATA_VARIABLE, "").strip()
     return Path(text).expanduser() if text else None
+
+
+def walk(root: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """`os.walk` in the order of the names, as far as a look goes; hidden folders are not entered, links neither.
+
+    A disk keeps bytes: a name in another encoding than UTF-8 stands in no page and no JSON, and is left out.
+    """
+    looked = 0
+    for folder, folders, names in os.walk(root):
+        looked += min(len(folders) + len(names), _OF_ONE)
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and _is_text(name))
+        yield Path(folder), folders, sorted(filter(_is_text, names))
+        if looked > _LOOKED_AT:
+            return
+
+
+def _is_text(name: str) -> bool:
+    return name.isascii() or name.encode("utf-8", "replace").decode() == name
 
 
 def child_environment() -> dict[str, str]:

@@ -32,6 +32,8 @@ def run(args: argparse.Namespace) -> int:
     try:
         while True:
             steps += followed.look(last=args.once)
+            if source.behind:
+                continue
             if args.once:
                 break
             time.sleep(args.every)

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sapo_viz.runs.events import TERMINAL, RunEvent
-from sapo_viz.runs.folder.event_lines import LONGEST, event_from, resumed_at
-from sapo_viz.runs.folder.reading import NotReadable, open_regular, reason
+from sapo_viz.runs.folder.event_lines import event_from, resumed_at
+from sapo_viz.runs.folder.reading import LONGEST, NotReadable, open_regular, reason
 
 NAME = "events.jsonl"
 CHUNK = 4 << 20  # bytes: thousands of steps

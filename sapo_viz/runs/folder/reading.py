@@ -17,6 +17,9 @@ from typing import Any, BinaryIO
 LARGEST = 1e100  # of a number; beyond it sums of squares overflow, and no run means it
 DEEPEST = 50  # lists and objects within one another
 SMALL = 1 << 20  # bytes of a file that holds one object: config.json, worker.json
+LONGEST = 1 << 20  # bytes of a line
+MOST_OBJECTS = 20_000  # brackets; a few texts full of them have some, a megabyte of them takes 0.3 s and 60 MB
+_MOST_VALUES = 100_000
 
 
 class NotReadable(ValueError):
@@ -81,6 +84,19 @@ def json_object(data: bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise NotReadable(f"it is a JSON {type(value).__name__} and no object")
     return value
+
+
+def line_object(line: bytes) -> dict[str, Any]:
+    """The JSON object in a line of a log.
+
+    Raises:
+        NotReadable: there is none, or one that takes far more than a line of a log may.
+    """
+    if len(line) > LONGEST:
+        raise NotReadable(f"it is longer than {LONGEST:,} bytes")
+    if line.count(b"[") + line.count(b"{") > MOST_OBJECTS or line.count(b",") > _MOST_VALUES:
+        raise NotReadable("it holds far more than an event does")
+    return json_object(line)
 
 
 def plain_data(value: Any, depth: int = DEEPEST) -> Any:

@@ -21,20 +21,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from zlib import crc32
 
-from sapo_viz.errors import RunError
+from sapo_viz.paths import walk
 from sapo_viz.runs.folder.files import write_whole
 from sapo_viz.runs.folder.log import NAME
 from sapo_viz.runs.logged.follow import Followed
 from sapo_viz.runs.logged.sources import open_log
 
 _MOST = 50  # logs
-_LOOKED_AT = 20_000  # entries of the folder; it may hold millions
 _EVERY = 10.0  # seconds between two walks
 _CLOSED = 60.0  # seconds after which the last step of an event file has no more to say
 _FIRST = 1 << 16  # bytes in which a line of verl's log begins
 _LABEL = 80  # characters, as labels have
 _BEGUN = ".followed"  # in the runs folder: the ids that were begun, one a line
 _log = logging.getLogger(__name__)
+_LOG = re.compile(r"tfevents|\.(db|jsonl|json)$")
 _known: dict[tuple[Path, int], bool] = {}  # a file that has a first line -> whether that is a log's
 
 
@@ -82,7 +82,7 @@ class LogsBelow:
                 if not (folder / "label").exists():
                     write_whole(folder / "label", (name.strip("/.") or self.data.name)[-_LABEL:] + "\n")
             return steps
-        except (RunError, OSError) as error:
+        except Exception as error:  # a stranger's file, and the libraries that read it: the other logs are followed
             _log.info("%s is not followed as it is now: %s", log, error)
             self._unread[log] = state  # a database has its table a moment after its file: asked again when it has grown
             return 0
@@ -119,12 +119,10 @@ def run_id_of(name: str) -> str:
 def find_logs(root: Path) -> list[tuple[str, Path]]:
     """(its path below `root`, the log), of each training one; no link is followed."""
     found: list[tuple[str, Path, bool]] = []  # the last: a state beside which something better may lie
-    looked = 0
-    for path, folders, names in os.walk(root):
-        folder = Path(path)
-        looked += len(folders) + len(names)
-        if looked > _LOOKED_AT or len(found) >= _MOST:
+    for folder, folders, all_names in walk(root):
+        if len(found) >= _MOST:
             break
+        names = [name for name in all_names if _LOG.search(name) and not (folder / name).is_symlink()]
         if "config.json" in names and NAME in names:  # a run's own folder
             folders[:] = []
             continue
@@ -136,8 +134,8 @@ def find_logs(root: Path) -> list[tuple[str, Path]]:
             found.append((_name(root, folder), max(events, key=_changed), False))
         elif states := _states(folder, folders, names):
             found.append((_name(root, folder), max(states, key=_changed), True))
-        found += [(_name(root, log), log, False) for log in map(folder.joinpath, sorted(names)) if _is_log(log)]
-        folders[:] = sorted(name for name in folders if not name.startswith((".", "checkpoint-")))
+        found += [(_name(root, log), log, False) for log in map(folder.joinpath, names) if _is_log(log)]
+        folders[:] = [name for name in folders if not name.startswith("checkpoint-")]
     return [
         (name, log)
         for name, log, weak in found
@@ -163,7 +161,7 @@ def _below(path: Path, folder: Path) -> bool:
 def _states(folder: Path, folders: list[str], names: list[str]) -> list[Path]:
     own = [folder / "trainer_state.json"] if "trainer_state.json" in names else []
     below = [folder / name / "trainer_state.json" for name in folders if name.startswith("checkpoint-")]
-    return own + [path for path in below if path.is_file()]
+    return own + [path for path in below if path.is_file() and not path.is_symlink()]
 
 
 def _state(path: Path) -> tuple[int, int]:
@@ -180,7 +178,7 @@ def _changed(path: Path) -> float:
 
 def _is_log(path: Path) -> bool:
     """trackio's database or verl's file log, by the first bytes."""
-    if path.suffix not in (".db", ".jsonl") or path.is_symlink() or not path.is_file():
+    if path.suffix not in (".db", ".jsonl") or not path.is_file():
         return False
     try:
         key = (path, path.stat().st_ino)

@@ -9,15 +9,16 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from sapo_viz.errors import RunError
+from sapo_viz.runs.folder.event_lines import STEPS
 from sapo_viz.runs.folder.files import write_whole
 from sapo_viz.runs.folder.log import NAME, read_tail
 from sapo_viz.runs.folder.reading import NotReadable, json_object, read_small
 from sapo_viz.runs.logged.names import as_recorded, framework_of, ours
-from sapo_viz.runs.logged.sources import EventRecords, LogSource
+from sapo_viz.runs.logged.sources import EventRecords, LogRow, LogSource
 from sapo_viz.runs.recorded import KIND
 
 
@@ -46,12 +47,12 @@ class Followed:
         return True
 
     def look(self, *, last: bool = False) -> int:
-        """Write down what is new; returns how many steps. With `last` the step that is still open too."""
+        """Write down what is new; returns how many steps. With `last` the step that is still open too.
+
+        Of a long log it is a part, and the source is `behind`: ask again.
+        """
         lines = []
-        rows = list(self.source.news())
-        if last and isinstance(self.source, EventRecords) and (row := self.source.last()):
-            rows.append(row)
-        for step, values in rows:
+        for step, values in self._rows(last):
             if not self._begun:
                 self._begin(values)
             if step != self._step:
@@ -66,11 +67,16 @@ class Followed:
             self._append("".join(json.dumps(line) + "\n" for line in lines).encode())
         return len(lines)
 
+    def _rows(self, last: bool) -> Iterator[LogRow]:
+        yield from self.source.news()
+        if last and not self.source.behind and isinstance(self.source, EventRecords) and (row := self.source.last()):
+            yield row
+
     def _closed(self) -> list[dict[str, object]]:
         """The step that was gathered, if it is new and has a number that we know."""
         step, metrics = self._step, self._waiting
         self._step, self._waiting = None, {}
-        if step is None or step <= self.last or not metrics:
+        if step is None or not self.last < step <= STEPS or not metrics:
             return []
         self.last = step
         return [{"type": "step", "step": step, "time": round(time.time(), 3), "metrics": metrics}]

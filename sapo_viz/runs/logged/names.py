@@ -14,11 +14,11 @@ Read in TRL 2026-07, verl 2026-01, ms-swift 2026-08, OpenRLHF 2026-08, SkyRL 202
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from sapo_viz.runs.folder.reading import number
 from sapo_viz.runs.metrics import RUN_METRICS
 
 # framework -> names that only its log has. Asked in this order.
@@ -56,9 +56,9 @@ def ours(values: Mapping[str, Any], framework: str = "") -> dict[str, float]:
         value = values.get(theirs)
         if value is None and told in _PREFIXED:
             value = values.get(f"train/{theirs}")
-        plain = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-        if plain and name not in found:
-            found[name] = float(value)  # type: ignore[arg-type]
+        plain = number(value)
+        if plain is not None and name not in found:
+            found[name] = float(plain)
     return found
 
 

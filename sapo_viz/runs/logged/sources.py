@@ -1,29 +1,39 @@
 """Logs that training writes anyway, followed from where one was: TensorBoard, trackio, verl's file, trainer_state.json.
 
 Each source is asked again and again for (step, the framework's own names and numbers); what is half written is left for
-the next time.
+the next time. A log may be a stranger's: an answer has an end, after which the source is `behind` and is asked on, and
+what no log has (a line or a record over 1 MB, a database whose table has no end) is passed over or refused.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import sqlite3
 import struct
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
 from sapo_viz.errors import RunError
+from sapo_viz.runs.folder.reading import LONGEST, NotReadable, line_object
 
 LogRow = tuple[int, dict[str, Any]]
 _MOST = 1 << 26  # bytes of one record, or of a whole state: more is none
-_CHUNK = 1 << 24
+_MOST_OBJECTS = 400_000  # of a whole state: one a step, and some more
+_MOST_VALUES = 4_000_000
+_AT_ONCE = 1 << 24  # bytes of an answer,
+_ROWS = 20_000  # and its lines, records or rows
+_SECONDS = 2.0  # that a database may take for an answer
 
 
 class LogSource(Protocol):
-    """`news` gives what came since it was asked last, in the log's order."""
+    """`news` gives what came since it was asked last, in the log's order; there is more of it where it is `behind`."""
 
     title: str
+    behind: bool
 
     def news(self) -> Iterator[LogRow]: ...
 
@@ -65,24 +75,32 @@ class StepLines:
     title = "a file of lines"
 
     def __init__(self, path: Path) -> None:
-        self.path, self._offset = path, 0
+        self.path, self._offset, self.behind = path, 0, False
+        self._within = False  # a line that is too long, and passed over
 
     def news(self) -> Iterator[LogRow]:
+        self.behind = False
+        end = self._offset + _AT_ONCE
         with open(self.path, "rb") as file:
             file.seek(self._offset)
-            while lines := file.readlines(_CHUNK):
-                for line in lines:
-                    if not line.endswith(b"\n"):
-                        return
-                    self._offset += len(line)
-                    try:
-                        value = json.loads(line)
-                    except ValueError:
-                        continue
-                    step = _step_of(value) if isinstance(value, dict) else None
-                    if step is not None:
-                        data = value.get("data")
-                        yield step, data if isinstance(data, dict) else value
+            for _ in range(_ROWS):
+                line = file.readline(LONGEST + 1)
+                whole = line.endswith(b"\n")
+                if not whole and len(line) <= LONGEST:
+                    return
+                self._offset += len(line)
+                passed, self._within = self._within or not whole, not whole
+                try:
+                    value = {} if passed else line_object(line)
+                except NotReadable:
+                    value = {}
+                step = _step_of(value)
+                if step is not None:
+                    data = value.get("data")
+                    yield step, data if isinstance(data, dict) else value
+                if self._offset >= end:
+                    break
+        self.behind = True
 
 
 def _step_of(line: dict[str, Any]) -> int | None:
@@ -100,15 +118,18 @@ class TrainerState:
     title = "trainer_state.json"
 
     def __init__(self, path: Path) -> None:
-        self.path, self._seen, self._last = path, (0, 0), -1
+        self.path, self._seen, self._last, self.behind = path, (0, 0), -1, False
 
     def news(self) -> Iterator[LogRow]:
         state = self.path.stat()
         if (state.st_mtime_ns, state.st_size) == self._seen or state.st_size > _MOST:
             return
+        data = self.path.read_bytes()
+        if data.count(b"[") + data.count(b"{") > _MOST_OBJECTS or data.count(b",") > _MOST_VALUES:
+            raise RunError(f"{self.path}: it holds far more than a state of a training does.")
         try:
-            history = json.loads(self.path.read_bytes()).get("log_history")
-        except (ValueError, AttributeError):  # it is being written
+            history = json.loads(data).get("log_history")
+        except (ValueError, AttributeError, RecursionError):  # it is being written
             return
         self._seen = (state.st_mtime_ns, state.st_size)
         for entry in history if isinstance(history, list) else ():
@@ -125,35 +146,39 @@ class EventRecords:
     title = "TensorBoard"
 
     def __init__(self, path: Path) -> None:
-        self.path, self._offset = path, 0
+        self.path, self._offset, self.behind = path, 0, False
         self._open: LogRow | None = None  # the last step, whose tags may still come
 
     def news(self) -> Iterator[LogRow]:
         from tensorboardX.proto.event_pb2 import Event
 
+        self.behind = False
         with open(self.path, "rb") as file:
-            file.seek(self._offset)
-            while len(head := file.read(12)) == 12:
-                (length,) = struct.unpack("<Q", head[:8])
+            size, end = os.fstat(file.fileno()).st_size, self._offset + _AT_ONCE
+            for _ in range(_ROWS):
+                file.seek(self._offset)
+                head = file.read(12)
+                length = struct.unpack("<Q", head[:8])[0] if len(head) == 12 else 0
                 if length > _MOST:
                     raise RunError(f"{self.path}: a record of {length:,} bytes is none of TensorBoard's.")
-                body = file.read(length + 4)
-                if len(body) < length + 4:
-                    break
-                self._offset += 12 + len(body)
+                if len(head) < 12 or self._offset + 16 + length > size:
+                    return
+                self._offset += 16 + length
+                body = file.read(length) if length <= LONGEST else b""  # a picture or a sound; numbers are short
                 try:
-                    event = Event.FromString(body[:length])
+                    event = Event.FromString(body)
                 except Exception as error:
                     raise RunError(f"{self.path}: a record is none of TensorBoard's ({error}).") from None
                 values = {value.tag: _scalar(value) for value in event.summary.value}
-                if not values:
-                    continue
-                if self._open is not None and self._open[0] == event.step:
+                if values and self._open is not None and self._open[0] == event.step:
                     self._open[1].update(values)
-                    continue
-                if self._open is not None:
-                    yield self._open
-                self._open = (int(event.step), values)
+                elif values:
+                    before, self._open = self._open, (int(event.step), values)
+                    if before is not None:
+                        yield before
+                if self._offset >= end:
+                    break
+        self.behind = True
 
     def last(self) -> LogRow | None:
         """The step that no later one has closed yet."""
@@ -180,30 +205,41 @@ class Trackio:
     title = "trackio"
 
     def __init__(self, path: Path, run: str = "") -> None:
-        self.path, self._id = path, 0
-        rows = self._ask("select run_name from metrics group by run_name order by max(id)")
-        names = [str(name) for (name,) in rows]
+        self.path, self._id, self.behind = path, 0, False
+        rows = self._ask("select run_name from metrics group by run_name order by max(id) desc")
+        names = [str(name) for (name,) in reversed(rows)]
         if not names or (run and run not in names):
             has = f"it has {', '.join(names[:8])}" if names else "it has none yet"
             raise RunError(f"{path}: there is no run {run!r} in this trackio database; {has}.")
         self.run = run or names[-1]
 
     def news(self) -> Iterator[LogRow]:
+        self.behind = False
         asked = "select id, step, metrics from metrics where run_name = ? and id > ? order by id"
         for number, step, text in self._ask(asked, (self.run, self._id)):
-            self._id = int(number)
-            try:
-                values = json.loads(text)
-            except (ValueError, TypeError):
-                continue
-            if isinstance(values, dict) and type(step) is int:
-                yield step, values
+            if type(number) is not int or number <= self._id:
+                raise RunError(f"{self.path}: this is no database of trackio's, whose rows have numbers.")
+            self._id = number
+            with contextlib.suppress(NotReadable):
+                if type(step) is int and isinstance(text, str):
+                    yield step, line_object(text.encode("utf-8", "replace"))
 
     def _ask(self, question: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        rows: list[tuple[Any, ...]] = []
+        taken = 0
         try:
             connection = sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=ro", uri=True, timeout=5)
             try:
-                return connection.execute(question, values).fetchall()
+                until = time.monotonic() + _SECONDS
+                connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST)  # what is called a table may be a formula
+                connection.set_progress_handler(lambda: time.monotonic() > until, 10_000)
+                for row in connection.execute(question, values):
+                    rows.append(row)
+                    taken += sum(len(value) for value in row if isinstance(value, (str, bytes)))
+                    self.behind = len(rows) >= _ROWS or taken >= _AT_ONCE
+                    if self.behind:
+                        break
+                return rows
             finally:
                 connection.close()
         except sqlite3.Error as error:

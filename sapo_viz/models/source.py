@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from sapo_viz.errors import ModelError
-from sapo_viz.paths import ASSETS, runs_dir
+from sapo_viz.paths import ASSETS, runs_dir, walk
 
 POLICIES = ASSETS / "policies"
 
@@ -128,11 +128,10 @@ def list_models(root: Path | None, *, adapters: bool = False) -> list[str]:
     """Names, relative to `root`, of the folders below it that hold a model (or an adapter), at most 500."""
     wanted = "adapter_config.json" if adapters else "config.json"
     found: list[str] = []
-    for folder, below, files in os.walk(root or ""):
-        place = Path(folder).relative_to(root or "")
+    for folder, below, files in () if root is None else walk(root):
+        place = folder.relative_to(root or "")
         if len(place.parts) >= _DEPTH or len(found) >= 500:
             below.clear()
-        below[:] = sorted(name for name in below if not name.startswith("."))
         if wanted in files and place.parts:
             found.append(place.as_posix())
     return sorted(found)

@@ -9,13 +9,13 @@ from weakref import WeakValueDictionary
 
 from sapo_viz.errors import RolloutError
 from sapo_viz.paths import DATA_VARIABLE as VARIABLE
+from sapo_viz.paths import walk
 from sapo_viz.rollouts.apart.asking import Given, reading_apart
 from sapo_viz.rollouts.readers.formats.pair import FileContents, both_policies
 from sapo_viz.rollouts.schema import DISK, Rollouts
 from sapo_viz.rollouts.steps import Steps, finish
 
 MOST = 500  # files that are listed, the newest first
-_LOOKED_AT = 20_000  # entries; a folder may hold millions
 
 # Files that somebody looks at now are there for everybody who may; nothing stays when the last one has left.
 _open: WeakValueDictionary[tuple[Path, int, int], FileContents] = WeakValueDictionary()
@@ -31,20 +31,15 @@ def list_files(root: Path, most: int = MOST) -> list[str]:
     if not root.is_dir():
         raise RolloutError(f"{VARIABLE}: {root} is not a folder that can be read; name one that is.")
     found: list[tuple[float, str]] = []
-    looked = 0
-    for folder, folders, names in os.walk(root):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            looked += 1
-            path = Path(folder, name)
+    for folder, _below, names in walk(root):
+        for name in names:
+            path = folder / name
             try:
                 state = path.lstat()
             except OSError:  # deleted meanwhile
                 continue
             if not name.startswith(".") and stat.S_ISREG(state.st_mode) and state.st_size:
                 found.append((state.st_mtime, path.relative_to(root).as_posix()))
-        if looked > _LOOKED_AT:
-            break
     return [name for _, name in sorted(found, key=lambda item: (-item[0], item[1]))[:most]]
 
 

@@ -12,12 +12,12 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 
 from sapo_viz.errors import RunError
+from sapo_viz.paths import walk
 from sapo_viz.runs.folder.reading import NotReadable, json_object, read_small
 from sapo_viz.runs.recorded import KIND
 
 PREFIX = "data:"
 _MOST = 200  # runs
-_LOOKED_AT = 20_000  # entries of the folder; it may hold millions
 _HOLDS = 1.0  # seconds
 _OFTEN_INSIDE = ("tokens", "ranks")  # of a run: no run lies there
 _found: dict[Path, tuple[float, list[str]]] = {}  # data folder -> until when it holds, and its runs
@@ -63,14 +63,12 @@ def is_recorded(root: Path, folder: Path) -> bool:
 
 def _walk(root: Path) -> list[Path]:
     found: list[Path] = []
-    looked = 0
-    for folder, folders, names in os.walk(root):
-        looked += len(names) + len(folders)
-        if "config.json" in names and Path(folder) != root and _wrote_it(Path(folder, "config.json")):
-            found.append(Path(folder))
+    for folder, folders, names in walk(root):
+        if "config.json" in names and folder != root and _wrote_it(folder / "config.json"):
+            found.append(folder)
             folders[:] = []
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in _OFTEN_INSIDE)
-        if looked > _LOOKED_AT or len(found) >= _MOST:
+        folders[:] = [name for name in folders if name not in _OFTEN_INSIDE]
+        if len(found) >= _MOST:
             break
     return found
 

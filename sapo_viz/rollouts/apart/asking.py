@@ -31,12 +31,16 @@ from sapo_viz.rollouts.table import TextTable
 from sapo_viz.rollouts.texts import TextDump
 
 _OPEN_MB = 4000
+_LONGEST_NAME = 200  # characters; what is asked of the keeper is one message
 _STEP = 0.05  # seconds between two steps while nothing is heard
 
 
 @dataclass(frozen=True)
 class Given:
-    """A file to be read: its name for messages, its size, and how to open it, which gives a descriptor to be closed."""
+    """A file to be read: its name for messages, its size, and how to open it, which gives a descriptor to be closed.
+
+    The name is the end of what the file is called: whoever brings it may call it anything, of any length.
+    """
 
     name: str
     size: int
@@ -46,11 +50,11 @@ class Given:
     def of_path(path: Path, name: str) -> Given:
         """A file on this machine. It is not followed, should a link have taken its place meanwhile."""
         flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW  # opening a pipe would wait
-        return Given(name, path.stat().st_size, lambda: os.open(path, flags))
+        return Given(name[-_LONGEST_NAME:], path.stat().st_size, lambda: os.open(path, flags))
 
     @staticmethod
     def of_bytes(data: bytes, name: str) -> Given:
-        return Given(name, len(data), lambda: _descriptor(memoryview(data)))
+        return Given(name[-_LONGEST_NAME:], len(data), lambda: _descriptor(memoryview(data)))
 
 
 def reading_apart(files: Sequence[Given], *, disk: bool = False, remedy: str = "") -> Steps[FileContents]:

@@ -103,8 +103,12 @@ class Keeper:
 
     def _take(self) -> None:
         data, descriptors, _, _ = socket.recv_fds(self._control, 65536, 1)
-        if descriptors:
-            self._asked.append(_Asked(json.loads(data), socket.socket(fileno=descriptors[0])))
+        for descriptor in descriptors:
+            talk = socket.socket(fileno=descriptor)
+            try:
+                self._asked.append(_Asked(json.loads(data), talk))
+            except ValueError:  # longer than a message: who asks hears that nothing comes, the other readers go on
+                talk.close()
 
     def _begin(self) -> None:
         """Readers for those who wait, as many as may run."""

@@ -232,6 +232,18 @@ def test_a_file_that_is_gone_gets_a_sentence(tmp_path: Path) -> None:
         finish(reading_apart([given]))
 
 
+def test_a_name_of_any_length_ends_no_other_reader(slow: bytes) -> None:
+    busy = reading_apart([Given.of_bytes(slow, "x.csv")])
+    assert within(20, lambda: next(busy) is None and readers())
+    keeper = asking.keeper().pid
+    assert len(apart(jsonl(sequence()), "x" * 1_000_000)) == 1
+    with asking.keeper().ask({"names": ["x" * 70_000], "size": 1}) as talk:  # longer than a message
+        assert talk.recv(1) == b""
+    assert next(busy) is None or readers()
+    busy.close()
+    assert asking.keeper().pid == keeper
+
+
 def test_a_setting_that_means_nothing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(MEMORY, "much")
     with pytest.raises(SettingError, match=f"{MEMORY}: 'much'"):

@@ -22,13 +22,13 @@ from typing import Any
 
 import numpy as np
 
-from sapo_viz.errors import SapoVizError
+from sapo_viz.errors import RunError, SapoVizError
 from sapo_viz.rollouts.apart.asking import Given
 from sapo_viz.rollouts.apart.step import reading_step
 from sapo_viz.rollouts.schema import Rollouts
-from sapo_viz.rollouts.steps import finish
+from sapo_viz.rollouts.steps import Steps
 from sapo_viz.rollouts.vocabulary import Tokens
-from sapo_viz.runs.folder.reading import NotReadable, json_object, number, open_regular
+from sapo_viz.runs.folder.reading import MOST_OBJECTS, NotReadable, json_object, number, open_regular
 from sapo_viz.runs.folder.recording import StepTokens
 from sapo_viz.runs.folder.store import RunStore
 
@@ -40,13 +40,14 @@ OF_OTHERS = 80  # tokens of each other one
 PROMPT = 80  # characters of a prompt, its last ones
 SHORT = 4  # a sequence of fewer tokens is shown only if there is no longer one
 MOST = 200  # steps in one answer
+PATIENCE = 20.0  # seconds for the files of one step
 SECONDS = 0.3  # after which an answer has no further step
 LONGEST_LINE = 16 << 20  # bytes: a sequence of 100,000 tokens
 LARGEST = 256 << 20  # bytes of a step's files
 MOST_LINES = 20_000
 
 StepRow = dict[str, Any]
-_one_at_a_time = threading.Lock()  # what another visitor has asked for is then there
+_one_at_a_time = [threading.Lock() for _ in range(64)]  # of a run: what another visitor has asked for is then there
 
 
 @dataclass(frozen=True)
@@ -94,8 +95,11 @@ def _row(kept: StepTokens, recorded: bool) -> StepRow:
     states = [path.lstat() for path in kept.files]
     if sum(state.st_size for state in states) > LARGEST:
         return _Gathered().row(f"Step {kept.step}: its files are too large to be looked at here; the Tokens page may.")
-    with _one_at_a_time:
-        return _read(kept, recorded, *(state.st_mtime_ns for state in states))
+    try:
+        with _one_at_a_time[hash(kept.files[0].parent) % len(_one_at_a_time)]:
+            return _read(kept, recorded, *(state.st_mtime_ns for state in states))
+    except SapoVizError as error:
+        return _Gathered().row(str(error))
 
 
 @lru_cache(maxsize=600)
@@ -103,10 +107,7 @@ def _read(kept: StepTokens, recorded: bool, *_changed: int) -> StepRow:
     gathered = _Gathered()
     if recorded:
         files = [Given.of_path(path, path.name) for path in kept.files]
-        try:
-            rollouts = finish(reading_step(f"step {kept.step}", files, kept.missing))
-        except SapoVizError as error:
-            return gathered.row(str(error))
+        rollouts = _soon(kept.step, reading_step(f"step {kept.step}", files, kept.missing))
         for index in range(len(rollouts)):
             gathered.add(_of_rollouts(rollouts, index))
         return gathered.row(" ".join(rollouts.notes))
@@ -118,6 +119,19 @@ def _read(kept: StepTokens, recorded: bool, *_changed: int) -> StepRow:
         except NotReadable as error:
             wrong, first = wrong + 1, first or f"line {index + 1}: {error}"
     return gathered.row(f"{path.name}: lines without a sequence are left out, {wrong:,} ({first})." if wrong else "")
+
+
+def _soon(step: int, steps: Steps[Rollouts]) -> Rollouts:
+    """All of it, if that takes no longer than people wait: each rank's file may be one that takes all it may."""
+    until = time.monotonic() + PATIENCE
+    with contextlib.closing(steps):
+        while time.monotonic() < until:
+            try:
+                next(steps)
+            except StopIteration as stop:
+                rollouts: Rollouts = stop.value
+                return rollouts
+    raise RunError(f"Step {step}: reading its files takes more than {PATIENCE:.0f} s; the Tokens page may wait.")
 
 
 class _Gathered:
@@ -203,6 +217,8 @@ def _lines(path: Path) -> Iterator[bytes]:
 
 def _of_line(index: int, line: bytes) -> _Moved:
     """A sequence of a snapshot of our own."""
+    if line.count(b"[") + line.count(b"{") > MOST_OBJECTS:
+        raise NotReadable("it holds far more than a sequence does")
     row = json_object(line)
     columns = [row.get(name) for name in ("tokens", "logprobs", "old_logprobs")]
     if not all(isinstance(column, list) for column in columns) or len({len(column or []) for column in columns}) != 1:

@@ -11,6 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from sapo_viz.errors import RunError
+from sapo_viz.rollouts.apart.asking import Given, reading_table
+from sapo_viz.rollouts.steps import finish
 from sapo_viz.rollouts.table import MOST_BYTES, TextTable, parse_table
 from sapo_viz.runs.config import RunConfig
 from sapo_viz.runs.folder.files import write_whole
@@ -34,16 +36,21 @@ def keep_table(folder: Path, table: TextTable) -> None:
     write_whole(folder / NAME, table.jsonl())
 
 
-def kept_table(folder: Path, config: RunConfig) -> TextTable | None:
+def kept_table(folder: Path, config: RunConfig, *, apart: bool = False) -> TextTable | None:
     """The questions of a run; None for a task that has none of its own.
 
+    Args:
+        apart: read in another process, as a server reads what may be a stranger's.
+
     Raises:
-        RunError: they are not there, are damaged, or are not those that the settings name.
+        RunError: they are not there, or are not those that the settings name.
+        RolloutError: they are damaged, or take more than such a file may.
     """
     if config.task != "questions":
         return None
     try:
-        table = parse_table(read_small(folder / NAME, 4 * MOST_BYTES), NAME)
+        data = read_small(folder / NAME, 4 * MOST_BYTES)
+        table = finish(reading_table(Given.of_bytes(data, NAME))) if apart else parse_table(data, NAME)
     except FileNotFoundError:
         raise RunError(f"the run's {NAME} is not there; start it anew with its file of questions.") from None
     except NotReadable as error:

@@ -27,7 +27,7 @@ def export_run(request: Request) -> Response:  # not async: Starlette runs it in
     store = RunStore()
     try:
         config = store.config(run_id)
-        files = export(config, to, kept_table(store.folder(run_id), config))
+        files = export(config, to, kept_table(store.folder(run_id), config, apart=True))
     except SapoVizError as error:
         return _refusal(str(error))
     except OSError as error:

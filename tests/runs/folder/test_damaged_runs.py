@@ -8,6 +8,7 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from starlette.testclient import TestClient
 
 from sapo_viz.errors import RunError
 from sapo_viz.experiments.records import find_records
+from sapo_viz.rollouts.apart.folder import list_files
 from sapo_viz.runs.config import RunConfig
 from sapo_viz.runs.events import RunEvent
 from sapo_viz.runs.folder import log
@@ -292,6 +294,31 @@ def test_a_log_of_many_short_lines_comes_whole_in_several_answers(store: RunStor
         answer = client.get(f"/api/runs/events?from=bad:{offset}").json()["runs"][0]
         got, offset, more = got + len(answer["events"]), answer["next"], answer["more"]
     assert got == 25_006
+
+
+def test_a_folder_in_another_encoding_hides_no_run(
+    store: RunStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk keeps bytes: the name can be said in no page and no JSON."""
+    monkeypatch.setenv("SAPO_VIZ_DATA_DIR", str(tmp_path / "data"))
+    there = os.fsencode(tmp_path / "data") + b"/\xff"
+    os.makedirs(there)
+    with open(there + b"/config.json", "wb") as file:
+        file.write(b'{"kind": "recorded"}')
+    write_run(store, "good")
+    assert [run.id for run in RunStore().list()] == ["good"]
+    assert list_files(tmp_path / "data") == []
+
+
+def test_questions_of_a_run_that_unpack_to_gigabytes_are_refused(store: RunStore) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    texts = pa.DictionaryArray.from_arrays(pa.array([0] * 90_000, pa.int32()), ["q" * 40_000])
+    folder = store.folder(store.create(replace(CONFIG, task="questions", data="x.jsonl"), "bad"))
+    pq.write_table(pa.table({"question": texts, "answer": texts}), folder / "questions.jsonl", store_schema=False)
+    answer = TestClient(Starlette(routes=routes())).get("/api/runs/export?run=bad&to=trl")
+    assert answer.status_code == 404 and "takes more than" in answer.json()["error"]
 
 
 def test_a_half_written_line_is_cut_off_and_a_long_log_kept(store: RunStore) -> None:

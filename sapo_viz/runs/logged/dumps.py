@@ -40,11 +40,11 @@ class DumpedSteps:
 
     def __init__(self, root: Path, name: str) -> None:
         self.root, self.name = root, name
-        self.after = -1
+        self.after, self.behind = -1, False
         self._vain: int | None = 0  # steps; None once one could be read
 
     def news(self) -> Iterator[tuple[int, dict[str, float]]]:
-        until = time.monotonic() + _AT_ONCE
+        until, self.behind = time.monotonic() + _AT_ONCE, False
         for step, kept in dumped_tokens(self.root, self.name).items():
             if step <= self.after:
                 continue
@@ -65,6 +65,7 @@ class DumpedSteps:
             self._vain = None
             yield step, values
             if time.monotonic() > until:
+                self.behind = True
                 return
 
 

@@ -3,10 +3,10 @@
     python -m scripts.check_gpu                          writes docs/benchmarks-gpu.md; without a GPU says so and ends
     python -m scripts.check_gpu --device cpu [--out F]   the same paths at tiny sizes, to see that the check works
 
-Both engines on the bundled policy and on a model of Qwen3-0.6B's shape, whose weights are random so that nothing has
-to be fetched: float32, bfloat16, all weights and an adapter; scoring; and the sentence that a run without enough memory
-ends with. Each is a process of its own, done as the worker does a run, so that its peak of memory is its own and what
-fails leaves the others alone.
+Both engines on the bundled policy, the one that looks at pictures, and on a model of Qwen3-0.6B's shape, whose
+weights are random so that nothing has to be fetched: float32, bfloat16, all weights and an adapter; scoring; and the
+sentence that a run without enough memory ends with. Each is a process of its own, done as the worker does a run, so
+that its peak of memory is its own and what fails leaves the others alone.
 """
 
 from __future__ import annotations
@@ -218,6 +218,7 @@ def _score(dtype: str) -> Check:
 CHECKS: dict[str, tuple[Check, bool]] = {
     "loop, bundled policy, float32": (_run(real=False), False),
     "trl, bundled policy, float32": (_run(real=False, engine="trl"), True),
+    "loop, Qwen3-VL on pictures, bfloat16": (_run(real=False, task="grid", dtype="bfloat16"), False),
     "loop, Qwen3 shape, LoRA, bfloat16": (_run(real=True, lora_rank=16, dtype="bfloat16"), False),
     "trl, Qwen3 shape, LoRA, bfloat16": (_run(real=True, lora_rank=16, dtype="bfloat16", engine="trl"), True),
     "loop, Qwen3 shape, all weights, bfloat16": (_run(real=True, dtype="bfloat16"), False),

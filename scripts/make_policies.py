@@ -1,9 +1,10 @@
-"""Make the policies that ship: `python -m scripts.make_policies` (`make policies`), about six minutes on one core.
+"""Make the policies that ship: `python -m scripts.make_policies` (`make policies`), about eight minutes on one core.
 
 addition-start       1,500 supervised steps on a noisy teacher: knows the form, unsure about every column
 addition-rl          the same after a run of our own engine
 addition-moe-start   the warm start again, as a mixture of 8 experts, 2 for each token
 chain-start          750 supervised steps on a noisy teacher of the chain of sums
+grid-start           a Qwen3-VL, 700 supervised steps on a noisy teacher of a picture's cells
 
 Seeds are fixed; the same versions of PyTorch on the same machine give the same weights.
 """
@@ -19,9 +20,10 @@ from pathlib import Path
 
 import torch
 
+from sapo_viz.models.pictures import pictures_of
 from sapo_viz.models.policy import Policy, load_policy, new_policy
 from sapo_viz.models.rollout import decode, sample
-from sapo_viz.models.tasks import ADDITION, CHAIN, Task
+from sapo_viz.models.tasks import ADDITION, CHAIN, GRID, Task
 from sapo_viz.paths import ASSETS
 from sapo_viz.runs.config import RunConfig
 from sapo_viz.runs.training.engine import train
@@ -29,6 +31,7 @@ from sapo_viz.runs.training.engine import train
 POLICIES = ASSETS / "policies"
 SEED, LR = 0, 2e-3
 RL_STEPS = 150
+_NO_LOSS = -100  # a target behind the end of a completion
 SAMPLED, GREEDY = 4096, 2048  # problems in the evaluation
 
 
@@ -43,8 +46,9 @@ class WarmStart:
     experts: int = 0
 
     def how(self) -> str:
+        parts = "cells" if self.task.pictured else "results"
         return (
-            f"{self.steps:,} supervised steps of {self.batch} completions by a noisy teacher, each of whose results is "
+            f"{self.steps:,} supervised steps of {self.batch} completions by a noisy teacher, each of whose {parts} is "
             f"wrong with p = {self.p_wrong} and carried on consistently; AdamW, learning rate {LR:g} "
             f"throughout, gradient norm clipped at 1, seed {SEED}."
         )
@@ -54,6 +58,7 @@ WARM_STARTS = {
     "addition-start": WarmStart(ADDITION, steps=1500, batch=64, p_wrong=0.33),
     "addition-moe-start": WarmStart(ADDITION, steps=1500, batch=64, p_wrong=0.33, experts=8),
     "chain-start": WarmStart(CHAIN, steps=750, batch=32, p_wrong=0.05),
+    "grid-start": WarmStart(GRID, steps=700, batch=64, p_wrong=0.08),
 }
 
 
@@ -68,10 +73,18 @@ def warm_start(plan: WarmStart) -> Policy:
     for step in range(plan.steps):
         prompts = task.sample_prompts(plan.batch, rng)
         texts = [prompt + task.teacher(prompt, rng, plan.p_wrong) for prompt in prompts]
-        ids = torch.tensor([policy.encode(text) for text in texts])
-        logits = policy.model(input_ids=ids[:, :-1], use_cache=False).logits[:, task.prompt_length - 1 :]
+        rows = [policy.encode(text, start=True) for text in texts]
+        width = max(map(len, rows))
+        ids = torch.tensor([row + [_NO_LOSS] * (width - len(row)) for row in rows])
         targets = ids[:, task.prompt_length :]
-        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
+        seen = ids.clamp(min=0)[:, :-1]  # no token looks at what comes behind it, so padding needs no mask
+        beside = {}
+        if task.pictured:
+            beside = pictures_of(policy.model, prompts, seen[:, : task.prompt_length], None).shown(
+                seen.shape[1] - task.prompt_length
+            )
+        logits = policy.model(input_ids=seen, use_cache=False, **beside).logits[:, task.prompt_length - 1 :]
+        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=_NO_LOSS)
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(policy.model.parameters(), 1.0)
@@ -91,11 +104,15 @@ def accuracy(policy: Policy, task: Task, count: int, *, greedy: bool) -> float:
     return sum(map(float, map(task.reward, prompts, decode(policy, rollout)))) / count
 
 
+_EYES = """
+Before it stands a tower of 2 layers of the same width, which looks at pictures of 32 × 32 pixels (−1 to 1) in patches
+of 8 × 8, four of them to a place among the tokens.
+"""
 CARD = """\
 ---
 license: apache-2.0
 library_name: transformers
-pipeline_tag: text-generation
+pipeline_tag: {pipeline}
 ---
 # {name}
 
@@ -103,7 +120,7 @@ A {kind} of {parameters:,} parameters (hidden 64, 2 layers, 4 heads, 2 of them f
 embeddings, {symbols} symbols, one token each) that {does}:
 
     {example}
-
+{eyes}
 It is a toy to look at policy objectives with, and good for nothing else.
 
 **How it was made.** {how}
@@ -111,7 +128,7 @@ It is a toy to look at policy objectives with, and good for nothing else.
 **How good it is.** Share of exact final answers on problems drawn at random:
 sampled at temperature 1: **{sampled:.3f}** (n = {sampled_n:,}); greedy: **{greedy:.3f}** (n = {greedy_n:,}).
 
-Made by `scripts/make_policies.py` with torch {torch}. `AutoModelForCausalLM.from_pretrained` loads it.
+Made by `scripts/make_policies.py` with torch {torch}. `{loader}.from_pretrained` loads it.
 """
 
 
@@ -121,16 +138,20 @@ def publish(policy: Policy, name: str, task: Task, how: str, root: Path) -> None
     shutil.rmtree(folder, ignore_errors=True)
     policy.save(folder)
     policy = load_policy(str(folder))  # measure what will be loaded
-    prompt = "^864+394=" if task is ADDITION else "^38:"
-    mixture = policy.model.config.model_type == "qwen3_moe"
+    prompt = {"addition": "^864+394=", "chain": "^38:", "grid": "⟨image 0110 1000 0000 0001⟩?"}[task.name]
+    kind = {"qwen3_moe": "Qwen3Moe", "qwen3_vl": "Qwen3-VL"}.get(policy.model.config.model_type, "Qwen3")
     does = {
         "addition": "adds two three-digit numbers, column by column, units first",
         "chain": "writes twenty-two sums modulo 10, each of the two numbers before it, and the last two numbers",
+        "grid": "lists the occupied cells of a picture of 4 × 4 cells (here written as digits), and then how many",
     }
     card = CARD.format(
         name=name,
-        kind="Qwen3Moe" if mixture else "Qwen3",
-        mlp="8 experts of width 32 in each layer, 2 for each token" if mixture else "MLP 128",
+        kind=kind,
+        mlp="8 experts of width 32 in each layer, 2 for each token" if kind == "Qwen3Moe" else "MLP 128",
+        eyes=_EYES if task.pictured else "",
+        pipeline="image-text-to-text" if task.pictured else "text-generation",
+        loader="AutoModelForImageTextToText" if task.pictured else "AutoModelForCausalLM",
         does=does[task.name],
         example=f"{prompt}  ->  {task.teacher(prompt, random.Random(0), 0.0)}",
         parameters=policy.parameters,

@@ -13,9 +13,10 @@ from sapo_viz.core.lazy import torch
 from sapo_viz.errors import ModelError, reason_of
 from sapo_viz.models.lora import with_adapter
 from sapo_viz.models.memory import check_memory, out_of_memory
+from sapo_viz.models.pictures import CELL, MERGE, PATCH, has_pictures, with_places
 from sapo_viz.models.routing import quick_experts
-from sapo_viz.models.source import BUNDLED, Located, ModelSource, check_reads_text, fetch, locate
-from sapo_viz.models.tasks import Task
+from sapo_viz.models.source import BUNDLED, Located, ModelSource, check_reads_text, fetch, locate, looks_at_grids
+from sapo_viz.models.tasks import IMAGE_END, IMAGE_PLACE, IMAGE_START, SIDE, Task
 from sapo_viz.models.tokenizer import encode, make_tokenizer, token_texts
 from sapo_viz.models.trained import has_adapter, save_adapter
 
@@ -39,9 +40,17 @@ class Policy:
     def parameters(self) -> int:
         return sum(parameter.numel() for parameter in self.model.parameters())
 
+    @property
+    def has_pictures(self) -> bool:
+        """Whether each of its prompts has a picture."""
+        return has_pictures(self.model)
+
     def encode(self, text: str, *, start: bool = False) -> list[int]:
-        """Token ids; a ModelError names a character that the tokenizer does not know."""
-        return encode(self.tokenizer, text, start=start)
+        """Token ids; a ModelError names a character that the tokenizer does not know.
+
+        At its start, a policy that looks at pictures has places for one.
+        """
+        return encode(self.tokenizer, with_places(text) if start and self.has_pictures else text, start=start)
 
     def texts(self, ids: Sequence[int]) -> list[str]:
         """The text of each token."""
@@ -77,13 +86,15 @@ def load_source(source: ModelSource, *, device: str = "cpu", dtype: str = "float
     Raises:
         ModelError: it is not a causal language model that can be read, or there is not enough memory for it.
     """
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
 
-    check_reads_text(source.base.name, source.base.folder)
+    pictured = looks_at_grids(source.base.folder)
+    if not pictured:
+        check_reads_text(source.base.name, source.base.folder)
     tokenizer = load_tokenizer(source)
     check_memory(source, device, dtype)
     with out_of_memory(source.name, device), reading(source.base.name), quiet():
-        model = AutoModelForCausalLM.from_pretrained(
+        model = (AutoModelForImageTextToText if pictured else AutoModelForCausalLM).from_pretrained(
             source.base.folder,
             dtype=getattr(torch, dtype),
             trust_remote_code=False,
@@ -138,12 +149,11 @@ def reading(name: str) -> Iterator[None]:
 
 
 def new_policy(task: Task, seed: int, *, experts: int = 0) -> Policy:
-    """An untrained Qwen3 of 75,776 parameters for a task of 26 symbols. Equal seeds give equal weights.
+    """An untrained policy for a task of some 20 symbols: a Qwen3 of 75,776 parameters, and for a task with pictures a
+    Qwen3-VL. Equal seeds give equal weights.
 
     With `experts` it is a Qwen3Moe: so many experts of width 32 in each layer, two of them for each token.
     """
-    from transformers import Qwen3Config, Qwen3ForCausalLM, Qwen3MoeConfig, Qwen3MoeForCausalLM
-
     tokenizer = make_tokenizer(task)
     shape: dict[str, Any] = dict(
         vocab_size=len(task.vocabulary),
@@ -154,22 +164,61 @@ def new_policy(task: Task, seed: int, *, experts: int = 0) -> Policy:
         num_key_value_heads=2,
         head_dim=16,
         max_position_embeddings=max(64, task.prompt_length + task.completion_length),
-        tie_word_embeddings=True,
         pad_token_id=tokenizer.pad_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        bos_token_id=None,
-        dtype="float32",
     )
+    ends: dict[str, Any] = dict(eos_token_id=tokenizer.eos_token_id, bos_token_id=None)
+    whole: dict[str, Any] = dict(tie_word_embeddings=True, dtype="float32")
+    with torch.random.fork_rng(devices=[]):  # leave the caller's random numbers alone
+        torch.manual_seed(seed)
+        if task.pictured:
+            model = _with_eyes(tokenizer, shape | ends, whole)
+        elif experts:
+            model = quick_experts(_mixture(experts, shape | ends | whole))
+        else:
+            from transformers import Qwen3Config, Qwen3ForCausalLM
+
+            model = Qwen3ForCausalLM(Qwen3Config(**shape, **ends, **whole))
+    return Policy("new", model.eval(), tokenizer)
+
+
+def _mixture(experts: int, shape: dict[str, Any]) -> Any:
+    from transformers import Qwen3MoeConfig, Qwen3MoeForCausalLM
+
     mixture: dict[str, Any] = dict(
         moe_intermediate_size=32, num_experts=experts, num_experts_per_tok=2, norm_topk_prob=True
     )
-    with torch.random.fork_rng(devices=[]):  # leave the caller's random numbers alone
-        torch.manual_seed(seed)
-        if experts:
-            model = quick_experts(Qwen3MoeForCausalLM(Qwen3MoeConfig(**shape, **mixture)))
-        else:
-            model = Qwen3ForCausalLM(Qwen3Config(**shape))
-    return Policy("new", model.eval(), tokenizer)
+    return Qwen3MoeForCausalLM(Qwen3MoeConfig(**shape, **mixture))
+
+
+def _with_eyes(tokenizer: PreTrainedTokenizerBase, shape: dict[str, Any], whole: dict[str, Any]) -> Any:
+    """A Qwen3-VL: the language model of this shape, and a tower of two layers that looks at the pictures; what the
+    first of them sees goes into the language model's first layer too, as the large ones' do."""
+    from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration
+
+    text = shape | dict(rope_parameters=dict(rope_type="default", rope_theta=1e4, mrope_section=[2, 3, 3]))
+    vision = dict(
+        depth=2,
+        hidden_size=64,
+        intermediate_size=128,
+        num_heads=4,
+        patch_size=PATCH,
+        spatial_merge_size=MERGE,
+        out_hidden_size=shape["hidden_size"],
+        num_position_embeddings=(SIDE * CELL // PATCH) ** 2,
+        deepstack_visual_indexes=[0],
+    )
+    ids = tokenizer.get_vocab()
+    return Qwen3VLForConditionalGeneration(
+        Qwen3VLConfig(
+            text_config=text,
+            vision_config=vision,
+            image_token_id=ids[IMAGE_PLACE],
+            video_token_id=len(ids),  # no token: there are no films
+            vision_start_token_id=ids[IMAGE_START],
+            vision_end_token_id=ids[IMAGE_END],
+            **whole,
+        )
+    )
 
 
 @contextlib.contextmanager

@@ -18,6 +18,7 @@ from sapo_viz.errors import ModelError
 from sapo_viz.models.lean import model as lean
 from sapo_viz.models.lean.cache import LeanCache
 from sapo_viz.models.logprobs import LOGITS, answering
+from sapo_viz.models.pictures import Pictures, as_read, pictures_of
 from sapo_viz.models.policy import Policy
 from sapo_viz.models.routing import recorded, replayed, stacked
 
@@ -38,6 +39,7 @@ class Rollout:
     logprobs: Tensor  # [B, T], log-probs of the sampler; 0 where the mask is False
     entropy: float  # mean −Σ π log π over the sampled tokens, of the policy without sampler noise
     routes: Tensor | None = None  # [B, P+T−1, L, K], the experts of each token in each layer; None if dense
+    pictures: Pictures | None = None  # of the prompts, for a policy that looks at them
 
     def rows(self, index: Tensor) -> Rollout:
         """Some of the sequences; `prompts` and `completions` still tell of the whole."""
@@ -51,6 +53,7 @@ class Rollout:
             mask=self.mask[index],
             logprobs=self.logprobs[index],
             routes=routes,
+            pictures=self.pictures.rows(index) if self.pictures else None,
         )
 
 
@@ -107,7 +110,8 @@ def _sample(
     ends = torch.tensor(end_ids(policy), device=policy.device)
     longest = prompt_ids.shape[1] + max_length
     is_lean = prompt_mask is None and lean.covers(policy.model, longest)
-    cache = LeanCache(policy.model, longest) if is_lean else _LibraryCache(policy, prompt_mask)
+    pictures = pictures_of(policy.model, prompts, prompt_ids, prompt_mask) if policy.has_pictures else None
+    cache = LeanCache(policy.model, longest) if is_lean else _LibraryCache(policy, prompt_mask, pictures)
     with recorded(policy.model) as used:
         logits = cache.read(prompt_ids, completions)
         routes = [stacked(used, len(prompts))]
@@ -150,6 +154,7 @@ def _sample(
         logprobs=torch.where(mask, torch.stack(logprobs, 1), 0.0),
         entropy=float(torch.stack(entropies, 1)[mask].mean()),
         routes=None if routes[0] is None else torch.cat([each for each in routes if each is not None], 1),
+        pictures=pictures.repeat(completions) if pictures else None,
     )
 
 
@@ -176,15 +181,27 @@ def completion_logprobs(
     """
     width = rollout.ids.shape[1]
     length = max(1, int(rollout.mask.any(0).sum()))
-    prompts, ids = rollout.prompt_ids, rollout.ids[:, : length - 1]  # nothing follows the last token
+    prompts = rollout.prompt_ids
+    ids = as_read(policy.model, rollout.ids[:, : length - 1])  # nothing follows the last token
+    beside = _beside(rollout, ids)
     routes = rollout.routes[:, : prompts.shape[1] + length - 1] if replay and rollout.routes is not None else None
     targets = rollout.ids[:, :length]
     with replayed(policy.model, routes), products(policy, low_precision):
         if targets.numel() * policy.model.config.get_text_config().vocab_size > LOGITS and _has_body(policy.model):
-            taken = _chosen(policy.model, prompts, ids, rollout.prompt_mask, targets, temperature)
+            taken = _chosen(policy.model, prompts, ids, beside, targets, temperature)
         else:
-            taken = _taken(_all_logits(policy, prompts, ids, rollout.prompt_mask), targets, temperature)
+            taken = _taken(_all_logits(policy, prompts, ids, beside), targets, temperature)
     return torch.nn.functional.pad(taken, (0, width - length)) if length < width else taken
+
+
+def _beside(rollout: Rollout, ids: Tensor) -> dict[str, Tensor]:
+    """What the model takes beside prompts and `ids` behind them: which places are padding, positions, pictures. Nothing
+    for prompts of one length without any. [B, n]"""
+    beside: dict[str, Tensor] = {}
+    if rollout.prompt_mask is not None:
+        mask = torch.cat([rollout.prompt_mask, torch.ones_like(ids)], 1)
+        beside = {"attention_mask": mask, "position_ids": _positions(mask)}
+    return beside | (rollout.pictures.shown(ids.shape[1]) if rollout.pictures else {})
 
 
 def _taken(logits: Tensor, targets: Tensor, temperature: float) -> Tensor:
@@ -195,7 +212,7 @@ def _taken(logits: Tensor, targets: Tensor, temperature: float) -> Tensor:
 
 
 def _chosen(
-    model: Any, prompts: Tensor, ids: Tensor, prompt_mask: Tensor | None, targets: Tensor, temperature: float
+    model: Any, prompts: Tensor, ids: Tensor, beside: dict[str, Tensor], targets: Tensor, temperature: float
 ) -> Tensor:
     """The same as `_taken(_all_logits(…))` where those logits are too many to be held: the head runs over a few places
     at a time, and once more for its gradient. [B, P], [B, n − 1], targets [B, n] -> [B, n]
@@ -204,13 +221,9 @@ def _chosen(
     """
     from torch.utils.checkpoint import checkpoint
 
-    arguments = {}
-    if prompt_mask is not None:
-        mask = torch.cat([prompt_mask, torch.ones_like(ids)], 1)
-        arguments = {"attention_mask": mask, "position_ids": _positions(mask)}
     body = model.get_decoder()
     with _recomputing(model):
-        out = body(input_ids=torch.cat([prompts, ids], 1), use_cache=False, **arguments)
+        out = body(input_ids=torch.cat([prompts, ids], 1), use_cache=False, **beside)
     hidden = out.last_hidden_state[:, -targets.shape[1] :]
 
     def head(states: Tensor, wanted: Tensor) -> Tensor:
@@ -259,17 +272,13 @@ def _recomputing(model: Any) -> Iterator[None]:
             layer.training = False
 
 
-def _all_logits(policy: Policy, prompts: Tensor, ids: Tensor, prompt_mask: Tensor | None) -> Tensor:
+def _all_logits(policy: Policy, prompts: Tensor, ids: Tensor, beside: dict[str, Tensor]) -> Tensor:
     """Logits after each sequence's prompt and after each of its `ids`. [B, P], [B, n] -> [B, n + 1, V]"""
-    if prompt_mask is None and lean.covers(policy.model, prompts.shape[1] + ids.shape[1]):
+    if not beside and lean.covers(policy.model, prompts.shape[1] + ids.shape[1]):
         return lean.continued(policy.model, prompts, ids)
-    arguments = {}
-    if prompt_mask is not None:
-        mask = torch.cat([prompt_mask, torch.ones_like(ids)], 1)
-        arguments = {"attention_mask": mask, "position_ids": _positions(mask)}
     whole = torch.cat([prompts, ids], 1)
     with _recomputing(policy.model):
-        out = policy.model(input_ids=whole, use_cache=False, logits_to_keep=_last(ids.shape[1] + 1, whole), **arguments)
+        out = policy.model(input_ids=whole, use_cache=False, logits_to_keep=_last(ids.shape[1] + 1, whole), **beside)
     logits: Tensor = out.logits
     return logits
 
@@ -297,33 +306,41 @@ def decode(policy: Policy, rollout: Rollout) -> list[str]:
 class _LibraryCache:
     """The library's model and cache, used as a `LeanCache` is: for all that a lean pass does not cover."""
 
-    def __init__(self, policy: Policy, prompt_mask: Tensor | None) -> None:
+    def __init__(self, policy: Policy, prompt_mask: Tensor | None, pictures: Pictures | None) -> None:
         from transformers import DynamicCache
 
-        self.model, self.mask = policy.model, prompt_mask
+        self.model, self.mask, self.pictures = policy.model, prompt_mask, pictures
         self.cache = DynamicCache(config=policy.model.config)
+        self.sampled = 0
 
     def read(self, prompts: Tensor, times: int) -> Tensor:
         """Logits after each prompt, which from here on stands `times` times, side by side. [U, P] -> [U·times, V]"""
-        logits = self._forward(prompts)
+        logits = self._forward(prompts, self.pictures.shown() if self.pictures else {})
         self.cache.batch_repeat_interleave(times)
         if self.mask is not None:
             self.mask = self.mask.repeat_interleave(times, 0)
+        self.pictures = self.pictures.repeat(times) if self.pictures else None
         return logits.repeat_interleave(times, 0)
 
     def step(self, tokens: Tensor) -> Tensor:
         """Logits after one more token of each sequence. [B] -> [B, V]"""
         if self.mask is not None:
             self.mask = torch.cat([self.mask, torch.ones_like(self.mask[:, :1])], 1)
-        return self._forward(tokens[:, None])
+        self.sampled += 1
+        seen = self.pictures.behind(self.sampled - 1) if self.pictures else {}
+        return self._forward(as_read(self.model, tokens[:, None]), seen)
 
-    def _forward(self, ids: Tensor) -> Tensor:
+    def _forward(self, ids: Tensor, seen: dict[str, Tensor]) -> Tensor:
         """Logits after the last of `ids`, which are added to the cache. [B, n] -> [B, V]"""
-        arguments = {}
+        beside: dict[str, Tensor] = {}
         if self.mask is not None:
-            arguments = {"attention_mask": self.mask, "position_ids": _positions(self.mask)[:, -ids.shape[1] :]}
+            beside = {"attention_mask": self.mask, "position_ids": _positions(self.mask)[:, -ids.shape[1] :]}
         out = self.model(
-            input_ids=ids, past_key_values=self.cache, use_cache=True, logits_to_keep=_last(1, ids), **arguments
+            input_ids=ids,
+            past_key_values=self.cache,
+            use_cache=True,
+            logits_to_keep=_last(1, ids),
+            **beside | seen,
         )
         logits: Tensor = out.logits[:, -1]
         return logits

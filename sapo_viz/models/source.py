@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from sapo_viz.errors import ModelError
+from sapo_viz.models.tasks import GRID
 from sapo_viz.paths import ASSETS, runs_dir, walk
 
 POLICIES = ASSETS / "policies"
@@ -31,6 +32,7 @@ BUNDLED: dict[str, str] = {
     "addition-rl": "the same after reinforcement learning with SAPO",
     "addition-moe-start": "the warm start as a mixture of 8 experts, 2 for each token",
     "chain-start": "warm start on the chain of sums, 135 tokens: right about one time in four",
+    "grid-start": "a Qwen3-VL, warm start on the cells of a picture: right about one time in five",
 }
 
 FOLDER_VARIABLE = "SAPO_VIZ_MODELS_DIR"  # the one folder whose models visitors of the page may use
@@ -320,17 +322,31 @@ def _fetched(located: Located, *, adapter: bool = False) -> Located:
 READ_AS_TEXT = ("emu3", "fuyu", "gemma3", "gemma3n", "gemma4", "git", "got_ocr2", "llama4", "mllama", "qwen3_5")
 
 
+def looks_at_grids(folder: Path | str) -> bool:
+    """Whether it is the Qwen3-VL of the task grid, or what a run made of it: told by its few symbols."""
+    config = _configuration(folder)
+    text = config.get("text_config")
+    words = text.get("vocab_size") if isinstance(text, dict) else None
+    return config.get("model_type") == "qwen3_vl" and words == len(GRID.vocabulary)
+
+
 def check_reads_text(name: str, folder: Path | str) -> None:
-    """A ModelError for a model that looks at images, as Qwen3-VL does: nothing here shows it any."""
-    config: dict[str, Any] = {}
-    with contextlib.suppress(ModelError):
-        config = small_json(Path(folder) / "config.json")
+    """A ModelError for a model that looks at images, as Qwen3-VL does: but for the task grid nothing here shows any."""
+    config = _configuration(folder)
     kind = str(config.get("model_type"))
     if "vision_config" in config and kind not in READ_AS_TEXT:
         raise ModelError(
-            f"policy {name!r} is a {kind[:40]}, which looks at images; here models are trained and scored on text "
-            "alone, so take a language model, such as Qwen/Qwen3-0.6B."
+            f"policy {name!r} is a {kind[:40]}, which looks at images; of those only {GRID.start}, and what runs have "
+            "made of it, is trained here, by the task grid, and none is scored: take that, or a language model such as "
+            "Qwen/Qwen3-0.6B."
         )
+
+
+def _configuration(folder: Path | str) -> dict[str, Any]:
+    """Empty where it cannot be read: whoever opens the model says so."""
+    with contextlib.suppress(ModelError):
+        return small_json(Path(folder) / "config.json")
+    return {}
 
 
 def hub_answers(seconds: float = 3.0) -> bool:

@@ -6,8 +6,11 @@ chain      twenty-two sums modulo 10, each of the two numbers before it: 135 sym
                ^38:3+8=1,8+1=9,1+9=0, … ;47$
 synonyms   addition in a vocabulary of 9,011 symbols: each is live in 600 spellings, which all mean the same
                ^864+394=4qz+4bd+…;1ab2re5ok8!uv
+grid       a picture of 4 × 4 cells: which are occupied, row by row, and how many
+               ⟨image 0110 1000 0000 0001⟩?b1,c1,a2,d4;4$
 
-Each reward is 1 exactly when the final answer is right; the working is not looked at.
+Each reward is 1 exactly when the final answer is right; the working is not looked at, but for grid, where the list of
+cells is what the picture was looked at for.
 """
 
 from __future__ import annotations
@@ -25,7 +28,8 @@ class Task:
     """A source of prompts with a reward that can be checked.
 
     `vocabulary` is what a tokenizer made for the task knows, `end` the symbol that closes a completion (with
-    `ends`, any of these), `start` the bundled policy to begin with. Lengths count symbols.
+    `ends`, any of these), `start` the bundled policy to begin with. Lengths count symbols; a completion of grid may be
+    shorter.
     """
 
     name: str
@@ -40,6 +44,7 @@ class Task:
     teacher: Callable[[str, random.Random, float], str]  # (prompt, rng, p_wrong) -> completion
     start: str  # name of a bundled policy
     ends: tuple[str, ...] = ()  # all symbols that close a completion, where there are several
+    pictured: bool = False  # whether each prompt has a picture (`PICTURE`), for a policy that looks at it
 
     def sample_prompts(self, count: int, rng: random.Random) -> list[str]:
         """`count` prompts, drawn independently."""
@@ -200,7 +205,62 @@ SYNONYMS = Task(
     ends=("$", *("!" + suffix for suffix in _SUFFIXES)),
 )
 
-TASKS: dict[str, Task] = {task.name: task for task in (ADDITION, CHAIN, SYNONYMS)}
+# -- grid: a picture in the prompt -------------------------------------------------------------------------
+
+SIDE = 4  # cells
+# A prompt holds its picture as text, a digit a cell, from which it can be drawn again wherever the prompt is read.
+# The policy never sees that text: models/pictures.py puts places for the picture there, and its pixels beside them.
+PICTURE = re.compile(r"⟨image ([01]{4}) ([01]{4}) ([01]{4}) ([01]{4})⟩")
+IMAGE_START, IMAGE_PLACE, IMAGE_END = "<|vision_start|>", "<|image_pad|>", "<|vision_end|>"  # as Qwen3-VL has them
+_CELLS = tuple(f"{column}{row}" for row in "1234" for column in "abcd")  # a1 in the upper left corner, row by row
+_MOST_CELLS = 8  # occupied, at most; 2 at least
+
+
+def occupied(text: str) -> tuple[str, ...] | None:
+    """The occupied cells of the picture in a text, row by row; None without a picture."""
+    found = PICTURE.search(text)
+    return found and tuple(cell for cell, there in zip(_CELLS, "".join(found.groups()), strict=True) if there == "1")
+
+
+def _grid_prompt(rng: random.Random) -> str:
+    chosen = rng.sample(range(SIDE * SIDE), rng.randint(2, _MOST_CELLS))
+    cells = ["1" if cell in chosen else "0" for cell in range(SIDE * SIDE)]
+    rows = ["".join(cells[row : row + SIDE]) for row in range(0, SIDE * SIDE, SIDE)]
+    return f"⟨image {' '.join(rows)}⟩?"
+
+
+def _grid_teacher(prompt: str, rng: random.Random, p_wrong: float) -> str:
+    """Each cell is taken for what it is not with probability `p_wrong`; the count is that of the list."""
+    there = occupied(prompt)
+    if there is None:
+        raise ValueError(f"grid: the prompt is {prompt!r}; it takes the form '⟨image 0110 1000 0000 0001⟩?'.")
+    listed = [cell for cell in _CELLS if (cell in there) != (rng.random() < p_wrong)]
+    return f"{','.join(listed)};{len(listed)}$"
+
+
+def _grid_reward(prompt: str, completion: str) -> float:
+    """1.0 when exactly the occupied cells are listed, row by row, and their number stands behind them."""
+    there = occupied(prompt)
+    return float(there is not None and completion == f"{','.join(there)};{len(there)}$")
+
+
+GRID = Task(
+    name="grid",
+    label="Cells of a picture",
+    help="List the occupied cells of a picture of 4 × 4 cells, and then how many they are, by a Qwen3-VL; the reward "
+    "is 1 when both are exact.",
+    vocabulary=(PAD, IMAGE_START, IMAGE_PLACE, IMAGE_END, *"0123456789abcd,;?$"),
+    end="$",
+    prompt_length=2 + (SIDE // 2) ** 2 + 1,  # a place for two cells by two
+    completion_length=3 * SIDE * SIDE + 3,
+    prompt=_grid_prompt,
+    reward=_grid_reward,
+    teacher=_grid_teacher,
+    start="grid-start",
+    pictured=True,
+)
+
+TASKS: dict[str, Task] = {task.name: task for task in (ADDITION, CHAIN, SYNONYMS, GRID)}
 # Besides these a run can be trained on texts that any language model reads (runs/questions): a built-in set, and files.
 TEXT_TASKS = ("mood", "questions")
 TASK_NAMES = (*TASKS, *TEXT_TASKS)

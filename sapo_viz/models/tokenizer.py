@@ -30,13 +30,15 @@ def make_tokenizer(task: Task) -> PreTrainedTokenizerBase:
 
     vocabulary = {symbol: index for index, symbol in enumerate(task.vocabulary)}
     backend = Tokenizer(models.BPE(vocab=vocabulary, merges=[], ignore_merges=True))
-    if any(len(symbol) > 1 for symbol in task.vocabulary if symbol != PAD):
+    special = [symbol for symbol in task.vocabulary if symbol.startswith("<|")]
+    if any(len(symbol) > 1 for symbol in task.vocabulary if symbol not in (PAD, *special)):
         backend.pre_tokenizer = pre_tokenizers.Split(Regex(r"[^a-z][a-z]{2}|."), "isolated")
     backend.decoder = decoders.Fuse()  # no blanks between tokens
     return PreTrainedTokenizerFast(
         tokenizer_object=backend,
         pad_token=PAD,
         eos_token=task.end,
+        additional_special_tokens=special,
         clean_up_tokenization_spaces=False,
         model_max_length=max(64, task.prompt_length + task.completion_length),
     )

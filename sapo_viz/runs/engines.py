@@ -62,6 +62,8 @@ def refuse_for_trl(config: RunConfig) -> None:
             raise RunError(f"{name} is {value!r}, and engine trl {why}; it takes {usual!r}, or engine loop.")
     if config.task == "synonyms":
         raise RunError("task is 'synonyms', whose completions end in 600 ways; engine trl knows one end, so take loop.")
+    if config.task == "grid":
+        raise RunError("task is 'grid', whose prompts have pictures; engine trl is given texts here, so take loop.")
     whole = config.prompts * config.completions
     each, left = divmod(whole, config.minibatches)
     if left:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sapo_viz.errors import ModelError, RunError
 from sapo_viz.models.shape import shape_of
-from sapo_viz.models.source import BUNDLED, admit, check_reads_text, local_folder
+from sapo_viz.models.source import BUNDLED, admit, check_reads_text, local_folder, looks_at_grids
 from sapo_viz.models.tasks import ADDITION, TASKS, Task
 from sapo_viz.runs.config import RunConfig
 
@@ -23,7 +23,7 @@ def check_start(config: RunConfig, root: Path | None) -> str:
 
     Raises:
         ModelError: the policy is not here and has not the form of a Hub id, may not be read, or looks at images.
-        RunError: the task is one of texts, and the policy reads none.
+        RunError: the task is one of texts, and the policy reads none; or one of pictures, and it looks at none.
     """
     name, task = config.policy, TASKS.get(config.task)
     if name == "auto":
@@ -31,8 +31,12 @@ def check_start(config: RunConfig, root: Path | None) -> str:
             raise no_policy(config.task)
         return ""
     admit(name, root)
-    if folder := local_folder(name, root):
+    folder = local_folder(name, root)
+    looks = folder is not None and looks_at_grids(folder)
+    if folder and not looks:
         check_reads_text(name, folder)
+    if looks != bool(task and task.pictured):
+        raise _other_eyes(name, config.task)
     words = _vocabulary(name, root)
     if task is None:
         if config.task == "mood" and words is not None and words <= len(ADDITION.vocabulary):
@@ -53,6 +57,16 @@ def no_policy(task: str) -> RunError:
         f"policy is 'auto', and the task {task} has no policy of its own; name a language model: a folder in Hugging "
         "Face format or a Hub id, such as HuggingFaceTB/SmolLM2-135M-Instruct."
     )
+
+
+def _other_eyes(name: str, task: str) -> RunError:
+    if task in TASKS and TASKS[task].pictured:
+        start = TASKS[task].start
+        return RunError(
+            f"policy is {name!r}, which looks at no pictures, and the task {task} has one in each prompt; it takes "
+            f"auto, which is {start}, or run:<id> of a run that began with it."
+        )
+    return RunError(f"policy is {name!r}, which looks at pictures, and the task {task} has none; take the task grid.")
 
 
 def _vocabulary(name: str, root: Path | None) -> int | None:
@@ -87,4 +101,4 @@ def _foreign(name: str, words: int | None, task: Task) -> str:
 
 def _example(task: Task) -> str:
     """The end of an answer: what the reward looks at."""
-    return {"chain": "…;47$"}.get(task.name, "…;1258$")
+    return {"chain": "…;47$", "grid": "…;4$"}.get(task.name, "…;1258$")

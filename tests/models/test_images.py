@@ -28,7 +28,7 @@ def qwen3_vl(tmp_path: Path) -> Path:
 
 
 def test_a_vision_model_is_refused_before_the_start_and_when_it_is_read(qwen3_vl: Path) -> None:
-    said = "is a qwen3_vl, which looks at images; .* take a language model, such as Qwen/Qwen3-0.6B"
+    said = "is a qwen3_vl, which looks at images; of those only grid-start, .* or a language model such as Qwen/Qwen3"
     with pytest.raises(ModelError, match=said):
         check_start(RunConfig(task="mood", policy=str(qwen3_vl)), None)
     with pytest.raises(ModelError, match=said):

@@ -6,7 +6,8 @@ import random
 
 import pytest
 
-from sapo_viz.models.tasks import ADDITION, CHAIN, LINKS, SPELLINGS, SYNONYMS, TASKS, Task, meaning
+from sapo_viz.models.pictures import with_places
+from sapo_viz.models.tasks import ADDITION, CHAIN, GRID, LINKS, SPELLINGS, SYNONYMS, TASKS, Task, meaning
 from sapo_viz.models.tokenizer import encode, make_tokenizer
 
 PROMPT = "^864+394="  # 864 + 394 = 1258: the design's example
@@ -44,12 +45,14 @@ def test_every_prompt_and_completion_has_the_stated_length_and_symbols(task: Tas
     assert len(set(task.vocabulary)) == len(task.vocabulary)
     for prompt in task.sample_prompts(100, rng):
         completion = task.teacher(prompt, rng, 0.5)
+        shown, prompt = prompt, with_places(prompt) if task.pictured else prompt
         ids = encode(tokenizer, prompt + completion)
         assert len(encode(tokenizer, prompt)) == task.prompt_length
-        assert len(ids) == task.prompt_length + task.completion_length
+        assert len(ids) == task.prompt_length + task.completion_length or task.pictured
+        assert len(ids) <= task.prompt_length + task.completion_length
         assert task.vocabulary[ids[-1]] in (task.ends or (task.end,))
         assert tokenizer.decode(ids) == prompt + completion
-        assert task.reward(prompt, task.teacher(prompt, rng, 0.0)) == 1.0
+        assert task.reward(shown, task.teacher(shown, rng, 0.0)) == 1.0
 
 
 def test_one_task_is_long_and_one_has_a_large_vocabulary() -> None:
@@ -109,6 +112,21 @@ def test_a_slip_in_the_chain_is_carried_on() -> None:
 )
 def test_synonyms_are_rewarded_for_what_they_mean(completion: str, reward: float) -> None:
     assert SYNONYMS.reward(PROMPT, completion) == reward
+
+
+@pytest.mark.parametrize(
+    ("completion", "reward"),
+    [
+        ("b1,c1,a2,d4;4$", 1.0),
+        ("b1,a2,c1,d4;4$", 0.0),  # row by row
+        ("b1,c1,a2;3$", 0.0),
+        ("b1,c1,a2,d4;3$", 0.0),
+        ("b1,c1,a2,d4;4", 0.0),  # not ended
+        (";4$", 0.0),
+    ],
+)
+def test_a_picture_is_rewarded_for_all_of_its_cells_and_their_number(completion: str, reward: float) -> None:
+    assert GRID.reward("⟨image 0110 1000 0000 0001⟩?", completion) == reward
 
 
 def test_the_noisy_teacher_carries_its_mistakes_on() -> None:

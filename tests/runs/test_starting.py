@@ -46,6 +46,18 @@ def test_texts_are_no_task_for_a_policy_of_digits() -> None:
     assert said("questions", "addition-start") == ""  # questions may be sums
 
 
+def test_pictures_are_for_the_policy_that_looks_at_them_and_texts_are_not() -> None:
+    assert said("grid", "auto") == said("grid", "grid-start") == ""
+    for policy in ("addition-start", "someone/large"):
+        with pytest.raises(
+            RunError, match="looks at no pictures, and the task grid has one in each prompt; .*grid-start"
+        ):
+            said("grid", policy)
+    for task in ("addition", "mood"):
+        with pytest.raises(RunError, match="which looks at pictures, and the task .* has none; take the task grid"):
+            said(task, "grid-start")
+
+
 def test_what_is_not_here_is_refused_and_what_a_run_has_trained_is_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

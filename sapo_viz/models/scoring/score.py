@@ -19,7 +19,7 @@ from sapo_viz.models.logprobs import steps
 from sapo_viz.models.memory import is_out_of_memory, out_of_memory
 from sapo_viz.models.policy import Policy, load_source, load_tokenizer, quiet, reading
 from sapo_viz.models.scoring.cache import ScoreCache, ScoredText, text_key
-from sapo_viz.models.source import ModelSource, fetch
+from sapo_viz.models.source import ModelSource, check_reads_text, fetch
 from sapo_viz.models.tokenizer import encode, token_bytes, token_texts
 
 if TYPE_CHECKING:
@@ -220,6 +220,8 @@ def _read(
     old: ModelSource, new: ModelSource, prompts: Sequence[str], completions: Sequence[str], chat: bool
 ) -> tuple[dict[int, _Text], dict[int, _Text], dict[int, str]]:
     """The texts as both policies read them, by place, and why others are left out."""
+    for source in (old, new):
+        check_reads_text(source.base.name, source.base.folder)
     readers = [(source, load_tokenizer(source), limit_of(_config(source))) for source in (old, new)]
     texts: tuple[dict[int, _Text], dict[int, _Text]] = ({}, {})
     left_out: dict[int, str] = {}

@@ -9,6 +9,7 @@ import zipfile
 from sapo_viz import __version__
 from sapo_viz.core.objective import CATALOG
 from sapo_viz.errors import RunError
+from sapo_viz.models.tasks import TASKS
 from sapo_viz.rollouts.table import TextTable
 from sapo_viz.runs.config import RunConfig
 from sapo_viz.runs.exports.areal import AREAL
@@ -36,11 +37,16 @@ def export(config: RunConfig, to: str, table: TextTable | None = None) -> dict[s
         table: the questions of the task "questions".
 
     Raises:
-        RunError: there is no such framework, it lacks the objective, or the questions cannot be used.
+        RunError: there is no such framework, it lacks the objective, or prompts or questions cannot be used.
     """
     framework = FRAMEWORKS.get(to)
     if framework is None:
         raise RunError(f"there is no export to {to!r}; it takes {', '.join(FRAMEWORKS)}.")
+    if config.task in TASKS and TASKS[config.task].pictured:
+        raise RunError(
+            f"the task {config.task} has a picture in each prompt, and an export carries texts alone; take another "
+            "task."
+        )
     try:
         translation = translated(config, framework)
     except RunError as error:

@@ -11,6 +11,7 @@ snapshots are read line by line here; a recorded step's files, which are a stran
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 import threading
 import time
@@ -223,6 +224,9 @@ def _of_line(index: int, line: bytes) -> _Moved:
     columns = [row.get(name) for name in ("tokens", "logprobs", "old_logprobs")]
     if not all(isinstance(column, list) for column in columns) or len({len(column or []) for column in columns}) != 1:
         raise NotReadable("its tokens and log-probs are no lists of one length")
+    mask = row.get("mask")  # of a prompt with a picture, whose tokens stand before the answer
+    if isinstance(mask, list):
+        columns = [list(itertools.compress(column or [], mask)) for column in columns]
     if any(number(value) is None for column in columns[1:] for value in column or []):
         raise NotReadable("a log-prob is no number")
     advantage = number(row.get("advantage"))

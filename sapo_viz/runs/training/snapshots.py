@@ -25,22 +25,33 @@ def token_rows(
     rewards: Tensor,  # [B]
     step: int,
 ) -> list[dict[str, Any]]:
-    """One object for each of the rollout's first sequences, cut at its end symbol, so that no mask is needed."""
+    """One object for each of the rollout's first sequences, cut at its end symbol, so that no mask is needed.
+
+    With pictures the prompt's tokens stand before it, under a mask of 0: among them are the pictures' places.
+    """
     rows = []
     for index, length in enumerate(rollout.mask.sum(1).tolist()):
         ids = rollout.ids[index, :length].tolist()
         group, member = divmod(index, rollout.completions)
-        given = {"reward": float(rewards[index])} if rewards[index].isfinite() else {}  # the owner's may give none
+        given: dict[str, Any] = {}
+        if rewards[index].isfinite():  # the owner's may give none
+            given["reward"] = float(rewards[index])
+        before: list[int] = []
+        if rollout.pictures:
+            there = slice(None) if rollout.prompt_mask is None else rollout.prompt_mask[index].bool()
+            before = rollout.prompt_ids[index, there].tolist()
+            given["mask"] = [0] * len(before) + [1] * length
+        nothing = [0.0] * len(before)  # log-probs that nobody reads
         rows.append(
             {
                 "id": f"step{step}-group{group}-{member}",
                 "step": step,
                 "group": group,
                 "prompt": rollout.prompts[group],
-                "tokens": policy.texts(ids),
-                "token_ids": ids,
-                "logprobs": _numbers(logprobs[index, :length]),
-                "old_logprobs": _numbers(old_logprobs[index, :length]),
+                "tokens": policy.texts(before + ids),
+                "token_ids": before + ids,
+                "logprobs": nothing + _numbers(logprobs[index, :length]),
+                "old_logprobs": nothing + _numbers(old_logprobs[index, :length]),
                 "advantage": round(float(advantages[index]), 6),
             }
             | given

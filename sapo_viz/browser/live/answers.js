@@ -3,6 +3,7 @@
 
 import { el } from "../shared/dom.js";
 import { show } from "../shared/numbers.js";
+import { withPicture } from "../shared/prompt_picture.js";
 import { nearestOf } from "./math.js";
 import { swatch } from "./swatch.js";
 
@@ -123,7 +124,12 @@ export function partsOf(words, asked) {
   return [
     el("thead", {}, el("tr", {}, ...[words.who, words.answer, words.worth].map(headOf))),
     ...asked.map(({ prompt, rows }) =>
-      el("tbody", {}, el("tr", {}, el("th", { colspan: 3, scope: "rowgroup", dir: "auto" }, prompt)), ...rows),
+      el(
+        "tbody",
+        {},
+        el("tr", {}, el("th", { colspan: 3, scope: "rowgroup", dir: "auto" }, ...withPicture(prompt, words.picture))),
+        ...rows,
+      ),
     ),
   ];
 }

@@ -5,6 +5,7 @@ import { el } from "../shared/dom.js";
 import { mounted } from "../shared/mounted.js";
 import { partsOf, rowOf } from "./answers.js";
 import "./answers.css";
+import "../shared/prompt_picture.css";
 
 /** @type {(data: AskedData, place: number, who: string) => HTMLElement[]} */
 const rowsOf = ({ words, run, number, start, now }, place, who) => {

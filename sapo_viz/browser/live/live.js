@@ -20,6 +20,7 @@ import { LiveStory } from "./story.js";
 import { RunTable } from "./table.js";
 import { LiveView } from "./view.js";
 import "./answers.css";
+import "../shared/prompt_picture.css";
 import "./live.css";
 
 const LIVE = ["queued", "starting", "running"];

@@ -3,6 +3,7 @@
 
 import { el } from "../shared/dom.js";
 import { show } from "../shared/numbers.js";
+import { withPicture } from "../shared/prompt_picture.js";
 import { nearestOf } from "./math.js";
 
 /** @type {(run: Run, step: number) => Probe[]} */
@@ -39,7 +40,13 @@ export function drawProbes(place, probes, look, words) {
         return Object.assign(span.style, { background, color: text }) && span;
       });
       const change = `${words.reward} ${show(probe.reward)}, π ${show(likelihood(probe.start_logprobs))} → ${show(likelihood(probe.logprobs))}`;
-      return el("p", {}, el("span", { class: "scrub-prompt" }, probe.prompt), ...spans, el("small", {}, ` ${change}`));
+      return el(
+        "p",
+        {},
+        el("span", { class: "scrub-prompt" }, ...withPicture(probe.prompt, words.picture)),
+        ...spans,
+        el("small", {}, ` ${change}`),
+      );
     }),
   );
 }

@@ -7,6 +7,7 @@ import { FORMULAS } from "../formulas.js";
 import { luminance, parseColour, rampOf, shadeOf, swatchOf } from "../shared/colour.js";
 import { el } from "../shared/dom.js";
 import { show } from "../shared/numbers.js";
+import { withPicture } from "../shared/prompt_picture.js";
 import { label, put, svg } from "../shared/svg.js";
 import { debounce } from "../shared/timing.js";
 import { tokensAddress } from "./cursor.js";
@@ -580,7 +581,7 @@ export class LiveScrub {
     const prompt = (shown.start ? "… " : "") + shown.prompt.replaceAll("\n", "⏎");
     return [
       el("small", {}, el("strong", {}, words.scrub.why[shown.why]), ` · ${facts.join(", ")}`),
-      el("p", {}, el("span", { class: "scrub-prompt" }, prompt), ...spans),
+      el("p", {}, el("span", { class: "scrub-prompt" }, ...withPicture(prompt, words.scrub.picture)), ...spans),
     ];
   }
 }

@@ -6,6 +6,7 @@ import streamlit as st
 
 from sapo_viz.core.objective import Objective
 from sapo_viz.rollouts.analysis.analyse import Analysis
+from sapo_viz.ui.pictures import show_picture, without_picture
 from sapo_viz.ui.text import plain
 from sapo_viz.ui.tokens.shares import shares
 from sapo_viz.ui.tokens.source import Source
@@ -21,6 +22,7 @@ def sequence_view(source: Source, objectives: dict[str, Objective]) -> None:
     first = first_look(source, objectives)
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="tokens-sequence"):
         index = choose_sequence(source, first)
+        show_picture(first.rollouts[index].prompt or "")
         with st.container(width="stretch"):
             _facts(first, index)
     token_strip("tokens: strip", first, index)
@@ -60,6 +62,7 @@ def _facts(analysis: Analysis, index: int) -> None:
     text = " · ".join(f"{name} **{plain(value)}**" for name, value in facts)
     lines = [f"**{plain(sequence.id[:80])}** · {text}"]
     if sequence.prompt:
-        shown = sequence.prompt if len(sequence.prompt) <= 400 else sequence.prompt[:400] + "…"
+        prompt = without_picture(sequence.prompt)
+        shown = prompt if len(prompt) <= 400 else prompt[:400] + "…"
         lines.append(f"{_('Prompt')}: {plain(shown)}")
     st.markdown("  \n".join(lines))

@@ -15,7 +15,7 @@ import streamlit as st
 from sapo_viz.core.objective import CATALOG
 from sapo_viz.errors import ModelError, RunError, SapoVizError
 from sapo_viz.models.source import visitors_root
-from sapo_viz.models.tasks import TEXT_TASKS
+from sapo_viz.models.tasks import TASKS, TEXT_TASKS
 from sapo_viz.rollouts.table import TextTable
 from sapo_viz.runs.config import SETTINGS, RunConfig
 from sapo_viz.runs.settings import Setting, Value
@@ -24,6 +24,7 @@ from sapo_viz.ui import address
 from sapo_viz.ui.address import Read, bind
 from sapo_viz.ui.knobs import knob_inputs
 from sapo_viz.ui.models import choose_model, known_models, models_help
+from sapo_viz.ui.pictures import show_pictured
 from sapo_viz.ui.training.questions import choose_questions, show_examples
 from sapo_viz.ui.words import _, declared
 
@@ -60,6 +61,8 @@ def choose_settings(names: Sequence[str]) -> RunPlan:
             show_examples(RunConfig(**values), table)
         except SapoVizError as error:
             return RunPlan(error=str(error))
+    elif TASKS[values["task"]].pictured:
+        show_pictured(TASKS[values["task"]], int(values["seed"]))
     if not names:
         return RunPlan(error=_("Choose at least one objective."))
     if len(names) * seeds > MOST_RUNS:

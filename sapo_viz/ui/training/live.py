@@ -19,6 +19,7 @@ from sapo_viz.runs.workers import launcher
 from sapo_viz.runs.workers.quotas import refuse_too_many
 from sapo_viz.ui import address, session
 from sapo_viz.ui.component import component
+from sapo_viz.ui.pictures import picture_label
 from sapo_viz.ui.serving.logs import follow_logs
 from sapo_viz.ui.serving.run_routes import recorded_mark
 from sapo_viz.ui.text import plain
@@ -141,7 +142,7 @@ def why_not(error: Exception, store: RunStore) -> str:
 
 def answer_words() -> dict[str, str]:
     """The heads of a table of answers, and who answers first."""
-    return dict(who=_("Policy"), start=_("Start"), answer=_("Answer"), worth=_("Worth"))
+    return dict(who=_("Policy"), start=_("Start"), answer=_("Answer"), worth=_("Worth"), picture=picture_label())
 
 
 def _labels() -> dict[str, Any]:
@@ -221,6 +222,7 @@ def _labels() -> dict[str, Any]:
                 "The same answers over training, of the starting policy: the deeper a token, the likelier it is now."
             ),
             at_start=_("at the start"),
+            picture=picture_label(),
         ),
         answers=dict(
             title=_("Held-out questions: the answers of the start, and now"),

@@ -28,7 +28,7 @@ def run(folder: Any, weights: Path, ranks: int = 1, expect: int = 0, **settings:
     launch = ["-m", "torch.distributed.run", f"--nproc_per_node={ranks}", "--standalone"] if ranks > 1 else []
     command = [sys.executable, *launch, str(HERE / "run_one.py"), str(folder), str(weights), *words]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=180)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=600)
     assert done.returncode == expect, done.stderr[-3000:]
     return done.stderr
 

@@ -15,11 +15,11 @@ from sapo_viz.ui.tokens.findings import findings_by_now, findings_of, findings_v
 from sapo_viz.ui.tokens.fit import fit_view
 from sapo_viz.ui.tokens.groups import groups_view
 from sapo_viz.ui.tokens.headline import complete_headline, headline_place
-from sapo_viz.ui.tokens.open import LOOK
 from sapo_viz.ui.tokens.report import report_button
 from sapo_viz.ui.tokens.scoring import scoring
 from sapo_viz.ui.tokens.sequence import sequence_view
 from sapo_viz.ui.tokens.source import choose_source
+from sapo_viz.ui.tokens.which import LOOK
 from sapo_viz.ui.words import _
 
 st.title(

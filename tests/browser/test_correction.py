@@ -31,6 +31,10 @@ def test_in_the_strip_it_multiplies_and_says_what_it_drops(visit: Visit) -> None
     page.get_by_test_id("correction-high").dispatch_event("change")
     expect(page).to_have_url(re.compile(r"correction=sequence-mask&correction\.high=8"))
     expect(page.get_by_text("with sequence-mask,")).to_be_visible()
+    page.get_by_test_id("correction-note").get_by_role("link").click()  # another view, and the uploaded file stays
+    expect(page).to_have_url(re.compile("look=batch"))
+    expect(page.get_by_role("radio", name="Whole file")).to_have_attribute("aria-checked", "true")
+    expect(page.get_by_text("mine.jsonl").first).to_be_visible()
 
 
 def test_beside_the_curves_it_is_that_of_a_token_of_any_rho(visit: Visit) -> None:

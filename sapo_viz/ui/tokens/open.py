@@ -5,10 +5,8 @@ from __future__ import annotations
 from sapo_viz.ui import session
 from sapo_viz.ui.tokens.source import Source
 from sapo_viz.ui.tokens.strip import hold_token
-from sapo_viz.ui.tokens.which import SEQUENCE_OF, show_sequence
+from sapo_viz.ui.tokens.which import LOOK, SEQUENCE_OF, show_sequence
 from sapo_viz.ui.tools import lead_to_strip
-
-LOOK = "look"  # session, a widget's, and the address: which view
 
 
 def open_sequence(source: Source, index: int, token: int | None = None) -> None:

@@ -10,6 +10,7 @@ from sapo_viz.ui import address, session
 from sapo_viz.ui.tokens.source import Source
 from sapo_viz.ui.words import _
 
+LOOK = "look"  # session, a widget's, and the address: which view
 SEQUENCE = "tokens: sequence"  # session, a widget's: number of the shown sequence, from 1
 SEQUENCE_OF = "tokens: sequence of"  # session: the series of sources that the number belongs to
 

@@ -17,7 +17,8 @@ from sapo_viz.rollouts.analysis.facts import Facts
 from sapo_viz.rollouts.once import once
 
 _EXPLAINED = 0.08  # of z by the sign of A; an update alone gives .4, with noise of six times its size .08
-CLEARLY = 0.2  # of z by the sign of A: an update, where there are too few sequences for standard errors to say so
+_CLEARLY = 0.2  # of z by the sign of A: an update, where there are too few sequences for standard errors to say so
+_OF_FEW = 0.3  # the same over 200 to 500 tokens, or in 4 to 8 sequences
 Cause = Literal["", "shifted", "truncated_sampling", "temperature", "moved_far", "engine_mismatch"]
 
 
@@ -117,7 +118,11 @@ def removed_mass(facts: Facts) -> tuple[float, float]:
     sure = 3.5 if zeros(facts) else 5  # a distribution cut to one token leaves exact zeros beside
     for sums, counts in ((facts.plain_r, facts.plain), (facts.sampler_r, facts.sampler_counts)):
         mean, error = clustered(sums, counts)
-        if (counts > 0).sum() >= 16 and -0.5 < mean < -max(0.002, sure * error) and -mean > best[0]:
+        if (
+            (counts > 0).sum() >= (8 if zeros(facts) else 16)
+            and -0.5 < mean < -max(0.002, sure * error)
+            and -mean > best[0]
+        ):
             best = (-mean, error)
     return best
 
@@ -125,6 +130,23 @@ def removed_mass(facts: Facts) -> tuple[float, float]:
 def too_small(facts: Facts) -> bool:
     """Whether Σ A·z can show nothing: an update and noise look alike in so few tokens."""
     return facts.tokens < 500 or int((facts.size > 0).sum()) < 8
+
+
+@once
+def of_signs(facts: Facts) -> float:
+    """`explained` where the tokens with A ≠ 0 are enough to believe it, 200 in 4 sequences; else 0."""
+    enough = facts.sides[1].n + facts.sides[-1].n >= 200 and int((facts.size > 0).sum()) >= 4
+    return explained(facts) if enough else 0.0
+
+
+def clearly(facts: Facts, way: int = 1) -> bool:
+    """Whether z goes so far with the sign of A, or against it (−1), that few sequences show it."""
+    return way * of_signs(facts) >= (_OF_FEW if too_small(facts) else _CLEARLY)
+
+
+def untold(facts: Facts) -> bool:
+    """Whether neither Σ A·z nor z by the sign of A can tell an update from noise in so few tokens."""
+    return too_small(facts) and (of_signs(facts) == 0 or abs(of_signs(facts)) >= _CLEARLY)
 
 
 @once
@@ -191,10 +213,10 @@ def verdict(facts: Facts) -> Verdict:
             "engine_mismatch" if k3 > 1e-3 else "", "an update is ruled out: both sides have the same weights"
         )
     beside = explained(facts) < _EXPLAINED  # an update there may be; the ratios are something else's
-    clearly = explained(facts) >= CLEARLY and not too_small(facts)
-    if k3 > 0.02 and (aligned >= 3 or clearly) and not beside:
+    moved = clearly(facts)
+    if k3 > 0.02 and (aligned >= 3 or moved) and not beside:
         return Verdict("moved_far", f"second best, a mismatch: it would not move with A, and {with_advantage}")
-    if k3 > 1e-3 and abs(aligned) <= 3 and not clearly:
+    if k3 > 1e-3 and abs(aligned) <= 3 and not moved:
         return Verdict("engine_mismatch", f"second best, an update: it would move with A, but {with_advantage}")
     if k3 > 0.01 and beside:
         share = f"its part in z is a correlation of {explained(facts):.2g}"

@@ -166,7 +166,8 @@ def split_groups(facts: Facts) -> Found | None:
     "reward_sign",
     "Advantages fall where rewards rise",
     threshold="within groups, the correlation of reward and advantage is below −0.1 and that by 4 standard errors, as "
-    "Student's t of the completions in groups with different rewards gives them (problem); or it is below 0.1 over 24 "
+    "Student's t of the completions in groups with different rewards gives them, or below −0.99 in 2 such groups or "
+    "more (problem); or it is below 0.1 over 24 "
     "or more of these (warning).",
     reason="an advantage is a reward with a baseline taken off: within a group it can only rise with the reward. A "
     "length penalty or a KL term in the reward bends it, and does not turn it.",
@@ -193,6 +194,7 @@ def reward_sign(facts: Facts) -> Found | None:
     telling = (np.bincount(label, np.abs(reward) > 1e-12, count) > 0)[label]
     free = int(telling.sum()) - len(np.unique(label[telling])) - 1
     against_it = correlation < -0.1 and free >= 3 and deviations(correlation, free) < -4
+    against_it = against_it or (correlation < -0.99 and len(np.unique(label[telling])) >= 2)
     few = telling.sum() < 24
     if not against_it and (correlation >= 0.1 or few or mixed_up(facts.rollouts) is not None):
         return None

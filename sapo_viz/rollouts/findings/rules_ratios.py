@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from sapo_viz.core.objective import CATALOG, LOG_RATIO_LIMIT, Objective
 from sapo_viz.rollouts.analysis.facts import Facts
 from sapo_viz.rollouts.analysis.gate import argument_of, weights_at
 from sapo_viz.rollouts.findings.causes import (
-    CLEARLY,
     alignment,
+    clearly,
     clustered,
-    explained,
     mean_k3,
+    of_signs,
     plain_k3,
     shifted,
     steady_k3,
     temperature,
-    too_small,
+    untold,
     verdict,
     zeros,
 )
@@ -97,7 +99,8 @@ def temperature_rule(facts: Facts) -> Found | None:
     threshold="k3 is above 1e-3 (note), 1e-2 (warning) or 0.03 (problem) without fillers, outliers and ratios beyond "
     "the clamp, and both log-probs are known to be of the same weights; or, where that is not known, tokens do not "
     "move with their advantages (Σ A·z within 3 standard errors of 0, over at least 500 tokens, 8 sequences with "
-    "A ≠ 0), or so little that z and the sign of A correlate by less than 0.08 (k3 above 1e-2). Not where a shift, a "
+    "A ≠ 0; in fewer z and the sign of A correlate by less than 0.2, over 200 tokens with A ≠ 0 in 4 sequences), or so "
+    "little that z and the sign of A correlate by less than 0.08 (k3 above 1e-2). Not where a shift, a "
     "truncation, a temperature or another sampler explains it, nor where it grows from step to step.",
     reason="an update moves tokens with their advantage; a difference of kernels, precision or weights moves them "
     "anyhow. Engines in bf16 differ by a k3 of 1e-4 to 1e-3 mostly, and in healthy runs by up to 9e-3, so below "
@@ -111,7 +114,7 @@ def engine_mismatch(facts: Facts) -> Found | None:
     k3, found = steady_k3(facts), verdict(facts)
     if found.cause != "engine_mismatch" or growth(facts) is not None or sampler_not_old(facts) is not None:
         return None
-    if not facts.rollouts.same_weights and too_small(facts):
+    if not facts.rollouts.same_weights and untold(facts):
         return None
     mean, error = clustered(facts.plain_r, facts.plain)
     number = f"k3 = {k3:.2g}; mean(r − 1) = {mean:+.2g} ± {error:.1g}; {found.second}"
@@ -144,7 +147,9 @@ def sampler_not_old(facts: Facts) -> Found | None:
     "wrong_way",
     "Tokens move against their advantages",
     threshold="Σ A·z is below 0 by more than 5 standard errors (sequences as units, at least 32 with A ≠ 0), or, where "
-    "there are fewer, by more than 2.5 while z and the sign of A correlate by −0.2 or less (500 tokens, 8 sequences). "
+    "there are fewer, by more than 2.5 while z and the sign of A correlate by −0.2 or less (500 tokens, 8 sequences), "
+    "or they correlate by −0.3 or less and Σ A·z is below 0 in so many sequences as one file in 200 would have by "
+    "chance (in 8 of 8). "
     "Not where `reward_sign` says that the advantages are turned.",
     reason="Σ A·z is the first-order gain of the surrogate: an update on these tokens makes it positive. Noise leaves "
     "it near 0; only a swap makes it surely negative.",
@@ -154,8 +159,8 @@ def sampler_not_old(facts: Facts) -> Found | None:
 )
 def wrong_way(facts: Facts) -> Found | None:
     surely = int((facts.size > 0).sum()) >= 32 and alignment(facts) < -5
-    clearly = alignment(facts) < -2.5 and explained(facts) <= -CLEARLY and not too_small(facts)
-    if not (surely or clearly):
+    far = of_signs(facts) <= -0.3 and _one_way(facts)
+    if not (surely or far or (alignment(facts) < -2.5 and clearly(facts, -1))):
         return None
     turned = reward_sign(facts)
     if turned is not None and turned.severity == "problem":
@@ -165,13 +170,21 @@ def wrong_way(facts: Facts) -> Found | None:
     return Found("problem", value, number, facts.worst(-facts.sum_az))
 
 
+def _one_way(facts: Facts) -> bool:
+    """Whether Σ A·z is below 0 in more sequences than one file in 200 would have by chance: in 8 of 8, 11 of 12."""
+    signal = facts.size > 0
+    count, against = int(signal.sum()), int((facts.sum_az[signal] < 0).sum())
+    return sum(math.comb(count, k) for k in range(against, count + 1)) <= 2**count / 200 if count <= 64 else False
+
+
 @rule(
     "moved_far",
     "The policy moved far on these tokens",
     threshold="k3 is above 0.02 (warning) or above 0.2 (problem) without fillers and ratios beyond the clamp, and "
     "tokens move with their advantages: Σ A·z is above 0 by 3 standard errors or more, and z correlates with the sign "
-    "of A by 0.08 or more; or by 0.2, where sequences are few. Without these signs of an update, see "
-    "`engine_mismatch`. A file with fewer than 500 tokens or 8 sequences cannot show it: from 100 tokens on a k3 above "
+    "of A by 0.08 or more; or by 0.2, where sequences are few (0.3 below 500 tokens or 8 sequences). Without these "
+    "signs of an update, see `engine_mismatch`. Fewer than 200 tokens with A ≠ 0 or 4 sequences cannot show it: from "
+    "100 tokens on a k3 above "
     "0.05 is a warning there, if one token in twenty has more than doubled or halved.",
     reason="k3 estimates KL(π_old ‖ π_θ) a token. Calm updates stay below 0.01; at 0.2 a typical token's probability "
     "has changed by half, and what is learned from one batch rests on importance weights that few tokens carry.",
@@ -185,8 +198,8 @@ def moved_far(facts: Facts) -> Found | None:
         return Found(
             "problem" if k3 > 0.2 else "warning", k3, f"{number}; {found.second}", facts.worst(np.abs(facts.log_s))
         )
-    untold = found.cause == "engine_mismatch" and not facts.rollouts.same_weights and too_small(facts)
-    if not untold or k3 <= 0.05 or facts.tokens < 100 or facts.far < 0.05 * facts.tokens:
+    open_ = found.cause == "engine_mismatch" and not facts.rollouts.same_weights and untold(facts)
+    if not open_ or k3 <= 0.05 or facts.tokens < 100 or facts.far < 0.05 * facts.tokens:
         return None
     number += "; too few tokens to say whether an update did it or a mismatch of sampler and trainer"
     return Found("warning", k3, number, facts.worst(np.abs(facts.log_s)), title="π_θ is far from π_old here")
@@ -287,11 +300,10 @@ def sequence_kept(facts: Facts, objective: Objective) -> tuple[float, float]:
 @rule(
     "gspo_band",
     "The band on the sequence ratio does not fit these s_i",
-    threshold="a gate on s_i is among the objectives asked about, at least 32 sequences have A ≠ 0 and r ≠ 1, tokens "
-    "move "
-    "with their advantages (Σ A·z beyond 2 standard errors: on noise alone no band means anything), and the gate shuts "
-    "out more than half of them (too "
-    "narrow), or none while one standard deviation of log s_i is less than a tenth of the nearer edge (too wide).",
+    threshold="a gate on s_i is among the objectives asked about, at least 8 sequences have A ≠ 0 and r ≠ 1, tokens "
+    "move with their advantages (Σ A·z beyond 2 standard errors, or z and the sign of A correlate by 0.2: on noise "
+    "alone no band means anything), and the gate shuts out more than half of them (too narrow; three in four of fewer "
+    "than 32), or none while one standard deviation of log s_i is less than a tenth of the nearer edge (too wide).",
     reason="GSPO (arXiv 2507.18071) reports about 15 % of the tokens clipped with a band of 3e-4 / 4e-4 and learns "
     "well; beyond half, what is left is chosen by noise in s_i. A band that ten standard deviations do not reach is "
     "no band: frameworks whose default is 0.2 have such a one.",
@@ -302,7 +314,9 @@ def sequence_kept(facts: Facts, objective: Objective) -> tuple[float, float]:
 def gspo_band(facts: Facts) -> Found | None:
     signal = facts.size > 0
     banded = {key: o for key, o in facts.objectives.items() if argument_of(o) == "sequence"}
-    if not banded or signal.sum() < 32 or facts.on_policy == facts.tokens or abs(alignment(facts)) < 2:
+    if not banded or signal.sum() < 8 or facts.on_policy == facts.tokens:
+        return None
+    if abs(alignment(facts)) < 2 and not clearly(facts):
         return None
     if verdict(facts).cause == "shifted":
         return None
@@ -318,9 +332,9 @@ def gspo_band(facts: Facts) -> Found | None:
             f"spreads by {spread:.2g}{hint}"
         )
         where = facts.worst(np.abs(facts.log_s) * signal)
-        if shut > 0.5:
+        if shut > (0.5 if signal.sum() >= 32 else 0.75):
             return Found("warning", shut, number, where, title=f"{label}'s band is too narrow for these s_i")
         edge = min(getattr(objective, name, np.inf) for name in ("eps_low", "eps_high"))
-        if shut == 0 and spread < edge / 10:
+        if signal.sum() >= 32 and shut == 0 and spread < edge / 10:
             return Found("note", spread, number, where, title=f"{label}'s band is too wide for these s_i")
     return None

@@ -10,7 +10,7 @@ from sapo_viz.rollouts.findings.causes import verdict
 from sapo_viz.rollouts.findings.rule import Found, rule
 from sapo_viz.rollouts.once import once
 
-_CHANCE = 1 / 500  # orders of the prompts that may show as much
+_CHANCE = 1 / 250  # orders of the prompts that may show as much
 
 
 def _moved(
@@ -60,7 +60,7 @@ def growth(facts: Facts) -> tuple[int, str, float] | None:
     "entropy_falls",
     "Entropy falls from step to step",
     threshold="over 3 steps or more, the mean of −log π_old ends at half of what it was or less, and of 2,000 "
-    "orders of the prompts over the steps at most 4 fall as clearly (along a line, or at one cut).",
+    "orders of the prompts over the steps at most 8 fall as clearly (along a line, or at one cut).",
     reason="the mean of −log π over sampled tokens estimates the policy's entropy. Below half there is little left to "
     "explore: groups agree, their advantages vanish, and what follows is noise (DAPO, arXiv 2503.14476). Eight prompts "
     "can show it where they are alike; where their own entropies differ by half, most falls of so few stay unseen.",
@@ -80,7 +80,7 @@ def entropy_falls(facts: Facts) -> Found | None:
     "length_drifts",
     "Answers grow or shrink from step to step",
     threshold="over 3 steps or more, the mean number of response tokens ends at twice what it was or more, or at half "
-    "or less, and of 2,000 orders of the prompts over the steps at most 4 rise or fall as clearly.",
+    "or less, and of 2,000 orders of the prompts over the steps at most 8 rise or fall as clearly.",
     reason="length is what policies learn first when the objective pays for it: a mean over a sequence's tokens makes "
     "long wrong answers cheap (arXiv 2503.20783), a reward that can be had in three tokens makes them short.",
     remedy="Read answers of the last step beside those of the first; compare their rewards. Change the aggregation "
@@ -100,7 +100,7 @@ def length_drifts(facts: Facts) -> Found | None:
     "mismatch_grows",
     "The two policies drift apart from step to step",
     threshold="over 3 steps or more, k3 a token ends above 1e-3 and at 4 times what it was or more, and of 2,000 "
-    "orders of the prompts over the steps at most 4 rise as clearly; or each prompt from a step on has twice the k3 of "
+    "orders of the prompts over the steps at most 8 rise as clearly; or each prompt from a step on has twice the k3 of "
     "each one before, at least 4 on each side.",
     reason="the distance between sampler and trainer is the same at each step, unless weights stop reaching the "
     "sampler (or one of both runs away): then it grows with each update.",

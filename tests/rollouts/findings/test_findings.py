@@ -21,6 +21,7 @@ from sapo_viz.rollouts.findings.rule import SEVERITIES, Finding
 from sapo_viz.rollouts.readers.read import read_rollouts
 from sapo_viz.rollouts.schema import Rollouts
 from sapo_viz.rollouts.vocabulary import Tokens
+from tests.rollouts.findings.healthy import KINDS, healthy
 from tests.rollouts.made import rollouts, tempered
 
 ROOT = Path(__file__).parents[3]
@@ -379,14 +380,20 @@ def test_without_signs_of_an_update_the_learning_rate_is_not_accused() -> None:
     assert "moved_far" not in found and "engine_mismatch" in found
 
 
-def test_a_small_file_that_cannot_tell_the_cause_is_not_called_healthy() -> None:
-    """With A or against nothing: eight sequences tell that the policies are far apart, though not why."""
-    few = np.arange(M) < CALM.offsets[8]
+def test_eight_sequences_tell_an_update_from_a_mismatch_and_fewer_only_that_the_policies_are_far_apart() -> None:
     against = np.where(np.repeat(np.arange(N) % 2 == 0, CALM.lengths), 30 * Z, -30 * Z)
-    assert not {"moved_far", "engine_mismatch"} & set(said(rollouts(mask=few)))
-    for z in (30 * Z, against):
-        found = said(rollouts(mask=few, logprobs=np.minimum(CALM.old_logprobs + z, -1e-4)))
-        assert "moved_far" in found and "engine_mismatch" not in found
+    for sequences, causes in ((8, ("moved_far", "engine_mismatch")), (3, ("moved_far", "moved_far"))):
+        few = np.arange(M) < CALM.offsets[sequences]
+        assert not {"moved_far", "engine_mismatch"} & set(said(rollouts(mask=few)))
+        for z, cause in zip((30 * Z, against), causes, strict=True):
+            found = said(rollouts(mask=few, logprobs=np.minimum(CALM.old_logprobs + z, -1e-4)))
+            assert {"moved_far", "engine_mismatch"} & set(found) == {cause}
+
+
+def test_twelve_sequences_that_all_move_against_their_advantages_are_enough() -> None:
+    small = healthy(KINDS[0], 1, prompts=4, group=4)
+    assert "wrong_way" not in said(small)
+    assert "wrong_way" in said(replace(small, logprobs=small.old_logprobs, old_logprobs=small.logprobs))
 
 
 def test_a_band_is_judged_only_where_it_is_asked_about() -> None:

@@ -24,9 +24,13 @@ from sapo_viz.runs.exports.verl import VERL
 FRAMEWORKS: dict[str, Framework] = {each.key: each for each in (TRL, VERL, MS_SWIFT, SKYRL, AREAL)}
 
 
-def frameworks_with(objective: str) -> list[Framework]:
-    """Those that have the objective's loss."""
-    return [framework for framework in FRAMEWORKS.values() if framework.has(objective)]
+def frameworks_for(config: RunConfig) -> list[Framework]:
+    """Those that have the objective's loss; none where prompts have pictures."""
+    return [] if _pictured(config) else [each for each in FRAMEWORKS.values() if each.has(config.objective)]
+
+
+def _pictured(config: RunConfig) -> bool:
+    return config.task in TASKS and TASKS[config.task].pictured
 
 
 def export(config: RunConfig, to: str, table: TextTable | None = None) -> dict[str, str]:
@@ -42,7 +46,7 @@ def export(config: RunConfig, to: str, table: TextTable | None = None) -> dict[s
     framework = FRAMEWORKS.get(to)
     if framework is None:
         raise RunError(f"there is no export to {to!r}; it takes {', '.join(FRAMEWORKS)}.")
-    if config.task in TASKS and TASKS[config.task].pictured:
+    if _pictured(config):
         raise RunError(
             f"the task {config.task} has a picture in each prompt, and an export carries texts alone; take another "
             "task."
@@ -50,7 +54,7 @@ def export(config: RunConfig, to: str, table: TextTable | None = None) -> dict[s
     try:
         translation = translated(config, framework)
     except RunError as error:
-        others = ", ".join(each.key for each in frameworks_with(config.objective)) or "none of them"
+        others = ", ".join(each.key for each in frameworks_for(config)) or "none of them"
         raise RunError(f"{error} Frameworks that have it: {others}.") from None
     train, held_out = rows_of(config, table)
     files = framework.files(translation, config, _head(config, framework, translation.notes))

@@ -11,7 +11,7 @@ from sapo_viz.errors import RunError
 from sapo_viz.experiments.presets import preset_asking_for
 from sapo_viz.figures.live.figure import recorded_line, run_line, unknown_line
 from sapo_viz.runs.config import RunConfig
-from sapo_viz.runs.exports.export import frameworks_with
+from sapo_viz.runs.exports.export import frameworks_for
 from sapo_viz.runs.folder.labels import read_label, read_note
 from sapo_viz.runs.folder.log import Digest
 from sapo_viz.runs.folder.outside import name_of
@@ -61,7 +61,7 @@ def _row(store: RunStore, summary: RunSummary) -> dict[str, Any]:
         snapshots=store.snapshots(summary.id),
         duplicate=form_link(config, summary.id) if config else "",
         experiment=_experiment(config) if config else "",
-        exports=[(each.key, each.name) for each in frameworks_with(config.objective)] if config else [],
+        exports=[(each.key, each.name) for each in frameworks_for(config)] if config else [],
     )
 
 

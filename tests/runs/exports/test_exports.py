@@ -28,7 +28,7 @@ from sapo_viz.errors import RunError
 from sapo_viz.models.tasks import TASKS
 from sapo_viz.rollouts.table import TextTable, parse_table
 from sapo_viz.runs.config import SETTINGS, RunConfig
-from sapo_viz.runs.exports.export import FRAMEWORKS, export, frameworks_with, packed
+from sapo_viz.runs.exports.export import FRAMEWORKS, export, frameworks_for, packed
 from sapo_viz.runs.exports.mapping import CARRIED, OURS, translated
 from sapo_viz.runs.folder.store import RunStore
 from sapo_viz.runs.questions.exercise import reward_of, toy_exercise
@@ -125,7 +125,7 @@ def test_an_objective_that_a_framework_lacks_is_refused_with_those_that_have_it(
         export(RunConfig("arctan"), "trl")
     with pytest.raises(RunError, match="no export to 'torch'; it takes trl, verl, ms-swift, skyrl, areal"):
         export(RunConfig("sapo"), "torch")
-    assert [each.key for each in frameworks_with("vespo")] == ["trl"]
+    assert [each.key for each in frameworks_for(RunConfig("vespo"))] == ["trl"]
 
 
 @pytest.mark.parametrize(

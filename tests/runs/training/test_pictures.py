@@ -12,7 +12,7 @@ from sapo_viz.models.tasks import IMAGE_PLACE
 from sapo_viz.rollouts.readers.read import read_rollouts
 from sapo_viz.runs.config import RunConfig
 from sapo_viz.runs.events import RunEvent
-from sapo_viz.runs.exports.export import export
+from sapo_viz.runs.exports.export import export, frameworks_for
 from sapo_viz.runs.folder.asked import Asking
 from sapo_viz.runs.folder.snapshot_ratios import snapshot_ratios
 from sapo_viz.runs.folder.store import RunStore
@@ -74,6 +74,7 @@ def test_a_snapshot_has_the_pictures_places_before_the_answer_and_out_of_the_rat
 def test_what_knows_texts_alone_refuses_pictures(to: str) -> None:
     with pytest.raises(RunError, match="has a picture in each prompt, and an export carries texts alone"):
         export(RunConfig(task="grid"), to)
+    assert frameworks_for(RunConfig(task="grid")) == []  # no button that would lead nowhere
 
 
 def test_trl_is_not_given_pictures() -> None:

@@ -203,14 +203,24 @@ def _folder(name: str, root: Path | None) -> Path | None:
         folder = (root / name).resolve()
         inside = folder.is_relative_to(root.resolve()) and folder != root.resolve()
         return folder if inside and folder.is_dir() else None
-    except (OSError, ValueError):  # a name that no file can have
+    except (OSError, ValueError, RuntimeError):  # a name that no file can have, or links in a circle
         return None
 
 
 def _of_run(run_id: str) -> Path | None:
     """What a run has trained. Everybody who may open a page sees all runs, so this is no more than they see."""
     folder = (runs_dir() / run_id / "policy").resolve() if _RUN_ID.fullmatch(run_id) else None
-    return folder if folder and folder.is_relative_to(runs_dir().resolve()) and folder.is_dir() else None
+    there = folder and folder.is_relative_to(runs_dir().resolve()) and without_links(runs_dir() / run_id / "policy")
+    return folder if there else None
+
+
+def without_links(folder: Path) -> bool:
+    """Whether it is a folder, and neither it nor anything in it a link: what lies in a run's folder may be a
+    stranger's, and the libraries open whatever a link leads to."""
+    try:
+        return folder.is_dir() and not any(path.is_symlink() for path in (folder, *folder.iterdir()))
+    except OSError:
+        return False
 
 
 def _in_folder(name: str, folder: Path, *, adapter: bool) -> Located:

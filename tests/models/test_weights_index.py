@@ -59,3 +59,21 @@ def test_advice_to_open_a_file_unsafely_is_not_passed_on(tmp_path: Path) -> None
         torch.load(tmp_path / "x.pt", weights_only=True)
     assert reason_of(refused.value) == "it holds more than data, which could run as code"
     assert reason_of(ValueError("no such layer: q_proj.\nmore")) == "no such layer: q_proj"
+
+
+def test_a_link_in_what_a_run_has_trained_is_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run's folder may be a stranger's; what it links to may be anybody's."""
+    monkeypatch.setenv("SAPO_VIZ_RUNS_DIR", str(tmp_path))
+    for run in ("whole", "linked", "inside", "circle"):
+        (tmp_path / run).mkdir()
+        (tmp_path / run / "config.json").write_text("{}")
+    shutil.copytree(POLICIES / "addition-start", tmp_path / "whole" / "policy")
+    (tmp_path / "linked" / "policy").symlink_to(POLICIES / "addition-start")
+    (tmp_path / "inside" / "policy").mkdir()
+    for file in (POLICIES / "addition-start").iterdir():
+        (tmp_path / "inside" / "policy" / file.name).symlink_to(file)
+    (tmp_path / "circle" / "policy").symlink_to("policy")
+    assert locate("run:whole").base.bytes
+    for run in ("linked", "inside", "circle"):
+        with pytest.raises(ModelError, match=f"there is no model 'run:{run}'"):
+            locate(f"run:{run}")

@@ -14,6 +14,7 @@ from sapo_viz.runs.config import SETTINGS
 from sapo_viz.runs.folder.reading import NotReadable, line_object, number
 
 STEPS = 10**9
+_SENTENCE = 4_000  # characters
 _YEAR_5000 = 1e11  # in seconds since 1970; a browser's calendar ends after it
 _KINDS: Mapping[str, type | tuple[type, ...]] = {
     "device": str, "file": str, "prompt": str, "completion": str, "message": str, "kind": str, "framework": str,
@@ -42,6 +43,8 @@ def event_from(line: bytes) -> dict[str, Any]:
         event["metrics"] = {name: value for name, value in event["metrics"].items() if type(value) in _METRIC}
     for name in [name for name, value in event.items() if name in _KINDS and not isinstance(value, _KINDS[name])]:
         del event[name]
+    if "message" in event:
+        event["message"] = event["message"][:_SENTENCE]  # said again with every look at the run
     if "config" in event:
         event["config"] = _settings(event["config"])
     if "probes" in event:

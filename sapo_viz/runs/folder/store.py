@@ -307,7 +307,7 @@ class RunStore:
     def policy_path(self, run_id: str) -> Path | None:
         """The trained policy's folder, once the run is finished."""
         path = self.folder(run_id) / "policy"
-        return path if path.is_dir() else None
+        return path if path.is_dir() and not path.is_symlink() else None
 
     def log(self, run_id: str, limit: int = 20_000) -> str:
         """The end of what the worker printed."""

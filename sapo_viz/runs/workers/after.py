@@ -14,6 +14,7 @@ from typing import Any
 
 from sapo_viz.errors import RunError
 from sapo_viz.models.jobs import Job, JobLine
+from sapo_viz.models.source import without_links
 from sapo_viz.runs.folder.asked import Asking
 from sapo_viz.runs.folder.files import part_of
 from sapo_viz.runs.folder.store import RunStore
@@ -53,12 +54,18 @@ def begin(store: RunStore, run_id: str, what: Asking | Merging) -> AfterJob:
     """The job, at once.
 
     Raises:
-        RunError: the run is not a finished one of our own, or has its merged model already.
+        RunError: the run is not a finished one of our own, a link is in what it has trained, or it has its merged model
+            already.
         ModelError: too many jobs wait already.
     """
     store.config(run_id)
-    if store.policy_path(run_id) is None:
+    policy = store.policy_path(run_id)
+    if policy is None:
         raise RunError(f"run {run_id} is {store.status(run_id)}; what it has trained is there once it is finished.")
+    if not without_links(policy):
+        raise RunError(
+            f"run {run_id}: a link is among the files of its policy and is not followed; copy the file there."
+        )
     if isinstance(what, Merging) and merged_path(store, run_id).exists():
         raise RunError(f"run {run_id} has its merged model already; delete that first.")
     job = AfterJob(store, run_id, what)

@@ -8,7 +8,8 @@ A page of another site that is open in the same browser can send requests here. 
   the app listens on all addresses it answers to each.
 - **Origin**: does a page of ours ask? Browsers name the page with every WebSocket and with every request that changes
   something or reads across sites. Scheme aside, it must be the Host, port included, or be named in `SAPO_VIZ_HOSTS`.
-  Programs send no Origin and are no danger of this kind.
+  Programs send no Origin and are no danger of this kind. Nor do browsers where a page only shows or runs something, an
+  image say; then `Sec-Fetch-Site` tells that another site's page asks, and it costs us no reading. Links are followed.
 
 Streamlit behind it is told the Host that the browser sees, so that its own check agrees at once. Left to itself it
 looks up this machine's address at a service on the internet, for each Origin that it does not know.
@@ -36,6 +37,7 @@ HOSTS, EMBED = "SAPO_VIZ_HOSTS", "SAPO_VIZ_EMBED"
 WIDE = ("", "0.0.0.0", "::")  # addresses that stand for all of a machine's
 _HOST = re.compile(r"(?P<name>\[[0-9a-f:.]{2,45}\]|[a-z0-9_]([a-z0-9_.-]{0,251}[a-z0-9_])?)\.?(:(?P<port>\d{1,5}))?")
 _USUAL_PORTS = {"http": "80", "https": "443"}
+_OTHERS = ("cross-site", "same-site")  # as a browser calls them that has no Origin to tell
 
 
 @dataclass(frozen=True)
@@ -196,9 +198,14 @@ def _refusal(rules: Allowed, headers: Headers) -> str:
             f"SAPO Viz does not answer to the name {host.name}. Whoever runs it can allow the name: "
             f"{HOSTS}={host.name}\n"
         )
-    if any(not rules.comes_from_us(origin, host) for origin in origins):
+    if any(not rules.comes_from_us(origin, host) for origin in origins) or (not origins and _elsewhere(headers)):
         return f"SAPO Viz answers its own pages only. Behind a proxy, name the address that browsers see in {HOSTS}.\n"
     return ""
+
+
+def _elsewhere(headers: Headers) -> bool:
+    """Whether a page of another site, or of another port, wants to have something that is no page."""
+    return headers.get("sec-fetch-site") in _OTHERS and headers.get("sec-fetch-mode") != "navigate"
 
 
 def _with_host(scope: Scope, host: str) -> Scope:

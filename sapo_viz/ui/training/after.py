@@ -245,7 +245,7 @@ def _examples(store: RunStore, run_id: str, config: RunConfig) -> str:
 
 def _size(folder: Path | None) -> str:
     """Of the files in it; empty if it is not there."""
-    if folder is None or not folder.is_dir():
+    if folder is None or folder.is_symlink() or not folder.is_dir():
         return ""
     return size_text(sum(path.lstat().st_size for path in folder.iterdir()))
 

@@ -81,6 +81,8 @@ def test_links_in_a_run_lead_nowhere(store: RunStore, tmp_path: Path) -> None:
     (policy / "README.md").write_text("a card")
     answer = client.get("/api/runs/policy", params={"run": run_id})
     assert zipfile.ZipFile(io.BytesIO(answer.content)).namelist() == [f"{run_id}-policy/README.md"]
+    with pytest.raises(RunError, match="a link is among the files of its policy"):
+        begin(store, run_id, Asking(("1",)))
 
 
 def test_a_page_asks_no_run_that_has_not_ended_and_no_model_that_pages_may_not_read(

@@ -165,3 +165,21 @@ def test_a_setting_that_means_nothing_is_said_in_one_sentence(variable: str, val
         Allowed.of("127.0.0.1", {variable: value})
     sentence = str(error.value)
     assert sentence.startswith(variable) and repr(value) in sentence and sentence.endswith(".") and "\n" not in sentence
+
+
+@pytest.mark.parametrize(
+    ("site", "mode", "answered"),
+    [
+        ("cross-site", "no-cors", False),  # an image or a script in another site's page
+        ("same-site", "no-cors", False),  # in that of another server of this machine
+        ("same-site", "cors", False),
+        ("same-origin", "no-cors", True),
+        ("none", "navigate", True),  # typed
+        ("cross-site", "navigate", True),  # a link; frames are the policy's matter
+    ],
+)
+def test_a_page_elsewhere_has_nothing_loaded_that_names_no_origin(site: str, mode: str, answered: bool) -> None:
+    headers = {"Host": "127.0.0.1:8501", "Sec-Fetch-Site": site, "Sec-Fetch-Mode": mode}
+    assert (client(LOCAL).get("/", headers=headers).status_code == 200) == answered
+    named = client(NAMED).get("/", headers=headers | {"Host": "lab.example", "Origin": "http://lab.example"})
+    assert named.status_code == 200

@@ -109,6 +109,15 @@ def test_in_a_low_window_a_figure_and_its_controls_stand_beside_each_other_in_th
                 eventually(page, foot, lambda y, tall=height: y <= tall + 1)
 
 
+def test_in_a_low_window_verdict_and_text_of_a_file_are_in_the_first_screen(visit: Visit) -> None:
+    page = visit("/tokens")
+    page.set_viewport_size({"width": 853, "height": 480})
+    scroll, slider = page.locator(".tok-scroll"), page.locator(".tok-panel input[type=range]").first
+    eventually(page, lambda: scroll.bounding_box()["y"], lambda y: y < 0.75 * 480)
+    expect(slider).to_be_in_viewport(ratio=1)
+    expect(page.locator(".st-key-tokens-headline")).to_be_in_viewport(ratio=1)
+
+
 def test_a_letter_in_a_field_presents_nothing(visit: Visit) -> None:
     page = visit("/reference")
     page.get_by_role("textbox", name="Search").press_sequentially("sapo")  # one P: a second would end it again

@@ -40,8 +40,10 @@ class RunConfig:
         "text", "", "Label", "run", "A name to recognise the run by; the objective and its knobs if empty.", lo=0, hi=80
     )
     task: str = setting(
-        "choice", "addition", "Task", "task", "Where prompts and rewards come from.", choices=TASK_NAMES
-    )
+        "choice", "addition", "Task", "task",
+        "Where prompts and rewards come from. addition, chain, synonyms: sums, for tiny policies. grid: pictures, for a "
+        "tiny Qwen3-VL. mood, questions: for a language model.", choices=TASK_NAMES,
+    )  # fmt: skip
     policy: str = setting(
         "text", "auto", "Starting policy", "task",
         "auto: the task's own warm start. Or a bundled policy, run:<id> for what a run has trained, a folder in "

@@ -41,8 +41,8 @@ class RunConfig:
     )
     task: str = setting(
         "choice", "addition", "Task", "task",
-        "Where prompts and rewards come from. addition, chain, synonyms: sums, for tiny policies. grid: pictures, for a "
-        "tiny Qwen3-VL. mood, questions: for a language model.", choices=TASK_NAMES,
+        "Where prompts and rewards come from. addition, chain, synonyms: sums, for tiny policies. grid: pictures, for "
+        "a tiny Qwen3-VL. mood, questions: for a language model.", choices=TASK_NAMES,
     )  # fmt: skip
     policy: str = setting(
         "text", "auto", "Starting policy", "task",

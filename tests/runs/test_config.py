@@ -48,7 +48,7 @@ def test_a_config_survives_json_copy_and_pickle(objective: str) -> None:
         ({"completions": 1}, "completions is 1; it takes whole numbers from 2 to 1024."),
         ({"optimizer": "adam"}, "optimizer is 'adam'; it takes adamw or sgd."),
         ({"label": "two\nlines"}, "label is 'two\\nlines'; it takes text of 0 to 80 characters on one line."),
-        ({"task": "sorting"}, "task is 'sorting'; it takes addition or chain or synonyms or mood or questions."),
+        ({"task": "sort"}, "task is 'sort'; it takes addition or chain or synonyms or grid or mood or questions."),
         (
             {"reward": "numeric"},
             "reward is 'numeric', and the task addition makes no use of it; leave it out, or take the task mood or "

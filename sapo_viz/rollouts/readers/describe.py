@@ -56,7 +56,8 @@ def schema_markdown() -> str:
 - JSON objects may also follow one another without a list, written over several lines or side by side; and an object may
   be one token with the CSV's columns, as a data frame is saved: rows of a sequence then follow one another.
 - Objects may stand inside another one: in a list under some name, one under each name, or as the columns of a data
-  frame (`DataFrame.to_json`, whatever its `orient`).
+  frame (`DataFrame.to_json`, whatever its `orient`); as a batch, each field a list with one entry per sequence; and in
+  lists of lists, one per prompt. An error that stands where a sequence would be is left out and counted.
 - A file may be compressed (gzip, zstd, bzip2, xz), and a zip or tar may hold one file or the steps of one run. Unpacked
   they are held to the limits below, and a page's reader to memory and time for the packed size.
 - A file that ends too early, as one that is still being written or was copied meanwhile, is read up to there. What

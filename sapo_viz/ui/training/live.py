@@ -23,7 +23,7 @@ from sapo_viz.ui.pictures import picture_label
 from sapo_viz.ui.serving.logs import follow_logs
 from sapo_viz.ui.serving.run_routes import recorded_mark
 from sapo_viz.ui.text import plain
-from sapo_viz.ui.training.runs import rows, shown_ids
+from sapo_viz.ui.training.runs import listed, rows, shown_ids
 from sapo_viz.ui.words import _, declared
 
 _KEY = "live"
@@ -55,7 +55,7 @@ def live_runs(summaries: Sequence[RunSummary]) -> None:
         st.info(plain(_("Not found, or deleted since: {runs}.").format(runs=names)), icon=":material/link_off:")
     if note := session.take(_NOTE, ""):
         st.warning(plain(note), icon=":material/error:")
-    data = live_data(rows(store, summaries), shown, _labels(), _) | {"mark": recorded_mark(summaries)}
+    data = live_data(rows(store, listed(summaries)), shown, _labels(), _) | {"mark": recorded_mark(summaries)}
     component("live/live.js")(key=_KEY, data=data, on_shown_change=_shown_changed, on_action_change=_act)
 
 

@@ -30,7 +30,7 @@ _START = 6.0  # seconds until a worker has imported PyTorch
 def rows(store: RunStore, summaries: Sequence[RunSummary]) -> list[dict[str, Any]]:
     """One JSON object a run, with the line that it is drawn with."""
     made = []
-    for summary in summaries[:MOST_LISTED]:
+    for summary in summaries:
         with contextlib.suppress(RunError, OSError):  # deleted since it was listed
             made.append(_row(store, summary))
     return made
@@ -65,6 +65,12 @@ def _row(store: RunStore, summary: RunSummary) -> dict[str, Any]:
     )
 
 
+def listed(summaries: Sequence[RunSummary]) -> list[RunSummary]:
+    """The newest, and those that the address names, however many are newer."""
+    named = {*address.text("runs").split(","), *address.text("pin").split(",")}
+    return [summary for place, summary in enumerate(summaries) if place < MOST_LISTED or summary.id in named]
+
+
 def _experiment(config: RunConfig) -> str:
     preset = preset_asking_for(config)
     return declared(preset.title) if preset else ""
@@ -76,7 +82,8 @@ def shown_ids(summaries: Sequence[RunSummary]) -> tuple[list[str], list[str]]:
     Without `runs` in the address: the newest, with all that were started by the same press, and the live ones.
     Pinned ones (`pin` in the address) always.
     """
-    there = [summary.id for summary in summaries[:MOST_LISTED]]
+    table = listed(summaries)
+    there = [summary.id for summary in table]
     asked = address.text("runs") if address.has("runs") else None
     pinned = address.text("pin", "").split(",")
     if asked is not None:
@@ -85,7 +92,7 @@ def shown_ids(summaries: Sequence[RunSummary]) -> tuple[list[str], list[str]]:
         return drawn, [run_id for run_id in wanted if run_id not in there]
     newest: list[str] = []
     last = None
-    for summary in summaries[:MOST_LISTED]:
+    for summary in table:
         together = last is None or last - summary.created < _ONE_PRESS
         if together:
             last = summary.created

@@ -32,9 +32,11 @@ from sapo_viz.runs.folder.tensorboard import EventFile
 from sapo_viz.runs.groups import group_key
 from sapo_viz.runs.workers import launcher
 from sapo_viz.runs.workers.schedule import turns
+from sapo_viz.ui import address
 from sapo_viz.ui.serving import run_routes
 from sapo_viz.ui.serving.routes import routes
 from sapo_viz.ui.serving.verdicts import collapse_of
+from sapo_viz.ui.training import runs as run_rows
 from sapo_viz.ui.training.runs import estimate, rows
 
 CONFIG = RunConfig(steps=3)
@@ -407,3 +409,15 @@ def test_any_bytes_in_any_file_of_a_run_leave_all_others_as_they_were(
     mend_events(folder)
     EventFile(folder)
     look_at_everything(two_runs)
+
+
+def test_a_run_that_a_link_names_is_listed_however_many_are_newer(
+    store: RunStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("good", "new", "newest"):
+        os.utime(write_run(store, name) / "config.json", (1e9 + len(name), 1e9 + len(name)))
+    monkeypatch.setattr(run_rows, "MOST_LISTED", 1)
+    monkeypatch.setattr(address.st, "query_params", {"runs": "good,gone"})
+    summaries = store.list()
+    assert [run.id for run in run_rows.listed(summaries)] == ["newest", "good"]
+    assert run_rows.shown_ids(summaries) == (["good"], ["gone"])

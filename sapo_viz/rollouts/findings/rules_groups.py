@@ -296,10 +296,9 @@ def own_rewards(facts: Facts) -> bool:
     severities=("warning",),
 )
 def advantage_scale(facts: Facts) -> Found | None:
-    signal = facts.size > 0
-    if not signal.any():
-        return None
     sides = facts.sides[1].n + facts.sides[-1].n
+    if not sides:  # none, or log-probs that are filled in
+        return None
     mean, largest = float(facts.size.sum() / sides), float(np.abs(facts.advantages).max())
     if 0.01 <= mean <= 5 and largest <= 20:
         return None

@@ -87,7 +87,7 @@ def _of_tokens(rollouts: Rollouts) -> dict[str, float]:
     facts = gather(rollouts)
     values = {"signal": float((facts.size > 0).mean()), "length": float(facts.counts.mean())}
     values |= _of_rewards(rollouts.rewards, rollouts.groups)
-    if rollouts.same_weights or not facts.tokens:  # what the sampler's arithmetic differs by is no update
+    if rollouts.same_weights or not len(facts.sample):  # what the sampler's arithmetic differs by is no update
         return values
     z = np.clip(facts.sample[:, 0], -LOG_RATIO_LIMIT, LOG_RATIO_LIMIT)
     largest = float(rollouts.log_ratio[rollouts.mask].max())

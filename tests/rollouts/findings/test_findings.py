@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from sapo_viz.rollouts.findings.causes import mean_k3, temperature
 from sapo_viz.rollouts.findings.document import document
 from sapo_viz.rollouts.findings.judge import all_rules, findings
 from sapo_viz.rollouts.findings.rule import SEVERITIES, Finding
-from sapo_viz.rollouts.readers.read import read_rollouts
+from sapo_viz.rollouts.readers.read import parse_rollouts, read_rollouts
 from sapo_viz.rollouts.schema import Rollouts
 from sapo_viz.rollouts.vocabulary import Tokens
 from tests.rollouts.findings.healthy import KINDS, healthy
@@ -484,3 +485,12 @@ def test_an_update_beside_a_mismatch_is_not_what_the_ratios_are_laid_to() -> Non
         new[part] = np.random.default_rng(i).permutation(new[part])
     found = said(rollouts(logprobs=new))
     assert "moved_far" not in found and found["engine_mismatch"].severity == "problem"
+
+
+@pytest.mark.parametrize("old", [0.0, -1.0, -1e-300])
+@pytest.mark.parametrize("advantage", [1.0, 1e6])
+def test_a_file_in_which_every_log_prob_is_filled_in_is_judged(old: float, advantage: float) -> None:
+    """Nothing of it is left to take quantiles of, or a mean |A|."""
+    row = {"tokens": ["a"] * 2000, "logprobs": [-1.0] * 2000, "old_logprobs": [old] * 2000, "advantage": advantage}
+    found = findings(parse_rollouts((json.dumps(row) + "\n").encode() * 2, "x"), {"sapo": CATALOG["sapo"]()})
+    assert found and all(np.isfinite(finding.value) for finding in found)

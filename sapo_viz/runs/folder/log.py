@@ -212,7 +212,9 @@ def _last_rewards(folder: Path) -> tuple[float, ...]:
     holds = math.inf
     for event in reversed(read_tail(folder, _TAIL_LINES)):
         if event["type"] == "step" and event["step"] <= holds and len(rewards) < 10:
-            rewards.append(float(event["metrics"].get("reward") or 0.0))
+            reward = event["metrics"].get("reward")
+            if reward is not None:  # a log may know none
+                rewards.append(float(reward))
         elif (again := resumed_at(event)) is not None:
             holds = min(holds, again)
     return tuple(reversed(rewards))

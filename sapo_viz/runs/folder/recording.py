@@ -67,10 +67,8 @@ def recording_why(folder: Path, status: Status) -> Why:
         said.append("The training process ended without a word: by a person, a restart, or because memory ran out.")
     elif status == "silent":
         minutes, where = _age(folder) / 60, _host(folder)
-        said.append(
-            f"Nothing was written for {minutes:,.0f} minutes. It trains on {where or 'another machine'}, so whether it "
-            "still does cannot be seen from here."
-        )
+        place = f". It trains on {where}, so whether it still does" if where else "; whether it still trains"
+        said.append(f"Nothing was written for {minutes:,.0f} minutes{place} cannot be seen from here.")
     for name, what in (("dropped", "steps that the recorder dropped"), ("write_errors", "writes that failed")):
         if steps and steps[-1].get(name):
             said.append(f"{what[0].upper()}{what[1:]}: {steps[-1][name]:,}.")

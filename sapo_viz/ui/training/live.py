@@ -163,7 +163,7 @@ def _labels() -> dict[str, Any]:
         place=_("place {n}"),
         begins=_("place {n}, in {time}"),
         recorded=_("recorded, {source}"),
-        recorded_help=_("Another program trains this run; it is recorded by sapo-viz-recorder."),
+        recorded_help=_("Another program trains this run; what it records, logs or dumps is shown."),
         duplicate=_("Duplicate"),
         duplicate_help=_("Open the form with the settings of this run, to change some of them:"),
         export=_("Export"),

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import streamlit as st
 
-from sapo_viz.errors import SapoVizError
-from sapo_viz.models.source import visitors_root
+from sapo_viz.errors import ModelError, SapoVizError
+from sapo_viz.models.source import admit, local_folder, visitors_root
 from sapo_viz.rollouts.readers.decoded import decoded, has_halves, shows_ids
 from sapo_viz.rollouts.schema import Rollouts
 from sapo_viz.rollouts.steps import Steps
-from sapo_viz.ui import address
+from sapo_viz.ui import address, session
 from sapo_viz.ui.models import choose_model, known_models, models_help
 from sapo_viz.ui.text import plain
 from sapo_viz.ui.tokens.source import Source
 from sapo_viz.ui.words import _
 from sapo_viz.ui.work import kept, worked
+
+_ASKED = "tokens: tokenizer from the Hub"  # session: the name that this visitor has agreed to ask for
 
 
 def with_texts(source: Source) -> Source:
@@ -28,7 +30,7 @@ def with_texts(source: Source) -> Source:
         if ids_alone
         else _("Characters of several tokens are � in this file. Show their bytes, with the tokenizer of")
     )
-    if not name:
+    if not name or not _may_be_asked(name):
         return source
     origin = (*source.origin, "tokenizer", name)
     found = worked("decoded", origin, lambda: _try(source.rollouts, name), _("Decoding token ids…"))
@@ -36,6 +38,24 @@ def with_texts(source: Source) -> Source:
         st.error(plain(found), icon=":material/error:")
         return source
     return Source(origin, found, source.still)
+
+
+def _may_be_asked(name: str) -> bool:
+    """What is not here is asked of the Hub after a click: a link that names it is no question of this visitor's."""
+    root = visitors_root()
+    if local_folder(name, root) or session.get(_ASKED) == name:
+        return True
+    try:
+        admit(name, root)
+    except ModelError:  # nothing that the Hub would be asked for: what is wrong with it is said
+        return True
+    st.button(
+        plain(_("Fetch the tokenizer of {name} from the Hugging Face Hub").format(name=name)),
+        icon=":material/download:",
+        on_click=session.put,
+        args=(_ASKED, name),
+    )
+    return False
 
 
 def _try(rollouts: Rollouts, name: str) -> Steps[Rollouts | str]:

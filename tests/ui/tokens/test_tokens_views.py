@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from sapo_viz.errors import ModelError
 from sapo_viz.paths import ASSETS
 from tests.rollouts.readers.formats.samples import chat_trl
 from tests.ui.tokens.test_tokens_page import address, open_tokens, shown, upload
@@ -128,6 +130,22 @@ def test_a_tokenizer_that_is_not_there_is_one_sentence_and_the_ids_stay() -> Non
     app = upload(open_tokens(source="file", tokenizer="no such *model*"), data, "rank_0.jsonl")
     assert not app.exception and len(app.error) == 1 and "no such \\*model\\*" in app.error[0].value
     assert "⟨id⟩" in shown(app)
+
+
+def test_a_link_asks_the_hub_for_no_tokenizer_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def no_texts(_rollouts: object, name: str, _root: object) -> Iterator[None]:
+        asked.append(name)
+        raise ModelError("not here.")
+        yield
+
+    monkeypatch.setattr("sapo_viz.ui.tokens.decoding.decoded", no_texts)
+    data = (FORMATS / "prime-rl-rank_0.jsonl").read_bytes()
+    app = upload(open_tokens(source="file", tokenizer="somebody/model"), data, "rank_0.jsonl")
+    assert not app.exception and not app.error and not asked
+    next(button for button in app.button if "somebody/model" in button.label).click().run()
+    assert asked == ["somebody/model"] and "not here" in app.error[0].value
 
 
 def test_chat_messages_ask_for_the_template() -> None:

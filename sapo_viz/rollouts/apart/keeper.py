@@ -29,7 +29,7 @@ from sapo_viz.rollouts.apart.allowance import TOO_LONG, TOO_MUCH, Allowance, mos
 
 IDLE = 60.0  # seconds without work after which it ends; the next file starts another
 _LOOK = 0.01  # seconds between two looks at the readers: one fills some 20 MB in that time
-_BEYOND = 256 * 1024**2  # bytes that a reader may have asked for and not touched, before the system refuses
+_DATA = 1.4  # times its memory that a reader may have asked for before the system refuses: not all of it is touched
 _MAXRSS = 1 if sys.platform == "darwin" else 1024  # bytes in which the system counts a peak
 _PRELOADED = ("numpy", "pyarrow", "pyarrow.compute", "pyarrow.csv", "pyarrow.parquet", "zipfile")
 
@@ -193,7 +193,7 @@ def _hold(allowed: Allowance) -> None:
     """What the system itself sees to: a reader that grows faster than it is looked at, or that nobody looks at."""
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        most = allowed.memory + _BEYOND
+        most = int(_DATA * allowed.memory)
         resource.setrlimit(resource.RLIMIT_DATA, (most, most))
         seconds = int(allowed.processor) + 2
         resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))

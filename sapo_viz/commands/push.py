@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
     parcel = packed(_policy(Path(args.folder).absolute()), args.base)
     who = logged_in()
     name = args.name if "/" in args.name else f"{who}/{args.name}"
-    where = "stays as private or public as it is" if args.update else "public" if args.public else "private"
+    where = ("public" if args.public else "private") + (", if it is new" if args.update else "")
     print(f"To {name} on the Hugging Face Hub ({where}), as {who}: {size_text(parcel.size)} in")
     print("".join(f"  {file}\n" for file in parcel.files), end="")
     if not args.yes and not _agreed():

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,7 +73,7 @@ def logged_in() -> str:
         )
     if not hub_answers():
         raise ModelError("the Hugging Face Hub cannot be reached (no connection, or HF_HUB_OFFLINE is set).")
-    with _said("asked who is logged in"):
+    with _asking("the Hugging Face Hub was asked who is logged in"):
         return str(HfApi().whoami()["name"])
 
 
@@ -89,37 +90,29 @@ def publish(parcel: Parcel, name: str, *, private: bool, update: bool) -> str:
     from huggingface_hub import CommitOperationAdd, HfApi
 
     hub = HfApi()
-    with _said(f"asked for the repository {name!r}"):
+    with _asking(f"the repository {name!r} could not be made"):
         url = hub.create_repo(name, private=private, exist_ok=update)
     operations = [CommitOperationAdd(file, content) for file, content in parcel.files.items()]
-    with _said(f"sent the files of {name!r}, whose repository is there now; mend it and say --update"):
+    with _asking(f"the files did not arrive in {name!r}, which is there now, so go on with --update"):
         hub.create_commit(name, operations, commit_message="Policy trained with SAPO Viz")
     return str(url)
 
 
-class _said:
+@contextlib.contextmanager
+def _asking(what: str) -> Iterator[None]:
     """Whatever the Hub's library raises, as one sentence."""
+    from huggingface_hub.errors import HfHubHTTPError
 
-    def __init__(self, doing: str) -> None:
-        self._doing = doing
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        from huggingface_hub.errors import HfHubHTTPError
-
-        if isinstance(error, HfHubHTTPError):
-            status: Any = getattr(error.response, "status_code", "")
-            reason = {
-                401: "the login is not valid any more; run `hf auth login` again",
-                403: "this login may not write there; take a name of your own, or a token that may write",
-                409: "there is one of this name; take another, or say --update to replace its files",
-            }.get(
-                status, f"it answered {status}: {' '.join((error.server_message or '').split())[:200] or 'no reason'}"
-            )
-        elif isinstance(error, (OSError, ValueError)) or (error and type(error).__module__.startswith("httpx")):
-            reason = " ".join(str(error).split())[:200] or type(error).__name__
-        else:
-            return
-        raise ModelError(f"the Hugging Face Hub was {self._doing}: {reason}.") from None
+    try:
+        yield
+    except HfHubHTTPError as error:
+        status: Any = getattr(error.response, "status_code", "")
+        said = {
+            401: "the login is not valid any more; run `hf auth login` again",
+            403: "this login may not write there; take a name of your own, or a token that may write",
+            409: "there is one of this name; take another, or say --update to replace its files",
+        }
+        answer = " ".join((error.server_message or "").split())[:200] or "no reason"
+        raise ModelError(f"{what}: {said.get(status, f'the Hub answered {status}: {answer}')}.") from None
+    except Exception as error:  # no route, a name that is none: the libraries have a kind for each
+        raise ModelError(f"{what}: {' '.join(str(error).split())[:200] or type(error).__name__}.") from None

@@ -164,7 +164,7 @@ def test_what_the_hub_refuses_is_said_in_a_sentence(
 ) -> None:
     hub.refuses = 400
     assert main(["push", str(runs["whole"]), "mine", "--yes"]) == 2
-    assert "it answered 400: this account is full." in capsys.readouterr().err
+    assert "the Hub answered 400: this account is full." in capsys.readouterr().err
     assert main(["push", str(tmp_path), "mine", "--yes"]) == 2
     assert "holds no weights; it takes a finished run" in capsys.readouterr().err
     waiting = RunStore(tmp_path).create(small())

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from sapo_viz.browser.link import FOLDER
+from sapo_viz.models.pictures import CELL, INK, PALE, PAPER
+from sapo_viz.models.tasks import PICTURE
 from sapo_viz.runs.config import RunConfig
 from sapo_viz.runs.folder.store import RunStore
 from tests.ui.tokens.test_tokens_page import open_tokens, shown
@@ -42,3 +45,10 @@ def test_a_steps_tokens_have_the_picture_beside_the_prompt(tmp_path: Path, monke
     assert picture.proto.imgs[0].alt == "Picture of 4 × 4 cells; occupied: b1, c1, a2, d4"
     assert picture.proto.imgs[0].url.startswith("data:image/svg+xml;base64,")
     assert "⟨image⟩" in shown(app) and "0110" not in shown(app)
+
+
+def test_the_browser_draws_what_the_policy_sees() -> None:
+    code = (FOLDER / "shared" / "prompt_picture.js").read_text(encoding="utf-8")
+    assert f"/{PICTURE.pattern}/" in code and f"const CELL = {CELL};" in code
+    colours = ", ".join(f'"rgb{colour}"' for colour in (PAPER, PALE, INK))
+    assert f"[PAPER, PALE, INK] = [{colours}]" in code

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from sapo_viz.core.objective import CATALOG
 from sapo_viz.errors import RunError
+from sapo_viz.models.tasks import TASKS
 from sapo_viz.runs.chosen import aggregation
 
 if TYPE_CHECKING:
@@ -62,8 +63,10 @@ def refuse_for_trl(config: RunConfig) -> None:
             raise RunError(f"{name} is {value!r}, and engine trl {why}; it takes {usual!r}, or engine loop.")
     if config.task == "synonyms":
         raise RunError("task is 'synonyms', whose completions end in 600 ways; engine trl knows one end, so take loop.")
-    if config.task == "grid":
-        raise RunError("task is 'grid', whose prompts have pictures; engine trl is given texts here, so take loop.")
+    if config.task in TASKS and TASKS[config.task].pictured:
+        raise RunError(
+            f"task is {config.task!r}, whose prompts have pictures; engine trl is given texts here, so take loop."
+        )
     whole = config.prompts * config.completions
     each, left = divmod(whole, config.minibatches)
     if left:

@@ -1,7 +1,8 @@
 """Pictures in prompts, as Qwen3-VL takes them: places among the tokens, pixels beside them, positions in a plane.
 
-A picture is drawn from the prompt's text (`tasks.PICTURE`), 8 × 8 pixels a cell, and cut into patches as the library's
-processor of Qwen-VL does it (a test holds them equal); two patches by two become one place among the prompt's tokens.
+A picture is drawn from the prompt's text (`tasks.PICTURE`), 8 × 8 pixels per cell, and cut into patches as the
+library's processor of Qwen-VL does it (a test holds them equal); two patches by two become one place among the prompt's
+tokens.
 Places carry no loss: they stand in the prompt. Rotary positions of a picture run along time, rows and columns at once,
 and what follows it goes on behind the largest of them, so that they are no count of tokens.
 """
@@ -84,7 +85,7 @@ def with_places(prompt: str) -> str:
     if count != 1:
         raise ModelError(
             f"the prompt {prompt[:60]!r} has {count or 'no'} pictures, and this policy looks at one; write it as "
-            "⟨image 0110 1000 0000 0001⟩?, a digit a cell, row by row."
+            "⟨image 0110 1000 0000 0001⟩?, one digit per cell, row by row."
         )
     return text
 

@@ -208,7 +208,7 @@ SYNONYMS = Task(
 # -- grid: a picture in the prompt -------------------------------------------------------------------------
 
 SIDE = 4  # cells
-# A prompt holds its picture as text, a digit a cell, from which it can be drawn again wherever the prompt is read.
+# A prompt holds its picture as text, one digit per cell, from which it can be drawn again wherever the prompt is read.
 # The policy never sees that text: models/pictures.py puts places for the picture there, and its pixels beside them.
 PICTURE = re.compile(r"⟨image ([01]{4}) ([01]{4}) ([01]{4}) ([01]{4})⟩")
 IMAGE_START, IMAGE_PLACE, IMAGE_END = "<|vision_start|>", "<|image_pad|>", "<|vision_end|>"  # as Qwen3-VL has them

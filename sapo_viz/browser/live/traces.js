@@ -213,7 +213,8 @@ function rawTrace(x, y, color) {
   };
 }
 
-// One metric against another, one dot per step: what a reward costs. With several seeds each is drawn faintly, and their mean by step.
+// One metric against another, one dot per step: what a reward costs. With several seeds each is drawn faintly, and
+// their mean by step.
 /** @type {(panel: Panel, groups: Group[], words: Words) => object[]} */
 export function againstTraces(panel, groups, words) {
   const [{ metric }] = panel.spec.series;

@@ -1,4 +1,4 @@
-// The picture in a prompt of the task grid: its text has a digit a cell, of which it is drawn again here.
+// The picture in a prompt of the task grid: its text has one digit per cell, from which it is drawn again here.
 
 import { svg } from "./svg.js";
 

@@ -240,14 +240,14 @@ export class LivePanels {
     else if (!shown.some((run) => run.steps.length)) {
       /** @param {string} status */
       const has = (status) => shown.some((run) => run.status === status);
-      text =
-        has("starting") || has("running")
-          ? words.loading
-          : has("queued")
-            ? words.waiting
-            : shown.every((run) => run.loaded)
-              ? words.no_steps
-              : words.reading;
+      const loads = shown.some((run) => ["starting", "running"].includes(run.status) && !run.about.recorded);
+      text = loads
+        ? words.loading
+        : has("queued")
+          ? words.waiting
+          : shown.every((run) => run.loaded) && !has("running")
+            ? words.no_steps
+            : words.reading; // what another program trains is read here, and its first step may be to come
     }
     if (this.message.textContent !== text) this.message.textContent = text;
   }

@@ -131,7 +131,7 @@ def text_exercise(config: RunConfig, policy: Policy, table: TextTable | None, re
     from sapo_viz.models.chat import without_end
 
     config = complete(config)
-    train, held_out = split(questions_of(table_of(config, table), config, reward), config)
+    train, held_out = split(questions_of(table_of(config, table), config, reward, whole=True), config)
     hidden = {as_asked(config, policy, question.text): question for question in held_out}
     seen = {as_asked(config, policy, question.text): question for question in train}
     known, prompts = seen | hidden, [prompt for prompt in seen if prompt not in hidden]

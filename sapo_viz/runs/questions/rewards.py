@@ -144,8 +144,8 @@ def _not_understood(text: str, at: int) -> str:
     )
 
 
-def check_answer(reward: Reward, answer: str, place: str) -> None:
-    """A RunError naming `place` for an answer that no completion could match."""
+def check_answer(reward: Reward, answer: str, place: str, *, patterns: bool = True) -> None:
+    """A RunError naming `place` for an answer that no completion could match; `patterns` too are looked at, or not."""
     for part in reward.parts:
         if part.name in JUDGES and not answer.strip():
             raise RunError(f"{place}: the answer is empty; each question takes one, or leave the row out.")
@@ -153,7 +153,7 @@ def check_answer(reward: Reward, answer: str, place: str) -> None:
             raise RunError(f"{place}: the answer {answer[:40]!r} holds no number; take the reward exact or regex.")
         if part.name == "choice" and last_letter(answer) is None:
             raise RunError(f"{place}: the answer {answer[:40]!r} is no letter from A to J; take the reward exact.")
-        if part.name == "regex":
+        if part.name == "regex" and patterns:
             pattern(filled(part, answer))
 
 

@@ -19,6 +19,8 @@ QUESTION = ("question", "prompt", "problem", "instruction", "query", "input", "t
 ANSWER = ("answer", "solution", "target", "label", "ground_truth", "output", "response", "completion")
 CHOICES = ("choices", "options")
 LETTERS = "ABCDEFGHIJ"
+MOST_TEXT = 128 * 10**6  # characters of all questions as they are asked: a template may repeat what a row says
+_PATTERNS = 200_000  # characters of answers that are patterns; compiling them takes two seconds at worst
 _FIELD = re.compile(r"\{([^{}]*)\}")
 
 
@@ -31,8 +33,11 @@ class Question:
     row: TableRow
 
 
-def questions_of(table: TextTable, config: RunConfig, reward: Reward) -> list[Question]:
+def questions_of(table: TextTable, config: RunConfig, reward: Reward, *, whole: bool = False) -> list[Question]:
     """Every row as a question, in the file's order; of equal ones the first.
+
+    Args:
+        whole: look at each answer that is a pattern, as a run does in its own process; a page sees to the first ones.
 
     Raises:
         RunError: a column that is not there, a template that names one, an answer that fits no completion.
@@ -46,17 +51,25 @@ def questions_of(table: TextTable, config: RunConfig, reward: Reward) -> list[Qu
         "{question}\n{choices}" if _has_choices(table) else "{question}"
     )
     found: dict[str, Question] = {}
+    characters, patterns = 0, 0
     for index in range(len(table)):
         row = table.row(index)
         place = f"{table.name}, row {index + 1:,}"
         text = _asked(template, row, question, place)
         if not text.strip():
             raise RunError(f"{place}: the question is empty; fill it in, or leave the row out.")
+        characters += len(text)
+        if characters > MOST_TEXT:
+            raise RunError(
+                f"{table.name}: as template asks them, its questions have more than {MOST_TEXT // 10**6} million "
+                "characters; take a shorter template, or a part of the file."
+            )
         told = row[answer] if answer else ""
         if any(part.name == "choice" for part in reward.parts):
             told = _letter_of(told, row)
         if needed:
-            check_answer(reward, told, place)
+            check_answer(reward, told, place, patterns=whole or patterns < _PATTERNS)
+            patterns += len(told)
         found.setdefault(text, Question(text, told, row))
     return list(found.values())
 

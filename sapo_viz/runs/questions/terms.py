@@ -22,6 +22,7 @@ from sapo_viz.errors import RunError
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
 _LETTER = re.compile(r"(?<![A-Za-z])\(?([A-Ja-j])\)?(?![A-Za-z'’])")
 _SECONDS = 0.5  # that a pattern may take on one completion
+_PATTERN = 10_000  # characters of one; compiling that many takes 0.1 s
 _MATH_SECONDS = 15.0  # … and a formula, by the clock; math-verify itself gives up after 5 on each side
 
 
@@ -42,8 +43,9 @@ def last_number(text: str) -> float | None:
 
 def last_letter(text: str) -> str | None:
     """The last letter from A to J that stands alone; a small one only in brackets or at the text's end."""
+    end = len(text.rstrip(" ."))
     for found in reversed(list(_LETTER.finditer(text))):
-        if found[1].isupper() or "(" in found[0] or not text[found.end() :].strip(" ."):
+        if found[1].isupper() or "(" in found[0] or found.end() >= end:
             return found[1].upper()
     return None
 
@@ -94,18 +96,23 @@ def filled(part: Term, answer: str) -> str:
     return answer if not part.argument else part.argument.replace("{answer}", re.escape(answer))
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=256)  # one of those that are long may take a megabyte
 def pattern(text: str) -> Any:
     """A compiled pattern. The `regex` package can be told how long it may look, which `re` cannot.
 
     Raises:
-        RunError: it is no regular expression.
+        RunError: it is no regular expression, or a very long one.
     """
     import regex
 
+    if len(text) > _PATTERN:
+        raise RunError(
+            f"reward: the pattern {text[:60]!r} has {len(text):,} characters; up to {_PATTERN:,} are taken: take the "
+            "reward exact, or shorter answers."
+        )
     try:
         return regex.compile(text)
-    except (regex.error, ValueError, OverflowError) as error:
+    except (regex.error, ValueError, OverflowError, RecursionError) as error:
         raise RunError(f"reward: {text[:60]!r} is no regular expression ({error}).") from None
 
 

@@ -14,7 +14,7 @@ from sapo_viz.models.tasks import TASKS
 from sapo_viz.rollouts.table import TextTable
 from sapo_viz.runs.config import RunConfig
 from sapo_viz.runs.folder.store import RunStore
-from sapo_viz.runs.questions import terms
+from sapo_viz.runs.questions import rows, terms
 from sapo_viz.runs.questions.exercise import examples_of, reward_of, text_exercise, toy_exercise
 from sapo_viz.runs.questions.kept import keep_table, kept_table, with_table
 from sapo_viz.runs.questions.rewards import last_letter, last_number, parse_reward
@@ -91,6 +91,33 @@ def test_a_reward_that_means_nothing_gets_a_sentence(text: str, says: str) -> No
     with pytest.raises(RunError) as error:
         parse_reward(text)
     assert says in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("answers", "says"),
+    [(["(" * 5_000 + ")" * 5_000] * 20, "is no regular expression"), (["a" * 10_001] * 20, "up to 10,000 are taken")],
+)
+def test_an_answer_that_cannot_be_a_pattern_gets_a_sentence(answers: list[str], says: str) -> None:
+    config = questions(reward="regex")
+    with pytest.raises(RunError) as error:
+        examples_of(config, table(answer=answers), reward_of(config))
+    assert says in str(error.value)
+
+
+def test_a_page_compiles_so_many_patterns_and_a_run_all_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python compiles them: 64 MB of answers would take ten minutes of everybody's pages."""
+    monkeypatch.setattr(rows, "_PATTERNS", 30)
+    config, last_is_none = questions(reward="regex"), table(answer=["1234567890"] * 19 + ["a**"])
+    assert examples_of(config, last_is_none, reward_of(config)).train == 16
+    with pytest.raises(RunError, match="is no regular expression"):
+        text_exercise(config, load_policy("addition-start"), last_is_none, reward_of(config))
+
+
+def test_a_template_cannot_make_a_small_file_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "MOST_TEXT", 10**6)
+    config = questions(template="{question}" * 180)
+    with pytest.raises(RunError, match=r"sums.csv: as template asks them, its questions have more than 1 million"):
+        examples_of(config, table(question=[f"{n}" * 1_000 for n in range(20)]), reward_of(config))
 
 
 def test_a_pattern_that_would_never_end_is_ended() -> None:

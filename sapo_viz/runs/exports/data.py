@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable
 
+from sapo_viz.errors import RunError
 from sapo_viz.models.tasks import TASKS
 from sapo_viz.rollouts.table import TextTable
 from sapo_viz.runs.config import RunConfig
@@ -14,6 +15,7 @@ from sapo_viz.runs.questions.rewards import Reward
 from sapo_viz.runs.questions.rows import Question, questions_of, split
 
 MOST_ROWS = 20_000
+MOST_TEXT = 64 * 10**6  # characters of their questions, which a file has two or three times
 
 
 def steps_written(config: RunConfig) -> int:
@@ -38,7 +40,12 @@ def rows_of(config: RunConfig, table: TextTable | None) -> tuple[list[ExportRow]
     with_rows = config.reward.endswith(".py")
     reward = Reward(config.reward) if with_rows else reward_of(config)
     train, held_out = split(questions_of(table_of(config, table), config, reward), config)
-    asked = (rng.choice(train) for rng in _chances(config) for _ in range(config.prompts))
+    asked = [rng.choice(train) for rng in _chances(config) for _ in range(config.prompts)]
+    if sum(len(question.text) + len(question.answer) for question in asked) > MOST_TEXT:
+        raise RunError(
+            f"the prompts of {steps_written(config):,} steps have more than {MOST_TEXT // 10**6} million characters; "
+            "export a run of fewer steps, or of shorter questions."
+        )
     return list(_texts(asked, config, with_rows)), list(_texts(held_out, config, with_rows))
 
 

@@ -28,6 +28,7 @@ from sapo_viz.errors import RunError
 from sapo_viz.models.tasks import TASKS
 from sapo_viz.rollouts.table import TextTable, parse_table
 from sapo_viz.runs.config import SETTINGS, RunConfig
+from sapo_viz.runs.exports import data
 from sapo_viz.runs.exports.export import FRAMEWORKS, export, frameworks_for, packed
 from sapo_viz.runs.exports.mapping import CARRIED, OURS, translated
 from sapo_viz.runs.folder.store import RunStore
@@ -154,6 +155,14 @@ def test_the_prompts_are_those_that_the_run_draws_in_its_order() -> None:
     long = RunConfig("sapo", prompts=100, steps=5000)
     assert len(export(long, "trl")["train.jsonl"].splitlines()) == 20_000
     assert "has the prompts of 200 steps" in first_file(export(long, "trl"))
+
+
+def test_questions_that_a_long_run_would_repeat_into_gigabytes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data, "MOST_TEXT", 10**6)
+    table = TextTable("q.jsonl", ("question", "answer"), (tuple(f"{n}" * 2_000 for n in range(9)), ("4",) * 9))
+    config = RunConfig("sapo", task="questions", policy="m", data="q.jsonl", validate_every=0, steps=1000)
+    with pytest.raises(RunError, match="the prompts of 1,000 steps have more than 1 million characters"):
+        export(config, "trl", table)
 
 
 def rewarder(config: RunConfig, to: str = "trl", table: TextTable | None = None) -> Any:

@@ -27,6 +27,7 @@ _MOST_VALUES = 4_000_000
 _AT_ONCE = 1 << 24  # bytes of an answer,
 _ROWS = 20_000  # and its lines, records or rows
 _SECONDS = 2.0  # that a database may take for an answer
+_TAGS = 10_000  # of a step in an event file
 
 
 class LogSource(Protocol):
@@ -171,7 +172,8 @@ class EventRecords:
                     raise RunError(f"{self.path}: a record is none of TensorBoard's ({error}).") from None
                 values = {value.tag: _scalar(value) for value in event.summary.value}
                 if values and self._open is not None and self._open[0] == event.step:
-                    self._open[1].update(values)
+                    if len(self._open[1]) < _TAGS:
+                        self._open[1].update(values)
                 elif values:
                     before, self._open = self._open, (int(event.step), values)
                     if before is not None:
@@ -228,11 +230,12 @@ class Trackio:
         rows: list[tuple[Any, ...]] = []
         taken = 0
         try:
-            connection = sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=ro", uri=True, timeout=5)
+            connection = sqlite3.connect(f"{self.path.absolute().as_uri()}?{self._how()}", uri=True, timeout=5)
             try:
                 until = time.monotonic() + _SECONDS
-                connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST)  # what is called a table may be a formula
+                connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST)
                 connection.set_progress_handler(lambda: time.monotonic() > until, 10_000)
+                connection.set_authorizer(_of_the_table)
                 for row in connection.execute(question, values):
                     rows.append(row)
                     taken += sum(len(value) for value in row if isinstance(value, (str, bytes)))
@@ -244,3 +247,20 @@ class Trackio:
                 connection.close()
         except sqlite3.Error as error:
             raise RunError(f"{self.path}: this is no database of trackio's that can be read ({error}).") from None
+
+    def _how(self) -> str:
+        """Without a file beside it nobody writes it now: then SQLite looks for none and makes none either."""
+        beside = [self.path.with_name(self.path.name + ending) for ending in ("-wal", "-shm", "-journal")]
+        there = [path for path in beside if os.path.lexists(path)]
+        for path in there:
+            if path.is_symlink() or not path.is_file():  # SQLite would wait for a pipe for ever
+                raise RunError(f"{path}: it is no regular file; the database beside it is not read.")
+        return "mode=ro" if there else "immutable=1"
+
+
+def _of_the_table(action: int, first: str | None, second: str | None, _database: str | None, view: str | None) -> int:
+    """For SQLite, which asks of each part of a question: plain columns of the table and the largest id. What is called
+    a table may be a view or have formulas for columns, and one step of a formula can take an hour, uninterrupted."""
+    plain = action == sqlite3.SQLITE_SELECT or (action == sqlite3.SQLITE_READ and first == "metrics")
+    largest = action == sqlite3.SQLITE_FUNCTION and second == "max"
+    return sqlite3.SQLITE_OK if view is None and (plain or largest) else sqlite3.SQLITE_DENY

@@ -15,7 +15,7 @@ from sapo_viz.runs.folder.store import RunStore
 from sapo_viz.runs.logged import sources
 from sapo_viz.runs.logged.below import LogsBelow
 from sapo_viz.runs.logged.follow import Followed
-from sapo_viz.runs.logged.sources import open_log
+from sapo_viz.runs.logged.sources import EventRecords, open_log
 
 STEP = b'{"step":1,"reward":0.5}\n'
 
@@ -61,6 +61,19 @@ HOSTILE: dict[str, Callable[[Path], None]] = {
     "rows with words for numbers": database(TABLE, "insert into metrics values('x', 1, '{}', 'r')"),
     "a deep row": database(TABLE, f"insert into metrics values(1, 1, '{'[' * 100_000}', 'r')"),
     "a row of 20 MB": database(TABLE, "insert into metrics values(1, 1, zeroblob(20000000), 'r')"),
+    "a formula for a table": database(
+        "create view metrics as select 1 as id, 1 as step, 'r' as run_name, "
+        f"(replace(hex(zeroblob(499990)), '0', 'a') like '%{'a' * 40_000}b') as metrics"
+    ),
+    "a formula for a column": database(
+        "create table metrics(id, step, run_name, metrics as "
+        f"(instr(replace(hex(zeroblob(499990)), '0', 'a'), '{'a' * 300_000}b')))",
+        "insert into metrics(id, step, run_name) values(1, 1, 'r')",
+    ),
+    "a pipe for a journal": lambda folder: (
+        database(TABLE, "insert into metrics values(1, 1, '{\"reward\": 1}', 'r')")(folder),
+        os.mkfifo(folder / "x.db-journal"),
+    )[-1],
     "a table without end": database(
         "create view metrics as with recursive t(id) as (select 1 union all select id + 1 from t) "
         "select id, id as step, '{}' as metrics, 'r' || id as run_name from t"
@@ -99,3 +112,31 @@ def test_a_long_log_comes_a_part_at_a_time_and_whole(tmp_path: Path, monkeypatch
     while not steps or followed.source.behind:
         steps.append(followed.look())
     assert sum(steps) == 25 and len(steps) == 3
+
+
+def test_tags_without_end_in_one_step_do_not_add_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tensorboardX.proto.event_pb2 import Event
+
+    monkeypatch.setattr(sources, "_TAGS", 100)
+    log = tmp_path / "x.tfevents"
+    with open(log, "wb") as file:
+        for part in range(30):
+            event = Event(step=1)
+            for number in range(50):
+                event.summary.value.add(tag=f"{part}/{number}", simple_value=1.0)
+            body = event.SerializeToString()
+            file.write(struct.pack("<Q", len(body)) + b"0000" + body + b"0000")
+    source = EventRecords(log)
+    assert list(source.news()) == []
+    row = source.last()
+    assert row is not None and len(row[1]) == 100
+
+
+def test_a_database_that_nobody_writes_gets_no_files_beside_it(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "x.db") as connection:
+        for statement in (TABLE, "insert into metrics values(1, 1, '{\"reward\": 1}', 'r')"):
+            connection.execute(statement)
+    connection.execute("pragma journal_mode = wal")
+    connection.close()
+    assert list(open_log(tmp_path / "x.db").news()) == [(1, {"reward": 1})]
+    assert os.listdir(tmp_path) == ["x.db"]

@@ -99,7 +99,7 @@ def locate(name: str, adapter: str = "", *, root: Path | None = None) -> ModelSo
         if found is None:
             raise ModelError(f"no model is named; it takes {_takes(root)}.")
         config = _fetched(found, adapter=True)
-        name = str(small_json(Path(config.folder) / "adapter_config.json").get("base_model_name_or_path") or "")
+        name = str(small_json(Path(config.folder) / "adapter_config.json").get("base_model_name_or_path") or "")[:500]
         if not name:
             raise ModelError(f"adapter {adapter!r} does not say which model it is for; name the model too.")
     return ModelSource(_locate(name, root), found)

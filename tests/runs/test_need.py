@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -50,14 +51,33 @@ def _header(text: bytes, length: int | None = None) -> bytes:
         _header(b'{"a": {"shape": [%d]}}' % 10**100),
         _header(b'{"a": {"shape": "long"}}'),
         _header(b"[" * 100_000),
+        _header(b'{"a": {"shape": [%s1]}}' % (b"549755813887," * 1_000_000)),  # its product would take hours
         b"",
     ],
-    ids=["a header of an exabyte", "no whole number", "beyond any memory", "a word", "nested", "empty"],
+    ids=["a header of an exabyte", "no whole number", "beyond any memory", "a word", "nested", "1e6 sizes", "empty"],
 )
 def test_a_header_that_tells_no_shape_is_said_in_a_sentence(weights: bytes, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_bytes((POLICIES / "addition-start" / "config.json").read_bytes())
     (tmp_path / "model.safetensors").write_bytes(weights)
     with pytest.raises(ModelError, match="the size of the model in .* cannot be told"):
+        shape_of(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "true", "1e999", "NaN", "1" + "0" * 400, '"64"', "[]", "0.5"])
+def test_a_size_that_no_model_has_is_said_in_a_sentence(text: str, tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(_header(b'{"a": {"shape": [1]}}'))
+    sizes = ("num_attention_heads", "hidden_size", "num_hidden_layers", "vocab_size")
+    for wrong in sizes:
+        values = ", ".join(f'"{name}": {text if name == wrong else 64}' for name in sizes)
+        (tmp_path / "config.json").write_text(f"{{{values}}}", encoding="utf-8")
+        with pytest.raises(ModelError, match="the size of the model in .* cannot be told"):
+            shape_of(tmp_path)
+
+
+def test_weights_that_are_a_pipe_are_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_bytes((POLICIES / "addition-start" / "config.json").read_bytes())
+    os.mkfifo(tmp_path / "model.safetensors")
+    with pytest.raises(ModelError, match="cannot be told"):
         shape_of(tmp_path)
 
 

@@ -165,6 +165,9 @@ class Guard:
             return
         headers = Headers(scope=scope)
         refusal = _refusal(self._rules, headers)
+        if refusal and scope["type"] == "websocket":
+            await send({"type": "websocket.close"})  # 403 as well; of an answer with words uvicorn writes a line each
+            return
         if refusal:
             await PlainTextResponse(refusal, 403, _HEADERS)(scope, receive, send)
             return

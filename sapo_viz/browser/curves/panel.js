@@ -3,6 +3,7 @@
 import { FORMULAS } from "../formulas.js";
 import { CorrectionGroup } from "../shared/correction.js";
 import { el } from "../shared/dom.js";
+import { linkTo } from "../shared/link_to.js";
 import { show } from "../shared/numbers.js";
 import { button, group, knobGroups } from "../shared/parts.js";
 import { knobParts, sliderRow } from "../shared/sliders.js";
@@ -87,11 +88,7 @@ export class Panel {
             "correction.high": String(high),
           }),
         );
-        const picture = el(
-          "a",
-          { href: there.href, target: "_self", "data-testid": "correction-picture" },
-          words.picture,
-        );
+        const picture = linkTo(there.href, { "data-testid": "correction-picture" }, words.picture);
         return [`${told.join(" ")} `, picture];
       },
     });

@@ -2,6 +2,7 @@
 // leads to its tokens, which both have scored.
 
 import { el } from "../shared/dom.js";
+import { linkTo } from "../shared/link_to.js";
 import { mounted } from "../shared/mounted.js";
 import { partsOf, rowOf } from "./answers.js";
 import "./answers.css";
@@ -13,9 +14,9 @@ const rowsOf = ({ words, run, number, start, now }, place, who) => {
   /** @type {(sequence: number) => (Node | string)[]} */
   const tokens = (sequence) => [
     " ",
-    el(
-      "a",
-      { href: `tokens?run=${encodeURIComponent(run)}&asked=${number}&seq=${sequence}`, title: words.tokens_help },
+    linkTo(
+      `tokens?run=${encodeURIComponent(run)}&asked=${number}&seq=${sequence}`,
+      { title: words.tokens_help },
       words.tokens,
     ),
   ];

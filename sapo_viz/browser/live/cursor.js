@@ -2,6 +2,7 @@
 // is held offers its tokens: the nearest snapshot of each run.
 
 import { el } from "../shared/dom.js";
+import { linkTo } from "../shared/link_to.js";
 import { isNumber, nearestOf } from "./math.js";
 import { lineOf } from "./traces.js";
 
@@ -150,9 +151,9 @@ export class LiveCursor {
     const runs = this.lab.drawnRuns().filter((run) => run.snapshots.length);
     const links = runs.slice(0, 8).map((run) => {
       const near = nearestOf(run.snapshots, step);
-      return el(
-        "a",
-        { class: "part-button", href: tokensAddress(run.id, near), "data-testid": "pick-tokens" },
+      return linkTo(
+        tokensAddress(run.id, near),
+        { class: "part-button", "data-testid": "pick-tokens" },
         `${run.about.title}, ${words.step} ${near}`,
       );
     });

@@ -6,6 +6,7 @@
 import { FORMULAS } from "../formulas.js";
 import { luminance, parseColour, rampOf, shadeOf, swatchOf } from "../shared/colour.js";
 import { el } from "../shared/dom.js";
+import { linkTo } from "../shared/link_to.js";
 import { show } from "../shared/numbers.js";
 import { withPicture } from "../shared/prompt_picture.js";
 import { label, put, svg } from "../shared/svg.js";
@@ -347,9 +348,9 @@ export class LiveScrub {
     const { words } = this.lab;
     /** @type {Metrics} */
     const metrics = run.steps.find((event) => event.step === row.step)?.metrics ?? {};
-    const link = el(
-      "a",
-      { class: "part-button", href: tokensAddress(run.id, row.step), "data-testid": "scrub-open" },
+    const link = linkTo(
+      tokensAddress(run.id, row.step),
+      { class: "part-button", "data-testid": "scrub-open" },
       words.tokens,
     );
     card.head.replaceChildren(

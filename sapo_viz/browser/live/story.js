@@ -2,6 +2,7 @@
 // settings side by side, only where they differ.
 
 import { el, withCode } from "../shared/dom.js";
+import { linkTo } from "../shared/link_to.js";
 import { show } from "../shared/numbers.js";
 import { tokensAddress } from "./cursor.js";
 import { settingText } from "./groups.js";
@@ -78,13 +79,7 @@ export class LiveStory {
     const link =
       near === undefined
         ? []
-        : [
-            el(
-              "a",
-              { class: "part-button", href: tokensAddress(run.id, near) },
-              `${words.tokens}, ${words.step} ${near}`,
-            ),
-          ];
+        : [linkTo(tokensAddress(run.id, near), { class: "part-button" }, `${words.tokens}, ${words.step} ${near}`)];
     return el(
       "li",
       {},

@@ -1,6 +1,7 @@
 // The table of runs: what is drawn (tick), how far it is, how it did, and what can be asked of it.
 
 import { el, withCode } from "../shared/dom.js";
+import { linkTo } from "../shared/link_to.js";
 import { button } from "../shared/parts.js";
 import { setChildren } from "../shared/steady.js";
 import { write } from "../shared/svg.js";
@@ -394,7 +395,7 @@ export class RunTable {
     const press = (text, action, kind) => button(text, action, name, { "data-kind": kind, "data-label": `${text}:` });
     /** @type {(text: string, help: string) => HTMLAnchorElement} */
     const link = (text, help) =>
-      el("a", { class: "part-button", "data-testid": name, title: help, "data-label": help }, text);
+      linkTo(undefined, { class: "part-button", "data-testid": name, title: help, "data-label": help }, text);
     switch (name) {
       case "sure":
         return document.createTextNode(words.sure);

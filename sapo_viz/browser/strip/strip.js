@@ -6,6 +6,7 @@ import { luminance, parseColour } from "../shared/colour.js";
 import { CorrectionGroup } from "../shared/correction.js";
 import { correctionWeight } from "../shared/correction_weight.js";
 import { el } from "../shared/dom.js";
+import { linkTo } from "../shared/link_to.js";
 import { mounted } from "../shared/mounted.js";
 import { heldWithin, show } from "../shared/numbers.js";
 import { unpackArrays } from "../shared/packed.js";
@@ -27,8 +28,6 @@ export class TokenStrip {
   constructor(parent) {
     /** @type {Send} */
     this.setStateValue = () => {};
-    /** @type {Send} */
-    this.setTriggerValue = () => {};
     // From the first update on, before anything is drawn: what Python sent, and what is made of it.
     /** @type {StripData} */
     this.data = /** @type {any} */ (undefined);
@@ -285,13 +284,7 @@ export class TokenStrip {
     if (!choice || this.data.typesetter === "") return [];
     const there = new URL(location.href);
     there.searchParams.set("look", "batch");
-    /** @param {MouseEvent} event */
-    const look = (event) => {
-      if (event.ctrlKey || event.metaKey || event.shiftKey) return; // into a tab of its own
-      event.preventDefault(); // a page that is loaded anew would have lost the file that was uploaded
-      this.setTriggerValue("look", "batch");
-    };
-    const picture = el("a", { href: there.href, target: "_self", onclick: look }, words.picture);
+    const picture = linkTo(there.href, {}, words.picture);
     if (choice.level === "token") return [picture];
     const weight = correctionWeight(choice, this.values.correction, log_rho[choice.level]);
     const said = (weight ? words.here : words.dropped)

@@ -18,7 +18,7 @@ from sapo_viz.ui.component import component
 from sapo_viz.ui.correction import write_correction
 from sapo_viz.ui.session import OPEN_SEQUENCE
 from sapo_viz.ui.streamlit_internals import typesetter_path
-from sapo_viz.ui.tokens.which import LOOK, show_sequence
+from sapo_viz.ui.tokens.which import show_sequence
 from sapo_viz.ui.words import _
 from sapo_viz.ui.work import kept
 
@@ -69,11 +69,6 @@ def _strip(key: str) -> None:
             session.put(_ARRIVING, (target, step))
             session.put(_RELEASED, True)
 
-    def led() -> None:
-        if session.sent(key, "look") == "batch":
-            session.put(LOOK, "batch")
-            session.put(_RELEASED, True)
-
     here = (analysis.rollouts.name, index)
     if session.get(_SHOWN, here) != here:  # a token of another sequence means nothing here
         address.drop("token")
@@ -86,7 +81,7 @@ def _strip(key: str) -> None:
     header["alone"] = len(analysis.rollouts) == 1
     data = pack_arrays(header | {"typesetter": typesetter_path()}, arrays)
     component("strip/strip.js")(
-        key=key, data=data, on_values_change=released, on_link_change=turned, on_find_change=sought, on_look_change=led
+        key=key, data=data, on_values_change=released, on_link_change=turned, on_find_change=sought
     )
 
 

@@ -35,8 +35,10 @@ def test_in_the_strip_it_multiplies_and_says_what_it_drops(visit: Visit) -> None
     expect(page).to_have_url(re.compile("look=batch"))
     expect(page.get_by_role("radio", name="Whole file")).to_have_attribute("aria-checked", "true")
     expect(page.get_by_text("mine.jsonl").first).to_be_visible()
-    page.get_by_role("link", name="Curves").first.click()
-    page.get_by_test_id("correction-picture").click()  # from another page too
+    page.get_by_role("link", name="Curves").first.click()  # from another page too
+    page.get_by_test_id("correction").select_option("sequence-mask")
+    expect(page).to_have_url(re.compile(r"/curves\?.*correction=sequence-mask"))
+    page.get_by_test_id("correction-picture").click()
     expect(page).to_have_url(re.compile(r"/tokens\?look=batch&correction=sequence-mask"))
     expect(page.get_by_text("Answers dropped whole")).to_be_visible()
     expect(page.get_by_text("mine.jsonl").first).to_be_visible()

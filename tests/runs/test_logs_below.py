@@ -15,6 +15,7 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from sapo_viz.paths import ASSETS
+from sapo_viz.rollouts.schema import Limits
 from sapo_viz.runs.folder import dumped
 from sapo_viz.runs.folder.labels import read_label
 from sapo_viz.runs.folder.store import RunStore
@@ -157,10 +158,19 @@ def test_a_folder_of_a_frameworks_own_dumps_is_a_run_with_curves_and_the_tokens_
     assert told["kl_old"] == pytest.approx(math.expm1(z) - z) and told["ratio_p50"] == pytest.approx(math.exp(z))
     assert told["reward"] == 0.5 and "gate_mean" not in told and "kl_old" not in runs["TRL"].metrics
     assert list(store.tokens(runs["NeMo-RL"].id)) == [1, 3] == list(store.tokens(runs["TRL"].id))
+    events, _ = store.read_events(runs["NeMo-RL"].id)
+    assert [event["step"] for event in events if event["type"] == "sample"] == [1, 3]  # a page that looks on has them
     dump("nemo/exp_001/train_data_step4.jsonl", "nemo-rl-train_data_step1.jsonl")
     again = LogsBelow(data, store.root)  # the server begun again: a step is read once
     wait_until(lambda: again.look() == 1)
     assert store.summary(runs["NeMo-RL"].id).step == 4
+    monkeypatch.setattr("sapo_viz.runs.logged.dumps.UPLOAD", Limits(10, 10))
+    dump("nemo/exp_001/train_data_step5.jsonl", "nemo-rl-train_data_step1.jsonl")
+    os.utime(data / "nemo/exp_001/train_data_step5.jsonl", (1e9, 1e9))  # copied today, with the dates of then
+    wait_until(lambda: again.look() == 1)
+    assert store.summary(runs["NeMo-RL"].id).step == 4 and store.status(runs["NeMo-RL"].id) == "silent"
+    events, _ = store.read_events(runs["NeMo-RL"].id)
+    assert [(event["type"], event["step"]) for event in events[-2:]] == [("note", 5), ("sample", 5)]
     shutil.move(data / "nemo", tmp_path / "nemo")
     (data / "nemo").symlink_to(tmp_path / "nemo")
     dumped._found.clear()

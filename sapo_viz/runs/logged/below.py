@@ -73,7 +73,7 @@ class LogsBelow:
                 return 0
             if name not in self._following or self._following[name].log != log:  # begun again, a later checkpoint
                 self._following[name] = _Following(log, self._followed(name, log, folder))
-            written = log.stat().st_mtime
+            written = self._written(name, log)
             steps = self._following[name].followed.look(last=time.time() - written > _CLOSED)
             if folder.is_dir():
                 self._begin(run_id)
@@ -97,6 +97,15 @@ class LogsBelow:
         followed = Followed(source, folder, {"framework": run.framework if run else "", "dumps": name})
         source.after = followed.last
         return followed
+
+    def _written(self, name: str, log: Path) -> float:
+        """When the log has grown. Of a folder the last step tells: its own date may be that of its copy."""
+        if not name.endswith("/"):
+            return log.stat().st_mtime
+        from sapo_viz.runs.folder.dumped import dumped_tokens
+
+        *_, last = dumped_tokens(self.data, name).values()
+        return max(path.stat().st_mtime for path in last.files)
 
     def _begin(self, run_id: str) -> None:
         if run_id in self._begun:

@@ -2,7 +2,7 @@
 
 A dump says neither the objective nor the optimiser, so there are no gates, losses or gradients: those of any objective
 stand on the Tokens page. Texts without log-probs have a reward alone. A step's files may be as large as an upload; a
-larger step has no point on the curves.
+larger step has no point on the curves, which is said, and its tokens alone.
 """
 
 from __future__ import annotations
@@ -53,6 +53,7 @@ class DumpedSteps:
                 return
             self.after = step
             if sum(state.st_size for state in states) > UPLOAD.bytes:
+                yield step, {}
                 continue
             try:
                 values = step_metrics(kept)

@@ -21,6 +21,11 @@ from sapo_viz.runs.logged.names import as_recorded, framework_of, ours
 from sapo_viz.runs.logged.sources import EventRecords, LogRow, LogSource
 from sapo_viz.runs.recorded import KIND
 
+_TOO_LARGE = {
+    "kind": "too-large",
+    "message": "Steps whose files are over 200 MB have no point on the curves; the Tokens page opens them.",
+}
+
 
 class Followed:
     """A source and the folder that its steps go to; a folder that is there already is gone on with."""
@@ -28,6 +33,7 @@ class Followed:
     def __init__(self, source: LogSource, folder: Path, about: Mapping[str, object] | None = None) -> None:
         self.source, self.folder = source, folder
         self._about = dict(about or {})  # what the log does not tell of itself, for config.json
+        self._dumps = "dumps" in self._about  # a folder that holds the tokens of each step
         self._framework = ""  # whose log it is, once its names have told
         self._begun = self._is_there()
         steps = [event["step"] for event in read_tail(folder, "step") if event["type"] == "step"]
@@ -65,7 +71,7 @@ class Followed:
         lines += self._closed()
         if lines:
             self._append("".join(json.dumps(line) + "\n" for line in lines).encode())
-        return len(lines)
+        return len({line["step"] for line in lines})
 
     def _rows(self, last: bool) -> Iterator[LogRow]:
         yield from self.source.news()
@@ -73,13 +79,18 @@ class Followed:
             yield row
 
     def _closed(self) -> list[dict[str, object]]:
-        """The step that was gathered, if it is new and has a number that we know."""
+        """The step that was gathered, if it is new and has a number that we know. One of dumps has its tokens too, if
+        nothing else."""
         step, metrics = self._step, self._waiting
         self._step, self._waiting = None, {}
-        if step is None or not self.last < step <= STEPS or not metrics:
+        if step is None or not self.last < step <= STEPS or not (metrics or self._dumps):
             return []
         self.last = step
-        return [{"type": "step", "step": step, "time": round(time.time(), 3), "metrics": metrics}]
+        said: list[dict[str, object]] = []
+        said += [{"type": "step", "metrics": metrics}] if metrics else [{"type": "note", **_TOO_LARGE}]
+        said += [{"type": "sample"}] if self._dumps else []
+        when = round(time.time(), 3)
+        return [{"type": event.pop("type"), "step": step, "time": when, **event} for event in said]
 
     def _begin(self, names: Iterable[str]) -> None:
         framework = as_recorded(framework_of(names)) or self.source.title

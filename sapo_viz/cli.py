@@ -19,7 +19,7 @@ COMMANDS = {
     "train": ("sapo_viz.commands.train", "train a small policy and write its events as it goes"),
     "experiment": ("sapo_viz.commands.experiment", "run one of the paper's questions over seeds, with error bars"),
     "inspect": ("sapo_viz.commands.inspect", "what each objective does to the tokens of a rollout file"),
-    "audit": ("sapo_viz.commands.audit", "is a recorded run's loss the loss it says?"),
+    "audit": ("sapo_viz.commands.audit", "is a recorded run's loss the one it claims?"),
     "follow": ("sapo_viz.commands.follow", "curves from TensorBoard, trackio, verl's or TRL's own log"),
     "watch": ("sapo_viz.commands.watch", "say what becomes worse in a run while it trains"),
     "export": ("sapo_viz.commands.export", "a run's settings for TRL, verl, ms-swift, SkyRL or AReaL"),

@@ -1,4 +1,4 @@
-"""`python -m sapo_viz audit RUN`: is a recorded run's loss the loss it says?
+"""`python -m sapo_viz audit RUN`: is a recorded run's loss the one it claims?
 
 Exit status 0 where every step that was looked at matches, 1 where one does not, 2 for bad input.
 """

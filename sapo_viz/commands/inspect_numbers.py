@@ -251,7 +251,7 @@ def as_text(summary: Summary) -> str:
 
 
 def audit_lines(found: Audit) -> list[str]:
-    """Is the loss the loss it says?"""
+    """Is the loss the one it claims?"""
     return [_inert(found.sentence), *(_inert(note) for note in found.notes)]
 
 

@@ -87,7 +87,7 @@ def _label(key: str, objective: Objective) -> str:
 
 
 def _audit(summary: Summary) -> str:
-    """Is the loss the loss it says? Nothing for a file without the framework's numbers."""
+    """Is the loss the one it claims? Nothing for a file without the framework's numbers."""
     found = summary.audit
     return "" if found is None else f"<p>{text(' '.join((found.sentence, *found.notes)))}</p>"
 

@@ -1,4 +1,4 @@
-"""Is a framework's loss the loss it says? Its gradients and losses, held against ours from the same tokens.
+"""Is a framework's loss the one it claims? Its gradients and losses, held against ours from the same tokens.
 
 A run's log shows one number, and a loss that has lost its advantages shows a plausible one. The gradient of each token
 tells: it is computed again as claimed, and where that does not fit with each known fault put in, one or two at a time.

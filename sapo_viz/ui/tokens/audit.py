@@ -1,4 +1,4 @@
-"""Is this run's loss the loss it says? One sentence above the tokens, where the file holds the framework's numbers."""
+"""Is this run's loss the one it claims? One sentence above the tokens, where the file holds the framework's numbers."""
 
 from __future__ import annotations
 

@@ -7,12 +7,15 @@ is given up; a worker without work ends after five.
 from __future__ import annotations
 
 import json
+import os
 import queue
+import select
 import subprocess
 import sys
 import threading
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,6 +24,7 @@ from sapo_viz.paths import child_environment
 
 MAX_WAITING = 8
 ABANDONED = 600.0  # seconds without a look after which a job is given up
+_LOOK = 1.0  # seconds between two looks whether anybody still waits for a job
 IDLE = 300.0  # seconds after which a worker without work ends and its memory is free again
 
 
@@ -94,7 +98,7 @@ class JobLine:
         self._line: list[Job] = []  # the first is the one that runs
         self._lock = threading.RLock()
         self._bell: queue.Queue[None] = queue.Queue()
-        self._worker: subprocess.Popen[str] | None = None
+        self._worker: subprocess.Popen[bytes] | None = None
         self._thread: threading.Thread | None = None
 
     def join(self, job: Job) -> None:
@@ -184,27 +188,40 @@ class JobLine:
             worker = self._running_worker()
         assert worker.stdin and worker.stdout
         try:
-            worker.stdin.write(json.dumps(message) + "\n")
+            worker.stdin.write(json.dumps(message).encode() + b"\n")
             worker.stdin.flush()
         except OSError:  # it has just died; what the reading finds is the same
             pass
-        for line in worker.stdout:
+        for line in self._lines(worker.stdout.fileno(), job):
             if self._take(job, json.loads(line)):
                 return
-            if job.abandoned:
-                self.cancel(job)
         self._stop_worker()
         job.left_over()
         self._set(job, status="failed", message=_died(worker.returncode, job.doing))
 
-    def _running_worker(self) -> subprocess.Popen[str]:
+    def _lines(self, told: int, job: Job) -> Iterator[bytes]:
+        """What the worker says, until it ends. It may have nothing to say for ever: a model's files are anybody's, and
+        a chat template is a program."""
+        left = bytearray()
+        while True:
+            if select.select([told], [], [], _LOOK)[0]:
+                piece = os.read(told, 1 << 16)
+                if not piece:
+                    return
+                left += piece
+                if b"\n" in piece:
+                    *lines, left = left.split(b"\n")
+                    yield from lines
+            if job.abandoned:
+                self.cancel(job)
+
+    def _running_worker(self) -> subprocess.Popen[bytes]:
         if self._worker is None or self._worker.poll() is not None:
             self._worker = subprocess.Popen(
                 [sys.executable, "-m", self._module],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                text=True,
-                encoding="utf-8",
+                bufsize=0,  # its lines are waited for, and none may lie in a buffer meanwhile
                 env=child_environment() | {"TOKENIZERS_PARALLELISM": "false"},
             )
         return self._worker

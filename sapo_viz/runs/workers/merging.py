@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -63,9 +64,13 @@ def merge_run(
     try:
         policy.save(part)
         write_whole(part / "README.md", model_card(config, store.read_events(run_id)[0], merged=dtype))
+        store.config(run_id)  # deleted meanwhile, its folder would be there again
         put_in_place(part, out)
     except Exception as error:
         shutil.rmtree(part, ignore_errors=True)
+        if for_page:
+            with contextlib.suppress(OSError):  # not empty, but for a run that was deleted meanwhile
+                out.parent.rmdir()
         if is_disk_full(error):
             raise _no_room(out, need, shutil.disk_usage(out.parent).free) from None
         raise

@@ -109,6 +109,20 @@ def test_a_job_that_nobody_looks_at_is_given_up(scorer: Scorer, slow: str, monke
     assert job._state.status in ("cancelled", "done")
 
 
+def test_a_job_whose_worker_never_says_a_word_is_given_up_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model's files may be a stranger's: a chat template that does not end, a pipe in place of weights."""
+    monkeypatch.setattr(jobs, "ABANDONED", 0.5)
+    monkeypatch.setattr(jobs, "_LOOK", 0.05)
+    scorer = Scorer()
+    scorer._module = "tests.models.silent"
+    try:
+        job = scorer.submit(request("1"))
+        wait_until(lambda: job._state.status == "cancelled")
+        wait_until(lambda: scorer.ahead_of(job) == 0 and not scorer._line)
+    finally:
+        scorer.close()
+
+
 def test_the_worker_ends_with_its_server(slow: str) -> None:
     """stdin ends in the middle of the work, as when the server is killed."""
     source = locate(slow).to_dict()

@@ -127,6 +127,18 @@ def test_a_cancelled_merge_leaves_nothing(store: RunStore) -> None:
     assert not part_of(merged_path(store, run_id)).exists()
 
 
+def test_a_run_that_is_deleted_while_it_is_merged_stays_deleted(store: RunStore) -> None:
+    run_id = finished(store, lora_rank=2)
+
+    def told(stage: str, _share: float) -> None:
+        if stage == "writing":
+            store.delete(run_id)
+
+    with pytest.raises(RunError, match="there is no run"):
+        merge_run(store, run_id, merged_path(store, run_id), for_page=True, told=told)
+    assert not store.path(run_id).exists()
+
+
 def test_what_is_refused_waits_in_no_line(store: RunStore) -> None:
     run_id = finished(store)
     with pytest.raises((RunError, ModelError), match="it takes a temperature"):

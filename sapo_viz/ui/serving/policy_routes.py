@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 _PIECE = 1 << 20  # bytes
+_PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9 _.,()+=-]*")  # as libraries call what they save
 
 
 def trained_policy(request: Request) -> Response:  # not async: Starlette runs it in a thread, where files may be read
@@ -51,10 +53,11 @@ def trained_policy(request: Request) -> Response:  # not async: Starlette runs i
 
 
 def _zipped(folder: Path, name: str) -> Iterator[bytes]:
-    """The folder's files below `name`, as they are; what is no regular file is left out."""
+    """The folder's files below `name`, as they are; what is no regular file is left out, or has a name that leads
+    elsewhere where it is unpacked."""
     sink = _Sink()
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED) as archive:
-        for path in sorted(folder.iterdir()):
+        for path in sorted(path for path in folder.iterdir() if _PLAIN.fullmatch(path.name)):
             try:
                 file = open_regular(path)
             except OSError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
 import zipfile
 from collections import namedtuple
@@ -137,6 +138,17 @@ def test_a_run_that_is_deleted_while_it_is_merged_stays_deleted(store: RunStore)
     with pytest.raises(RunError, match="there is no run"):
         merge_run(store, run_id, merged_path(store, run_id), for_page=True, told=told)
     assert not store.path(run_id).exists()
+
+
+def test_a_download_leaves_out_names_that_are_no_text_or_lead_elsewhere(store: RunStore) -> None:
+    run_id = finished(store)
+    policy = store.policy_path(run_id)
+    assert policy is not None
+    there = {path.name for path in policy.iterdir()}
+    for name in (b"\xff.json", b"..\\..\\x.bat", b"a\nb", b"C:x", b"\x1b[31m"):
+        open(os.fsencode(policy) + b"/" + name, "w").close()
+    answer = TestClient(Starlette(routes=routes())).get("/api/runs/policy", params={"run": run_id})
+    assert {Path(name).name for name in zipfile.ZipFile(io.BytesIO(answer.content)).namelist()} == there
 
 
 def test_what_is_refused_waits_in_no_line(store: RunStore) -> None:

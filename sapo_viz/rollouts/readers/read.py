@@ -35,6 +35,7 @@ _OURS = frozenset(("tokens", "token_ids", "logprobs", "old_logprobs"))
 _NOT_SPACE = re.compile(rb"\S")
 _COLUMN_NAME = re.compile(r"[A-Za-z_][\w .:/()\[\]-]{0,60}")
 _FORMATS = "JSON, JSONL, CSV or Parquet"
+_LONGEST_PATH = 200  # of a file in an archive, its end
 # Magic bytes of what people have at hand beside rollouts -> what it is.
 _OTHERS = {
     b"\x80\x02": "a Python pickle, which could run code when opened",
@@ -103,7 +104,7 @@ def _archive(name: str, data: bytes, limits: Limits) -> Steps[FileContents]:
     files = members(name, data, limits.bytes)
     del data
     if len(files) == 1:
-        return (yield from _one(f"{name}/{files[0].path}", files[0].data, limits))
+        return (yield from _one(_inside_of(name, files[0].path), files[0].data, limits))
     by_path = {file.path: file.data for file in files}
     runs = step_folders(by_path)
     if len(runs) != 1:
@@ -115,10 +116,16 @@ def _archive(name: str, data: bytes, limits: Limits) -> Steps[FileContents]:
     parts = []
     for step, there in runs[0].steps.items():
         for path in there.files:
-            content, told = unpacked(f"{name}/{path}", by_path.pop(path), limits.bytes)
-            part = both_policies((yield from _one(f"{name}/{path}", content, limits)))
+            called = _inside_of(name, path)
+            content, told = unpacked(called, by_path.pop(path), limits.bytes)
+            part = both_policies((yield from _one(called, content, limits)))
             parts.append(of_step(replace(part, notes=(*part.notes, *told)), step))
     return joined(name, parts, runs[0].notes)
+
+
+def _inside_of(name: str, path: str) -> str:
+    """What a file of an archive is called in messages: its path may have 60,000 signs, and a terminal's commands."""
+    return f"{name}/" + "".join(sign if sign.isprintable() else "�" for sign in path[-_LONGEST_PATH:])
 
 
 def _one(name: str, data: bytes, limits: Limits) -> Steps[FileContents]:

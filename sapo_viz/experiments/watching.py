@@ -10,6 +10,7 @@ import contextlib
 import json
 import urllib.request
 from collections.abc import Sequence
+from http.client import HTTPException
 
 from sapo_viz.errors import RunError, SapoVizError
 from sapo_viz.experiments.alerts import Alert, Alerts
@@ -24,6 +25,13 @@ from sapo_viz.runs.folder.event_lines import resumed_at
 from sapo_viz.runs.folder.store import RunStore
 
 _PATIENCE = 10.0  # seconds that an address may take
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """An alert goes to the address that was set and to no other: sent on, it would arrive without its text."""
+
+    def redirect_request(self, *_args: object) -> None:
+        return None
 
 
 class Watched:
@@ -89,9 +97,9 @@ def post(address: str, run_id: str, alerts: Sequence[Alert]) -> str:
     data = json.dumps(body, ensure_ascii=False).encode()
     request = urllib.request.Request(address, data, {"Content-Type": "application/json"}, method="POST")
     try:
-        with urllib.request.urlopen(request, timeout=_PATIENCE):
+        with urllib.request.build_opener(_NoRedirect).open(request, timeout=_PATIENCE):
             return ""
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, HTTPException) as error:  # the last where the answer is no HTTP
         return f"{address} did not take the alert: {error}"
 
 

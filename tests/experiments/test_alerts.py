@@ -6,6 +6,7 @@ import http.server
 import json
 import runpy
 import shutil
+import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -152,6 +153,34 @@ def test_an_address_that_does_not_answer_is_said_and_stops_nothing() -> None:
     assert "did not take the alert" in post("http://127.0.0.1:9/", "x", [])
     with pytest.raises(RunError, match="http"):
         checked_address("ftp://example.org")
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (b"HTTP/1.1 302 Found\r\nLocation: %s\r\nContent-Length: 0\r\n\r\n", "302"),
+        (b"HTTP/1.1 307 Temporary Redirect\r\nLocation: %s\r\nContent-Length: 0\r\n\r\n", "307"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", "SSH-2.0"),
+        (b"", "without response"),
+    ],
+)
+def test_an_address_that_sends_on_or_speaks_another_language_has_not_taken_the_alert(
+    answer: bytes, says: str, taken: tuple[str, list[dict[str, Any]]]
+) -> None:
+    elsewhere, bodies = taken
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def once() -> None:
+            talk, _ = server.accept()
+            with talk:
+                talk.recv(65536)
+                talk.sendall(answer.replace(b"%s", elsewhere.encode()))
+
+        thread = threading.Thread(target=once, daemon=True)
+        thread.start()
+        said = post(f"http://127.0.0.1:{server.getsockname()[1]}/", "x", [])
+        thread.join()
+    assert "did not take the alert" in said and says in said and not bodies
 
 
 def test_a_server_does_not_start_with_a_webhook_that_is_no_address(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -202,7 +202,10 @@ class RunStore:
 
     def _about(self, run_id: str) -> RunConfig | Recorded | str:
         folder = self.folder(run_id)
-        state = (folder / "config.json").lstat()
+        try:
+            state = (folder / "config.json").lstat()
+        except FileNotFoundError:  # another visitor has just deleted it
+            raise RunError(f"there is no run {run_id!r} any more.") from None
         return _config(folder, state.st_ino, state.st_size, state.st_mtime_ns)
 
     def read_events(self, run_id: str, offset: int = 0, most: int = MOST_EVENTS) -> tuple[Events, int]:

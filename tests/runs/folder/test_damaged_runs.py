@@ -344,6 +344,17 @@ def test_a_damaged_run_is_not_gone_on_with_and_says_why(store: RunStore) -> None
         store.delete("bad")
 
 
+def test_a_run_that_another_visitor_deletes_between_two_looks_is_said_to_be_gone(
+    store: RunStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_run(store, "bad")
+    monkeypatch.setattr(store, "folder", lambda run_id: folder)  # it was there a moment ago
+    shutil.rmtree(folder)
+    for look in (store.config, store.status, lambda run_id: launcher.resume(run_id, store)):
+        with pytest.raises(RunError, match="there is no run 'bad' any more"):
+            look("bad")
+
+
 @pytest.mark.parametrize("ahead", [-1e6, 100.0, 1e6, 2e9])
 def test_a_run_from_another_time_is_not_starting_for_ever(store: RunStore, ahead: float) -> None:
     """Its worker was never made, or is gone; the clock that its config was written by was another one."""

@@ -199,7 +199,7 @@ class JobLine:
         job.left_over()
         self._set(job, status="failed", message=_died(worker.returncode, job.doing))
 
-    def _lines(self, told: int, job: Job) -> Iterator[bytes]:
+    def _lines(self, told: int, job: Job) -> Iterator[bytearray]:
         """What the worker says, until it ends. It may have nothing to say for ever: a model's files are anybody's, and
         a chat template is a program."""
         left = bytearray()

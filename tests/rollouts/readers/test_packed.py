@@ -167,7 +167,8 @@ def test_what_is_not_taken_is_said(data: Callable[[], bytes], says: str) -> None
 def test_a_path_in_an_archive_does_not_fill_a_sentence_nor_command_a_terminal() -> None:
     with pytest.raises(RolloutError) as error:
         parse_rollouts(zipped({"d/" * 29_000 + "a\nb\x1b[31m\u202e.jsonl": b'{"tokens": ["a"]}\n'}), "x.zip")
-    assert len(str(error.value)) < 400 and str(error.value).isprintable() and "b�[31m�.jsonl, line 1" in str(error.value)
+    said = str(error.value)
+    assert len(said) < 400 and said.isprintable() and "b�[31m�.jsonl, line 1" in said
 
 
 def test_a_pair_may_be_compressed() -> None:

@@ -4,7 +4,7 @@ import streamlit as st
 
 from sapo_viz.core.objective import CATALOG
 from sapo_viz.printed.reference import search as search_for
-from sapo_viz.ui.address import bind_choice
+from sapo_viz.ui.address import bind_choice, known
 from sapo_viz.ui.reference.formulas import aggregation_choice
 from sapo_viz.ui.reference.page import differences, metric_lists, objective_section, objective_table
 from sapo_viz.ui.text import plain
@@ -19,6 +19,7 @@ st.caption(
 )
 
 search, choice, code = st.columns(3, vertical_alignment="bottom")
+known("q")  # Streamlit's own, below
 with search:
     wanted = st.text_input(
         _("Search"),

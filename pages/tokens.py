@@ -3,7 +3,7 @@
 import streamlit as st
 
 from sapo_viz.core.objective import CATALOG
-from sapo_viz.ui.address import bind_choice, read_values
+from sapo_viz.ui.address import bind_choice, known, read_values
 from sapo_viz.ui.chooser import choose_objectives
 from sapo_viz.ui.correction import say_what_is_unknown
 from sapo_viz.ui.tokens.audit import audit_view
@@ -29,6 +29,7 @@ st.title(
         "given how far the policy has moved on it since it was sampled (the ratio r) and whether that was good (A)."
     ),
 )
+known("seq", "view", "show", "token", "from", "to")  # of views that need not be the one that is open
 source = choose_source()
 if source is not None:
     source = with_texts(source)

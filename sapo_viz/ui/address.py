@@ -1,13 +1,14 @@
 """The address as state: what a page shows is in its URL, so that a link opens on the same picture.
 
 A parameter has a *kind*, which turns its text into a value and back: one word, several words, a number, a setting.
-What equals the usual value is left out, to keep links short. What a link asks for that is not known here is said.
+What equals the usual value is left out, to keep links short. What a link asks for that is not known here is said: a
+value where it is read, a parameter that no part of the page has looked for at the page's head (`unused_said`).
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -118,8 +119,38 @@ class Number:
 
 
 def _left_out(key: str, names: list[str]) -> str:
-    shown = ", ".join(name if len(name) <= 40 else name[:40] + "…" for name in names[:5])
-    return _("The link's {key}={names} is unknown here and was left out.").format(key=key, names=shown)
+    return _("The link's {key}={names} is unknown here and was left out.").format(key=key, names=_listed(names))
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(name if len(name) <= 40 else name[:40] + "…" for name in names[:5])
+
+
+# -- what nobody looks for ----------------------------------------------------------------------------------------
+
+_KNOWN = "address: known"  # session: what a page of this visit has looked for; another view's are left behind
+
+
+def known(*keys: str) -> None:
+    """These parameters mean something here: to the browser's code, to Streamlit, or to another view of the page."""
+    session.get_or_put(_KNOWN, set[str]).update(keys)
+
+
+@contextlib.contextmanager
+def unused_said() -> Iterator[None]:
+    """Around a page: once it has run to its end, the parameters of its address that nothing has looked for are said."""
+    place = st.container()
+    yield
+    unused = [key for key in st.query_params if key not in session.get(_KNOWN, ()) and not _is_knob(key)]
+    if unused:
+        said = _("The link's {names} is unknown on this page and was ignored.")
+        place.warning(plain(said.format(names=_listed(unused))), icon=":material/link_off:")
+
+
+def _is_knob(key: str) -> bool:
+    """Of an objective, which need not be among those that are shown."""
+    objective, knob = key.partition(".")[::2]
+    return objective in CATALOG and knob in CATALOG[objective].knobs()
 
 
 # -- reading and writing --------------------------------------------------------------------------------------------
@@ -127,15 +158,18 @@ def _left_out(key: str, names: list[str]) -> str:
 
 def text(key: str, usual: str = "") -> str:
     """A parameter as it stands in the address."""
+    known(key)
     return str(st.query_params.get(key, usual))
 
 
 def has(key: str) -> bool:
+    known(key)
     return key in st.query_params
 
 
 def put(key: str, value: str | None) -> None:
     """Write a parameter as it is; None takes it out."""
+    known(key)
     if value is None:
         st.query_params.pop(key, None)
     else:
@@ -154,7 +188,7 @@ def go_to(parameters: Mapping[str, str]) -> None:
 
 def read(key: str, kind: Kind[T]) -> T:
     """The value in force: the address's, or the usual one. What could not be used is said."""
-    if key not in st.query_params:
+    if not has(key):
         return kind.usual
     found = kind.read(key, text(key))
     if found.complaint:
@@ -177,6 +211,7 @@ def bind(key: str, kind: Kind[Any], *, widget: str = "", carried: bool = False, 
         widget: key of the widget, if it is not that of the parameter.
         always: the value stands in the address even when it is the usual one, because what is usual changes.
     """
+    known(key)
     widget = widget or key
     seen, page, last = f"{widget}@url", f"{widget}@page", f"{widget}@last"
     now = st.query_params.get(key)

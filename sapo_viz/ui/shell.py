@@ -9,6 +9,7 @@ import streamlit as st
 
 from sapo_viz.errors import SapoVizError
 from sapo_viz.paths import ASSETS
+from sapo_viz.ui.address import unused_said
 from sapo_viz.ui.nav import page_file
 from sapo_viz.ui.streamlit_internals import tab_icon
 from sapo_viz.ui.text import plain
@@ -47,7 +48,8 @@ try:
     with as_left(page.url_path):
         page_tools(page.url_path)
         before(page.url_path)
-        page.run()
+        with unused_said():
+            page.run()
 except SapoVizError as error:
     st.error(plain(str(error)), icon=":material/error:")
 except Exception:  # a fault of ours: the log gets the traceback, the reader a sentence

@@ -91,6 +91,15 @@ def test_a_link_that_asks_for_what_is_not_known_is_said_to_be_wrong() -> None:
     assert "The link's axis=cubic is unknown here and was left out." in said
 
 
+@pytest.mark.parametrize("name", ["home", "curves", "train", "experiments", "reference", "outlier", "asymmetry"])
+def test_a_parameter_that_no_part_of_a_page_looks_for_is_said(name: str) -> None:
+    """A knob of an objective that is not shown is no such."""
+    app = open_page(name, {"experiment": "mood", "present": "1", "dapo.eps_high": "0.3"})
+    assert_no_fault(app)
+    (said,) = [warning.value.replace("\\", "") for warning in app.warning]
+    assert said == "The link's experiment is unknown on this page and was ignored."
+
+
 @pytest.mark.parametrize("name", ["curves", "tokens"])
 def test_a_link_sets_the_knobs_of_an_objective_that_joined_the_catalogue(
     name: str, toy_objective: type[Objective]

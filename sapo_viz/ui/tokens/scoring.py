@@ -29,6 +29,7 @@ Opening = tuple[tuple[Any, ...], Callable[[], Steps[FileContents]]] | None  # wh
 
 TEXT = ("^864+394=", "4+4+0=08,6+9+0=15,8+3+1=12;1258$")
 OLD, NEW = "addition-start", "addition-rl"
+_SIGN = address.Word(("1", "-1"), "1")
 ADDRESS = ("prompt", "completion", "A", "old", "new", "adapter", "chat")  # what scoring keeps there
 MAX_TEXTS = 256  # of a dump, at once
 _LINES = 80  # pixels of a text field: two lines, and it can be pulled larger
@@ -58,7 +59,7 @@ def choose_text() -> Opening:
         prompt = columns[0].text_area(_("Prompt"), address.text("prompt", TEXT[0]), height=_LINES)
         completion = columns[1].text_area(_("Completion"), address.text("completion", TEXT[1]), height=_LINES)
         sign = columns[2].segmented_control(
-            _("Advantage"), ["+1", "−1"], default="−1" if address.text("A") == "-1" else "+1", required=True
+            _("Advantage"), ["+1", "−1"], default="−1" if address.read("A", _SIGN) == "-1" else "+1", required=True
         )
         pressed = columns[3].form_submit_button(_("Score"), icon=":material/calculate:", width="stretch")
         models = _choose_models()

@@ -7,13 +7,14 @@ from typing import Any
 
 import streamlit as st
 
+from sapo_viz.core.objective import CATALOG
 from sapo_viz.figures.packed import pack_arrays
 from sapo_viz.figures.strip.data import PAGE, parts_of, strip_data
 from sapo_viz.figures.strip.words import strip_words
 from sapo_viz.rollouts.analysis.analyse import Analysis
 from sapo_viz.rollouts.search import Elsewhere, elsewhere
 from sapo_viz.ui import address, session
-from sapo_viz.ui.address import write_values
+from sapo_viz.ui.address import Word, write_values
 from sapo_viz.ui.component import component
 from sapo_viz.ui.correction import write_correction
 from sapo_viz.ui.session import OPEN_SEQUENCE
@@ -33,6 +34,8 @@ _ARRIVING = "tokens: strip arriving"  # session: the sequence that the search we
 def token_strip(key: str, analysis: Analysis, index: int) -> None:
     """Draw sequence `index`; knobs that are let go, rows, colours and the chosen token are kept in the address."""
     session.put(OPEN_SEQUENCE, (analysis, index))
+    address.read("view", Word(("compare", *CATALOG), None))  # the browser takes them from there itself
+    address.read("show", Word(_SHOWS, None))
     _strip(key)
 
 

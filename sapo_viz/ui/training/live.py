@@ -27,6 +27,13 @@ from sapo_viz.ui.training.runs import listed, rows, shown_ids
 from sapo_viz.ui.words import _, declared
 
 _KEY = "live"
+# What the browser keeps in the address by itself (browser/live/view.js), and those of it that are one of a few words.
+_VIEW = ("smooth", "x", "band", "logy", "more", "hide", "pin", "shade", "by", "fold", "scrub", "zoom")
+_CHOICES = {
+    "x": ("step", "tokens", "time"),
+    "band": ("range", "sd", "lines"),
+    "by": ("", "task", "objective", "source", "experiment"),
+}
 _NOTE = "train-note"  # what an action could not do, to be said on the next run of the page
 
 
@@ -49,6 +56,9 @@ def start(configs: Sequence[RunConfig], table: TextTable | None = None) -> None:
 def live_runs(summaries: Sequence[RunSummary]) -> None:
     """The figure, its downloads, and the table. Events come from the data route, not through here."""
     store = RunStore()
+    address.known(*_VIEW)
+    for name, options in _CHOICES.items():
+        address.read(name, address.Word(options, options[0]))
     shown, missing = shown_ids(summaries)
     if missing:
         names = ", ".join(missing[:3]) + (" …" if len(missing) > 3 else "")

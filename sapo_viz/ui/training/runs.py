@@ -89,7 +89,7 @@ def shown_ids(summaries: Sequence[RunSummary]) -> tuple[list[str], list[str]]:
     if asked is not None:
         wanted = [run_id for run_id in asked.split(",") if run_id]
         drawn = [run_id for run_id in there if run_id in [*wanted, *pinned]]
-        return drawn, [run_id for run_id in wanted if run_id not in there]
+        return drawn, [run_id for run_id in (*wanted, *filter(None, pinned)) if run_id not in there]
     newest: list[str] = []
     last = None
     for summary in table:

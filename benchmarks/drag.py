@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.report import Row, Section, beside, occupied
-from scripts.browser import chromium, serving, settle
+from scripts.browser import chromium, free_port, serving, settle
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, FloatRect, Page
 
 KNOB = '[data-testid="knob-sapo-tau_pos"]'
 STEPS = 300
 SECONDS = 3
+HERTZ = 125  # moves a second, as a usual mouse sends them
 # Six objectives, both signs, surrogate and weight: 24 curves, and where the tokens are.
 PICTURE = "/curves?objectives=sapo,grpo,gspo,dapo,dual_clip,cispo"
 
@@ -84,7 +88,8 @@ def measure() -> Section:
         "Slider input → repaint while dragging",
         "24 curves (six objectives, both signs, surrogate and weight) and the exhibits as they open, at 1440 px, "
         "Chromium without GPU (it paints on the CPU). Input event → end of the frame that shows it, "
-        f"{STEPS} inputs on a slider, one after the other; then, on the curves, a mouse drag of {SECONDS} seconds. "
+        f"{STEPS} inputs on a slider, one after the other; then, on the curves, a mouse drag of {SECONDS} seconds, "
+        f"{HERTZ} moves a second that wait for no answer, of which the browser makes one input a frame. "
         "*Busy* is the same beside one process that keeps a core occupied.",
         beside(rows, busy),
         [
@@ -97,7 +102,12 @@ def measure() -> Section:
 
 
 def _measured() -> tuple[list[Row], list[str]]:
-    with tempfile.TemporaryDirectory() as folder, serving(Path(folder)) as server, chromium() as browser:
+    port = free_port()
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        serving(Path(folder)) as server,
+        chromium(f"--remote-debugging-port={port}") as browser,
+    ):
         page = browser.new_page(viewport={"width": 1440, "height": 900})
         traffic: list[str] = []
         page.on("request", lambda request: traffic.append(request.url))
@@ -108,7 +118,7 @@ def _measured() -> tuple[list[Row], list[str]]:
         page.wait_for_timeout(1000)
         result = page.evaluate(INPUT_TO_PAINT, [KNOB, STEPS])
         page.wait_for_timeout(2000)
-        drag = _drag(page, traffic)
+        drag = _drag(page, port, traffic)
         page.close()
         exhibits = {name: _exhibit(browser, f"{server.url}/{name}", knob) for name, knob in EXHIBITS.items()}
     rows = [
@@ -141,26 +151,44 @@ def _listen(socket: Any, traffic: list[str]) -> None:
     socket.on("framereceived", lambda _: traffic.append("frame received"))
 
 
-def _drag(page: Page, traffic: list[str]) -> Drag:
-    """To and fro over the slider for three seconds, the moves sent as fast as the page takes them."""
+def _drag(page: Page, port: int, traffic: list[str]) -> Drag:
+    """To and fro over the slider for three seconds."""
     box = page.locator(KNOB).bounding_box()
     assert box is not None
-    middle = box["y"] + box["height"] / 2
-    page.mouse.move(box["x"] + box["width"] / 2, middle)
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     page.mouse.down()
     page.wait_for_timeout(700)  # what the press itself sets off is not the drag
     page.evaluate(WATCH_FRAMES, KNOB)
     before = len(traffic)
-    began = page.evaluate("performance.now()")
-    end, side = time.monotonic() + SECONDS, 1
-    while time.monotonic() < end:
-        # Many moves in one order: asking the page between them would measure the asking.
-        page.mouse.move(box["x"] + box["width"] * (0.5 + 0.4 * side), middle, steps=30)
-        side = -side
-    sent = len(traffic) - before
+    with ThreadPoolExecutor(1) as hand:  # Playwright's two ways of asking need a thread each
+        began = hand.submit(asyncio.run, _move(port, box)).result()
     times = [moment - began for moment in page.evaluate("window.sapoFrames") if moment >= began]
     inputs = page.evaluate("window.sapoInputs")
+    sent = len(traffic) - before
     page.mouse.up()
     gaps = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
     per_second = [float(sum(second <= moment / 1000 < second + 1 for moment in times)) for second in range(SECONDS)]
     return Drag(per_second, gaps, inputs, sent)
+
+
+async def _move(port: int, box: FloatRect) -> float:
+    """A hand like a mouse: it waits for no answer. That of `page.mouse.move` comes with a frame, so that a hand which
+    waits makes no more inputs than the page has shown, and misses a frame with each that is late.
+
+    Returns when it began, by the page's clock.
+    """
+    from playwright.async_api import async_playwright
+
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.connect_over_cdp(f"http://127.0.0.1:{port}")
+        (page,) = [page for context in browser.contexts for page in context.pages]
+        devtools = await page.context.new_cdp_session(page)
+        move = {"type": "mouseMoved", "button": "left", "buttons": 1, "y": box["y"] + box["height"] / 2}
+        moment = await page.evaluate("performance.now()")
+        began, moves = time.monotonic(), []
+        while (spent := time.monotonic() - began) < SECONDS:
+            x = box["x"] + box["width"] * (0.5 + 0.4 * math.sin(2 * math.pi * spent))  # to and fro in a second
+            moves.append(asyncio.create_task(devtools.send("Input.dispatchMouseEvent", {**move, "x": x})))
+            await asyncio.sleep(max(0.0, len(moves) / HERTZ - (time.monotonic() - began)))
+        await asyncio.gather(*moves)
+        return float(moment)

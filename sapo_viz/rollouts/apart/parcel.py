@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import mmap
 import os
+import sys
 import weakref
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
@@ -26,6 +27,7 @@ _CLASSES = {kind.__name__: kind for kind in (Rollouts, OnePolicy, OneSequence, T
 _ALIGNED = 64  # bytes; an array may begin at multiples of it
 _PLAIN = (str, bool, int, float, type(None))
 _PAST_INT64 = 2**63
+_SHARED = 1 << 18  # distinct tokens, as many as tokenizers have: visitors with one tokenizer keep each text once
 
 _held: dict[int, int] = {}  # the sizes of those that are still used
 
@@ -142,7 +144,10 @@ class _Reader:
             case "array":
                 return self._array(node)
             case "tokens":
-                return Tokens(self._array(node["codes"]), tuple(self._texts(node["texts"])))
+                distinct = self._texts(node["texts"])
+                if len(distinct) <= _SHARED:
+                    distinct = list(map(sys.intern, distinct))
+                return Tokens(self._array(node["codes"]), tuple(distinct))
             case "plain":
                 return node["value"]
             case "nothing":

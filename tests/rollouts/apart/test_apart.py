@@ -82,6 +82,11 @@ def test_half_characters_and_empty_labels_survive() -> None:
     assert outcome(lambda: apart(data)) == outcome(lambda: parse_rollouts(data, "x"))
 
 
+def test_two_visitors_files_share_the_texts_of_their_tokens() -> None:
+    one, other = (apart(jsonl(sequence(id=name, tokens=[" to", "geth", "er", "."]))).tokens.vocabulary for name in "ab")
+    assert one == (" to", "geth", "er", ".") and all(a is b for a, b in zip(one, other, strict=True))
+
+
 def test_a_parcel_carries_four_classes_and_no_other_object(tmp_path: Path) -> None:
     for value in (object(), (object(),), {"a": 1}, Path("x"), np.array([object()])):
         with (tmp_path / "parcel").open("wb") as file, pytest.raises(TypeError, match="does not carry"):

@@ -20,7 +20,6 @@ from sapo_viz.ui.session import MADE_ANEW
 from sapo_viz.ui.streamlit_internals import close_visits_that_are_over, visits_that_left
 
 _LOOK = 10.0  # seconds
-_TIMES = 4  # looks at which memory is given back after visits are over: threads and messages of theirs end later
 _M_ARENA_MAX, _M_MMAP_THRESHOLD = -8, -3  # malloc.h
 _ARENAS = 2  # pages run under one lock anyway
 _OF_ITS_OWN = 4 * 1024**2  # bytes from which on an array is a mapping of its own, which goes when it goes
@@ -38,12 +37,10 @@ def settle() -> None:
 async def look_after() -> None:
     """For as long as the server runs: after visits that are over, everything that can be is given back."""
     seen: set[str] = set()
-    times = 0
     while True:
         await asyncio.sleep(_LOOK)
         lightened = lighten(visits_that_left(), seen)
-        times = _TIMES if close_visits_that_are_over() or lightened else max(times - 1, 0)
-        if times:
+        if close_visits_that_are_over() or lightened:
             await asyncio.to_thread(give_back)
 
 

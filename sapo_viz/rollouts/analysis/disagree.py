@@ -14,7 +14,7 @@ import numpy as np
 
 from sapo_viz.core.correction import Correction
 from sapo_viz.core.objective import Objective
-from sapo_viz.rollouts.analysis.passes import chunks, one_thread, spans
+from sapo_viz.rollouts.analysis.passes import chunks, in_turn, one_thread, spans
 from sapo_viz.rollouts.schema import Rollouts
 from sapo_viz.rollouts.steps import Steps, finish
 
@@ -70,7 +70,7 @@ def comparing(
     coefficients = np.zeros((len(keys), 0))
     done, total = 0, int(rollouts.lengths[with_signal].sum())
     for chunk in chunks(rollouts, with_signal):
-        with one_thread():
+        with in_turn(rollouts), one_thread():
             views = [chunk.view(objective, correction) for objective in objectives.values()]
         c = np.stack([view.coefficient.numpy()[chunk.inside] for view in views])
         difference = (c.max(axis=0) - c.min(axis=0)) * np.abs(chunk.advantages[chunk.inside] / scale)

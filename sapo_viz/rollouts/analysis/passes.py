@@ -7,10 +7,12 @@ sequence-level objectives need them whole.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
+from threading import BoundedSemaphore
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 CHUNK = 1 << 16  # padded tokens at a time: half a megabyte a tensor, so that they stay in the cache
+_turns = BoundedSemaphore(os.cpu_count() or 1)
 
 
 @contextmanager
@@ -39,6 +42,17 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def in_turn(rollouts: Rollouts) -> Iterator[None]:
+    """For work over a whole file: as many threads at a time as there are processors, the others wait.
+
+    All at once they would be done no sooner, and what each holds meanwhile would be in memory together. A file of no
+    more than a chunk waits for nobody. Not to be held over a `yield`: who has left would keep the turn.
+    """
+    with _turns if len(rollouts.tokens) > CHUNK else nullcontext():
+        yield
 
 
 @dataclass(frozen=True)

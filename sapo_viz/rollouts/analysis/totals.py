@@ -10,7 +10,7 @@ import numpy as np
 from sapo_viz.core.correction import Correction
 from sapo_viz.core.objective import Objective
 from sapo_viz.core.token_view import TokenView
-from sapo_viz.rollouts.analysis.passes import Chunk, chunks, one_thread, spans, sums
+from sapo_viz.rollouts.analysis.passes import Chunk, chunks, in_turn, one_thread, spans, sums
 from sapo_viz.rollouts.schema import Rollouts
 from sapo_viz.rollouts.steps import Steps
 
@@ -100,7 +100,7 @@ def gathering(
         row = cells // chunk.advantages.shape[1]
         side = 2 * row + (advantages < 0)
         size = np.abs(advantages) / signal.largest[chunk.rows][row]
-        with one_thread():
+        with in_turn(rollouts), one_thread():
             for key, objective in objectives.items():
                 _add(out[key], chunk, chunk.view(objective, correction), cells, row, side, size)
         done += len(chunk.places)

@@ -8,6 +8,7 @@ from sapo_viz.core.objective import CATALOG
 from sapo_viz.figures.batch import kept_curve_figure
 from sapo_viz.rollouts.analysis.evidence import Evidence
 from sapo_viz.rollouts.analysis.fit import KeptCurve, Match, kept_curve, match
+from sapo_viz.rollouts.analysis.passes import in_turn
 from sapo_viz.rollouts.steps import Steps, at_once
 from sapo_viz.ui.address import bind_choice, read_values, write_values
 from sapo_viz.ui.nav import page_file
@@ -75,11 +76,13 @@ def _matched(
 
     def work() -> Steps[tuple[Match, KeptCurve | None]]:
         yield 0.0
-        result = match(evidence, base, target, sign)
+        with in_turn(rollouts):
+            result = match(evidence, base, target, sign)
         yield 0.8
         if result.knob is None or not result.tokens:
             return result, None
-        return result, kept_curve(evidence, target, result.knob.name, sign, base=other)
+        with in_turn(rollouts):
+            return result, kept_curve(evidence, target, result.knob.name, sign, base=other)
 
     return worked(f"fit {sign}", (origin, base, other), work, _("Matching on this file…"))
 

@@ -9,8 +9,10 @@ import streamlit as st
 from sapo_viz.core.objective import Objective
 from sapo_viz.rollouts.analysis.analyse import Analysis
 from sapo_viz.rollouts.analysis.fit import Match, match
+from sapo_viz.rollouts.analysis.passes import in_turn
 from sapo_viz.rollouts.findings.headline import headline
 from sapo_viz.rollouts.findings.rule import Finding
+from sapo_viz.rollouts.schema import Rollouts
 from sapo_viz.rollouts.steps import at_once
 from sapo_viz.ui import session
 from sapo_viz.ui.text import plain
@@ -63,9 +65,14 @@ def _matches(source: Source, objectives: dict[str, Objective]) -> tuple[Match, .
     return worked(
         "headline",
         (source.origin, grpo),
-        lambda: at_once(lambda: tuple(match(source.rollouts, grpo, "sapo", sign) for sign in (1, -1))),
+        lambda: at_once(lambda: _matched(source.rollouts, grpo)),
         _("Matching on this file…"),
     )
+
+
+def _matched(rollouts: Rollouts, grpo: Objective) -> tuple[Match, ...]:
+    with in_turn(rollouts):
+        return tuple(match(rollouts, grpo, "sapo", sign) for sign in (1, -1))
 
 
 def _said(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from threading import BoundedSemaphore
 from typing import Any
 
 import numpy as np
@@ -110,6 +111,19 @@ def test_order_and_chunks_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None
         np.testing.assert_allclose(a[column], b[column].astype(float), rtol=1e-9, atol=1e-12)
     numbers = ["tokens", "kept", "clip_fraction", "ess"]
     np.testing.assert_allclose(forward.batch[numbers], other.batch[numbers], rtol=1e-9, atol=1e-12)
+
+
+def test_a_large_file_waits_for_its_turn_and_a_small_one_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = parse_rollouts(jsonl(sequence()), "x")
+    monkeypatch.setattr(passes, "_turns", turns := BoundedSemaphore(1))
+    with passes.in_turn(file):
+        assert turns.acquire(blocking=False), "no more than a chunk"
+        analyse(file, ALL)  # it would wait for ever
+    turns.release()
+    monkeypatch.setattr(passes, "CHUNK", 1)
+    with passes.in_turn(file):
+        assert not turns.acquire(blocking=False)
+    assert turns.acquire(blocking=False), "given back"
 
 
 @pytest.mark.parametrize("format", FORMATS)

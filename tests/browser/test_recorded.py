@@ -79,25 +79,27 @@ def test_a_run_that_begins_elsewhere_appears_by_itself_streams_and_ends(
     expect(page.get_by_text("step2-rank0")).to_be_visible()
 
 
+@pytest.mark.parametrize("goes_on", [False, True], ids=["ended", "between two steps"])
 def test_a_run_with_a_faulty_loss_says_so_on_the_training_page_and_leads_to_its_tokens(
-    server_with_data: Server, folders: tuple[Path, Path], visit: Visit
+    server_with_data: Server, folders: tuple[Path, Path], visit: Visit, goes_on: bool
 ) -> None:
-    """Recorded with TRL's own trainer, whose loss had lost the advantages: the reason stands on the first screen."""
-    folder = folders[1] / "lost"
+    """Recorded with TRL's own trainer, whose loss had lost the advantages: the reason is on the first screen."""
+    name = "lost-on" if goes_on else "lost"
+    folder = folders[1] / name
     shutil.copytree(RECORDED / "advantages", folder, dirs_exist_ok=True)
     lines = [dict(type="start", step=0, time=1.0)]
     lines += [dict(type="step", step=step, time=2.0, metrics=dict(reward=0.5)) for step in (1, 2, 3, 4)]
     lines += [dict(type="sample", step=step, time=2.0, file="") for step in (2, 4)]
-    lines += [dict(type="finished", step=4, time=3.0, kind="trained")]
+    lines += [] if goes_on else [dict(type="finished", step=4, time=3.0, kind="trained")]
     (folder / "events.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    page = visit("/train?runs=data:lost", server=server_with_data)
-    row = page.locator('tr[data-run="data:lost"]')
+    page = visit(f"/train?runs=data:{name}", server=server_with_data)
+    row = page.locator(f'tr[data-run="data:{name}"]')
     expect(row.get_by_test_id("alerts")).to_contain_text("the advantages are missing")
     told = page.get_by_test_id("story")
     expect(told).to_contain_text("the advantages are missing")
     expect(told).not_to_contain_text("`")  # names are set as code
     expect(told).to_be_in_viewport()
-    expect(told.get_by_role("link").first).to_have_attribute("href", re.compile(r"run=data%3Alost&step=\d$"))
+    expect(told.get_by_role("link").first).to_have_attribute("href", re.compile(rf"run=data%3A{name}&step=\d$"))
     row.get_by_test_id("open-tokens").click()
     expect(page.get_by_test_id("strip")).to_be_visible()
     expect(page.get_by_text("the advantages are missing")).to_be_visible()

@@ -283,8 +283,11 @@ class LiveLab {
     }
     if (news.message) run.message = news.message; // also of a run that could not say it itself
     run.collapse = news.collapse ?? undefined;
-    if (news.alerts) run.alerts = news.alerts;
-    return !same || run.loaded;
+    // Alerts come when they are worked out, not with a step: the next one may be minutes away.
+    const alerts = news.alerts ?? run.alerts;
+    const told = JSON.stringify(alerts) !== JSON.stringify(run.alerts);
+    run.alerts = alerts;
+    return !same || run.loaded || told;
   }
 
   // ── what is derived from the events ─────────────────────────────────────────────────────────

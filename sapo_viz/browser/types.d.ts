@@ -444,6 +444,8 @@ interface Alert {
   step: number;
   kind: string;
   sentence: string;
+  /** empty where the sentence says it */
+  rule: string;
 }
 /** Where a run broke (experiments/collapse.py): of each metric the value before and in it. */
 interface Collapse {

@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
         live = store.status(folder.name) in LIVE  # asked first: what was written before its end is then seen
         alerts = watched.look()
         for alert in alerts:
-            print(alert.sentence, flush=True)
+            print(alert.text, flush=True)
         said += len(alerts)
         if alerts and address and (why := post(address, folder.name, alerts)):
             print(why, file=sys.stderr, flush=True)

@@ -1,7 +1,7 @@
 """What has become worse while a run is watched: rules over its log at every step, and over the tokens that it keeps.
 
 An alert is said once, when its rule begins to hold; it may be said again after it has held no longer for a window.
-Each sentence has the number and the rule. Pure: events and findings in, alerts out.
+Each sentence has the number, and the rule goes with it. Pure: events and findings in, alerts out.
 """
 
 from __future__ import annotations
@@ -33,9 +33,15 @@ class Alert:
     step: int
     kind: str
     sentence: str
+    rule: str = ""  # in words; empty where the sentence says it
+
+    @property
+    def text(self) -> str:
+        """Where there is room for one line: the rule after the sentence."""
+        return f"{self.sentence} Rule: {self.rule}" if self.rule else self.sentence
 
     def to_dict(self) -> dict[str, Any]:
-        return {"step": self.step, "kind": self.kind, "sentence": self.sentence}
+        return {"step": self.step, "kind": self.kind, "sentence": self.sentence, "rule": self.rule}
 
 
 @dataclass(frozen=True)
@@ -92,7 +98,7 @@ class Alerts:
         before = self._of_tokens or {}
         order = ("note", "warning", "problem")
         found = [
-            Alert(step, one.id, f"Step {step}: {one.title}. {one.number}. Rule: {one.rule}")
+            Alert(step, one.id, f"Step {step}: {one.title}. {one.number}.", one.rule)
             for one in now.values()
             if one.id not in before or order.index(one.severity) > order.index(before[one.id])
         ]
@@ -131,7 +137,7 @@ class Alerts:
                              f"{apart.first:.2g} at first", "above 1e-3 and 4 times what it was")  # fmt: skip
 
     def _said(self, step: int, kind: str, what: str, rule: str) -> tuple[str, Alert]:
-        return kind, Alert(step, kind, f"Step {step}: {what}. Rule: {rule}.")
+        return kind, Alert(step, kind, f"Step {step}: {what}.", f"{rule}.")
 
     def _mean(self, name: str) -> _Mean | None:
         values = self._seen.get(name, [])

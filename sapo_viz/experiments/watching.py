@@ -93,7 +93,7 @@ class Watched:
 def post(address: str, run_id: str, alerts: Sequence[Alert]) -> str:
     """Send alerts to an address that the owner has set; returns why that failed, empty if it did not."""
     body = {"run": run_id, "alerts": [alert.to_dict() for alert in alerts]}
-    body["text"] = f"{run_id}: " + " ".join(alert.sentence for alert in alerts)  # what chat programs show
+    body["text"] = f"{run_id}: " + " ".join(alert.text for alert in alerts)  # what chat programs show
     data = json.dumps(body, ensure_ascii=False).encode()
     request = urllib.request.Request(address, data, {"Content-Type": "application/json"}, method="POST")
     try:

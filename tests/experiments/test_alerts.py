@@ -57,7 +57,7 @@ def test_what_holds_again_after_a_while_is_said_again() -> None:
 
 def test_an_alert_has_number_and_rule() -> None:
     rules = Alerts()
-    said = [a.sentence for step in range(1, 7) for a in rules.add(
+    said = [a.text for step in range(1, 7) for a in rules.add(
         {"type": "step", "step": step, "time": 0.0, "metrics": {"reward": 0.5, "ratio_p99": 4.0}})]  # fmt: skip
     assert said == [
         "Step 5: 1 % of the tokens have ratios above 4. Rule: the mean 99 % quantile of 5 steps is above 2."

@@ -11,7 +11,11 @@ import { swatch } from "./swatch.js";
 
 const FIRST = 3; // sentences above the curves; the others stand below
 
-/** @typedef {{ run: Run; what: string; more: string; step: number }} Told */
+/** @typedef {{ run: Run; what: string; more: string; rule?: string; step: number }} Told */
+
+/** The rule of an alert, folded: what has happened is read first. @type {(rule: string, words: Words) => HTMLElement} */
+export const ruleOf = (rule, words) =>
+  el("details", { class: "live-rule" }, el("summary", {}, words.rule), ...withCode(rule));
 
 export class LiveStory {
   /** @param {LiveLab} lab */
@@ -52,7 +56,7 @@ export class LiveStory {
     const worse = (run.alerts ?? []).filter((alert) => !fall || alert.kind !== "collapse");
     return [
       ...(fall ? [{ run, what, more: numbers.join(" · "), step: fall.step }] : []),
-      ...worse.map(({ sentence, step }) => ({ run, what: `${run.about.title}:`, more: sentence, step })),
+      ...worse.map(({ sentence, rule, step }) => ({ run, what: `${run.about.title}:`, more: sentence, rule, step })),
     ];
   }
 
@@ -73,7 +77,7 @@ export class LiveStory {
   }
 
   /** @param {Told} told */
-  entry({ run, what, more, step }) {
+  entry({ run, what, more, rule, step }) {
     const near = nearestOf(run.snapshots, step);
     const { data, words } = this.lab;
     const link =
@@ -88,6 +92,7 @@ export class LiveStory {
       ...withCode(more),
       " ",
       ...link,
+      ...(rule ? [" ", ruleOf(rule, words)] : []),
     );
   }
 

@@ -8,6 +8,7 @@ import { write } from "../shared/svg.js";
 import { tokensAddress } from "./cursor.js";
 import { isNumber } from "./math.js";
 import { sectionsOf } from "./sections.js";
+import { ruleOf } from "./story.js";
 import { paintSwatch, swatch } from "./swatch.js";
 import { fillTitle } from "./title.js";
 
@@ -332,7 +333,11 @@ export class RunTable {
     const key = JSON.stringify(told);
     if (line.told === key) return;
     line.told = key;
-    line.alerts.replaceChildren(...told.map(({ sentence }) => el("p", {}, ...withCode(sentence))));
+    line.alerts.replaceChildren(
+      ...told.map(({ sentence, rule }) =>
+        el("div", {}, ...withCode(sentence), ...(rule ? [" ", ruleOf(rule, this.lab.words)] : [])),
+      ),
+    );
   }
 
   /** @type {(run: Run, line: RunLine) => void} */

@@ -253,6 +253,7 @@ def _labels() -> dict[str, Any]:
         step=_("step"),
         rollout_step=_("Step whose tokens to open, of"),
         tokens=_("Tokens"),
+        rule=_("Rule"),
         tokens_help=_("Open this step's rollout in the Tokens page:"),
         table=_("Runs"),
         find_runs=_("Find runs: name, note, setting, state"),

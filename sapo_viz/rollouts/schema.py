@@ -69,7 +69,7 @@ FIELDS: dict[str, Field] = {
             "sampler_logprob",
             "numbers",
             "optional",
-            "who drew the token, where that is not old_logprobs",
+            "the sampler's, where they differ from old_logprobs",
         ),
         Field("ref_logprobs", "ref_logprob", "numbers", "optional", "log-probs under the start policy"),
         Field(
@@ -77,13 +77,13 @@ FIELDS: dict[str, Field] = {
             "loss_gradient",
             "numbers",
             "optional",
-            "∂loss/∂log π_θ, as the framework's backward had it",
+            "∂loss/∂log π_θ, from the framework's own backward pass",
         ),
         Field("microbatch", None, "label", "optional", "which sequences the framework had in one loss"),
-        Field("microbatch_loss", None, "number", "optional", "that loss, where all of its sequences are in the file"),
+        Field("microbatch_loss", None, "number", "optional", "that loss, if all of its sequences are in the file"),
         Field("prompt", None, "text", "optional", "the prompt as text"),
         Field("id", "sequence", "label", "optional (required in CSV)", "a name for the sequence"),
-        Field("step", "step", "integer", "optional", "the training step that it comes from"),
+        Field("step", "step", "integer", "optional", "the training step it comes from"),
     )
 }
 

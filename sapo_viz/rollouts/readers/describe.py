@@ -36,34 +36,34 @@ def schema_markdown() -> str:
         f"| {field.need} | {field.text} |"
         for field in FIELDS.values()
     )
-    return f"""A file holds sequences (completions). Which format it has is seen from its content, not from its name.
+    return f"""A file holds sequences (completions). Its format is recognised from its content, not from its name.
 
 | field (JSON, JSONL, Parquet) | CSV column | holds | needed | what it is |
 |---|---|---|---|---|
 {table}
 
-- **JSON**: a list of objects. **JSONL**: one object per line. **Parquet**: one row per sequence, list columns
-  for what is per token. **CSV**: one row per token with a header line; rows with the same `sequence` belong together.
-  Parquet may have the CSV's columns and a row per token too, and CSV a row per sequence with its lists in cells.
-- The advantage comes from `advantages`, else `advantage`, else it is computed from `reward` within each `group`:
-  A = (R − mean) / (std + 1e-6), with the sample standard deviation; a group of one gets 0. In CSV the column
-  `advantage` is repeated on every row of the sequence, as are `reward`, `group` and `step`.
-- A log-prob is finite and at most 0. An excess of up to {ROUNDING:g}, as rounding leaves it, is taken as 0 and said.
-- Where `mask` is 0 nothing is read: log-probs there may be null (an empty cell).
-- With `sampler_logprobs` a correction by ρ = π_old/π_sampler can be chosen beside the objectives' knobs; a sequence
-  that lacks them, or some of them, is taken as drawn by π_old.
-- Text is UTF-8, or UTF-16 with its mark. Fields with other names are left alone and listed.
-- JSON objects may also follow one another without a list, written over several lines or side by side; and an object may
-  be one token with the CSV's columns, as a data frame is saved: rows of a sequence then follow one another.
-- Objects may stand inside another one: in a list under some name, one under each name, or as the columns of a data
-  frame (`DataFrame.to_json`, whatever its `orient`); as a batch, each field a list with one entry per sequence; and in
-  lists of lists, one per prompt. An error that stands where a sequence would be is left out and counted.
-- A file may be compressed (gzip, zstd, bzip2, xz), and a zip or tar may hold one file or the steps of one run. Unpacked
-  they are held to the limits below, and a page's reader to memory and time for the packed size.
-- A file that ends too early, as one that is still being written or was copied meanwhile, is read up to there. What
-  was left out is counted and said; of CSV it is the last row, so that its sequence may lack tokens.
+- **JSON**: a list of objects. **JSONL**: one object per line. **Parquet**: one row per sequence, with list columns for
+  per-token values. **CSV**: a header line, then one row per token; rows with the same `sequence` belong together.
+  Parquet may also have the CSV's columns and one row per token, and CSV one row per sequence with lists in its cells.
+- The advantage comes from `advantages`, or else from `advantage`, or else it is computed from `reward` within each
+  `group`: A = (R − mean) / (std + 1e-6), with the sample standard deviation; a group of one gets 0. In CSV, the columns
+  `advantage`, `reward`, `group` and `step` are repeated on every row of the sequence.
+- A log-prob is finite and at most 0. An excess of up to {ROUNDING:g}, as rounding can cause, is set to 0 and reported.
+- Where `mask` is 0, nothing is read: log-probs there may be null (in CSV, an empty cell).
+- With `sampler_logprobs`, a correction by ρ = π_old/π_sampler can be chosen next to the objectives' knobs. A sequence
+  that lacks some or all of them is treated as sampled by π_old.
+- Text is UTF-8, or UTF-16 with a byte order mark. Fields with other names are ignored and listed.
+- JSON objects may also follow one another without a list, each on one or several lines or side by side. An object may
+  also be a single token with the CSV's columns, as a data frame is saved; the rows of a sequence must then be adjacent.
+- Objects may be nested in another object: in a list under some name, one under each name, or as the columns of a data
+  frame (`DataFrame.to_json` with any `orient`); as a batch, where each field is a list with one entry per sequence; and
+  in lists of lists, one per prompt. An error message in place of a sequence is skipped and counted.
+- A file may be compressed (gzip, zstd, bzip2, xz). A zip or tar may hold one file or the steps of one run. The limits
+  below apply to the unpacked data; on a page, the reader's memory and time are limited by the packed size.
+- A file that ends too early, because it is still being written or was copied too soon, is read as far as it goes. What
+  is missing is counted and reported. In CSV the last row is dropped, so the last sequence may lack tokens.
 - At most {UPLOAD.bytes // 1024**2} MB and {UPLOAD.tokens:,} tokens in an upload; {DISK.bytes // 1024**2:,} MB and
-  {DISK.tokens:,} tokens in a file opened by its path; {MAX_LENGTH:,} tokens per sequence; {MAX_LINE // 1024**2} MB a
+  {DISK.tokens:,} tokens in a file opened by its path; {MAX_LENGTH:,} tokens per sequence; {MAX_LINE // 1024**2} MB per
   line of JSONL.
 """
 
@@ -81,44 +81,46 @@ for i, n in enumerate(d["response_lengths"]):
 
 
 def formats_markdown() -> str:
-    """The frameworks' files that are read as they are, as Markdown; from the list that the readers stand in."""
+    """The frameworks' files that are read as they are, as Markdown; from the list of the readers."""
     from sapo_viz.rollouts.readers.formats import FORMATS
 
     table = "\n".join(
         f"| [{format.framework}]({format.docs}) | `{format.file}` | {format.holds} | {format.taken} |"
         for format in FORMATS
     )
-    return f"""Files that a framework wrote are read as they are, recognised by their fields, whatever they are called:
+    return f"""Files written by a framework are read as they are. They are recognised by their fields, not their names:
 
 | framework | its file | holds | what is taken |
 |---|---|---|---|
 {table}
 
-- Prompt and padding are left out; tokens between two answers, such as a tool's output, stay and are masked out.
-  A token whose log-prob is null, NaN, infinite or a sentinel (−9999) is masked out, and how many is said.
-- Real logs hold single failed lines, and files that are still being written end in half a line: such rows are left out,
-  how many and why the first is said, and the rest is read. A reward that is null or NaN means not rewarded; numbers may
-  be written as text, lists too, as Python, numpy and torch print them. Padding rows, removed samples and tokens trained
-  by another loss are left or masked out, and said.
-- Files that a framework writes as JSON are read as Parquet and as CSV too, a row a sample, as a data frame saves them.
-- Images in messages are marked ⟨image⟩. A message between two answers of which the file has no tokens stands as one
-  masked token.
-- Where a file holds token ids and no texts, a token is shown as ⟨id⟩. Name the model that sampled them, on the page or
-  with `inspect FILE --tokenizer MODEL` (a bundled policy, a folder, a Hub id), and its tokenizer gives the texts; bytes
-  that are half a character show as ⟨E4⟩.
-- Trainers save their log-probs before the update, so in most of these files the ratio is that of trainer and sampler.
-- **One policy only**: give two files over the same tokens, `python -m sapo_viz inspect NEW --old OLD`. Sequences belong
-  together by name (slime's sample index), else by their order. Without rewards or advantages A = 1.
+- Prompt and padding are dropped. Tokens between two answers, such as a tool's output, are kept and masked out. Tokens
+  whose log-prob is null, NaN, infinite or a sentinel (−9999) are masked out, and their number is reported.
+- Real logs contain the odd broken line, and files that are still being written end in the middle of one. Such rows are
+  skipped, their number and the first reason are reported, and the rest is read. A reward that is null or NaN means "not
+  rewarded". Numbers and lists may be written as text, as Python, numpy and torch print them. Padding rows, removed
+  samples and tokens trained by another loss are skipped or masked out, and reported.
+- Files that a framework writes as JSON can also be read as Parquet or CSV, one row per sample, as a data frame saves
+  them.
+- Images in messages are shown as ⟨image⟩. A message between two answers becomes one masked token if its tokens are not
+  in the file.
+- If a file holds token ids but no texts, a token is shown as ⟨id⟩. Name the model that sampled them, on the page or
+  with `inspect FILE --tokenizer MODEL` (a bundled policy, a folder or a Hub id), and its tokenizer supplies the texts;
+  bytes that are only part of a character are shown as ⟨E4⟩.
+- Trainers save their log-probs before the update, so in most of these files the ratio compares trainer and sampler.
+- **One policy only**: give two files over the same tokens, `python -m sapo_viz inspect NEW --old OLD`. Sequences are
+  paired by name (slime's sample index), or else by their order. Without rewards or advantages, A = 1.
 - **Texts only**: two models score them, on the Tokens page or with `python -m sapo_viz score`. Prompts and completions
-  may be chat messages (`role`, `content`), as TRL logs them: a prompt of one message goes into the models' chat
-  templates, a longer one is written out with its roles; of a completion with tools the first answer is scored. Where
+  may be chat messages (`role`, `content`), as TRL logs them. A prompt of one message goes into each model's chat
+  template; a longer prompt is written out with its roles. If a completion uses tools, its first answer is scored. If
   every reward function has its own column, the reward is the sum of those that gave one.
-- Tables that Weights & Biases saved (`*.table.json`) of TRL's, ms-swift's and verl's completions are read as these.
-- NeMo-RL files without `token_ids` (older versions) are read by the tokens' places, ⟨#1⟩.
-- Sampler and trainer are known to have the same weights at step 0 of prime-rl only; there every difference is called
-  mismatch. NeMo-RL, slime and SkyRL write the same fields when the sampler is a step behind.
+- Tables that Weights & Biases saved (`*.table.json`) of completions from TRL, ms-swift and verl are read in the same
+  way.
+- NeMo-RL files without `token_ids` (older versions) show the position of each token instead, ⟨#1⟩.
+- Only at step 0 of prime-rl are sampler and trainer known to have the same weights; every difference there is called
+  mismatch. NeMo-RL, slime and SkyRL write the same fields even when the sampler is a step behind.
 - **`.pt` and `.pkl`** are read as data: nothing that they name is imported or called, and a file that names anything
-  else than data is refused. Such a file can be converted where it is trusted; for slime's train dump:
+  other than data is refused. Convert such a file on a machine where you trust it; for slime's training dump:
 
 ```python
 {CONVERT}```

@@ -53,7 +53,7 @@ UNIPO = Format(
     kind="json",
     holds="no tokens",
     marks=("header", "entries"),
-    taken="nothing: its prompts are removed, they stand in step-*.json",
+    taken="nothing: its prompts have been removed; they are in step-*.json",
     recognise=_is_unipo,
     read=_says("a UNIPO metrics file", "curves", "open one of the step-*.json files that stand beside it"),
 )

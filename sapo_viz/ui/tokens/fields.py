@@ -17,7 +17,8 @@ from sapo_viz.ui.words import _
 def notes(rollouts: Rollouts) -> None:
     """What the reader took otherwise than it was written."""
     if rollouts.notes:
-        st.caption(" ".join(plain(note) for note in rollouts.notes))
+        with st.container(key="tokens-notes"):  # below the strip in a low window (page.css)
+            st.caption(" ".join(plain(note) for note in rollouts.notes))
 
 
 def schema_help() -> None:

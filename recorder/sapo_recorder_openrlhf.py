@@ -3,7 +3,7 @@
     ray job submit --runtime-env-json='{"worker_process_setup_hook": "sapo_recorder_openrlhf.install",
         "env_vars": {"SAPO_RECORD": "/shared/runs/x"}}' -- python3 -m openrlhf.cli.train_ppo_ray …
 
-In a script of one's own: `watch(trainer)` with an ActorPPOTrainer. A step is one update of the actor's weights.
+In your own script: `watch(trainer)` with an ActorPPOTrainer. A step is one update of the actor's weights.
 """
 
 from __future__ import annotations

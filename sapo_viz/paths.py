@@ -1,4 +1,4 @@
-"""Where things lie: in a checkout beside the package, in an installed package inside it. No other module knows."""
+"""Where things are: in a checkout beside the package, in an installed package inside it. No other module knows."""
 
 from __future__ import annotations
 

@@ -214,7 +214,7 @@ def _score(dtype: str) -> Check:
     return lambda what, device, model: _scored(what, device, model, dtype)
 
 
-# what -> how, and whether it needs TRL; both engines on the same work stand below one another
+# what -> how, and whether it needs TRL; both engines on the same work, one below the other
 CHECKS: dict[str, tuple[Check, bool]] = {
     "loop, bundled policy, float32": (_run(real=False), False),
     "trl, bundled policy, float32": (_run(real=False, engine="trl"), True),

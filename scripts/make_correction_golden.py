@@ -3,7 +3,7 @@
     python -m scripts.make_correction_golden --trl DIR --verl DIR
 
 They go into tests/golden/corrections.json. DIR is the folder of an installed TRL, or a checkout of verl. TRL's lines
-stand in the midst of its trainer; they are taken from there and executed as they are, in a namespace that holds what
+are in the middle of its trainer; they are taken from there and executed as they are, in a namespace that holds what
 they read. Nothing is kept but numbers.
 """
 

@@ -25,7 +25,7 @@ def make() -> Path:
     """The model's folder, made if it is not there yet. Two processes may make it at once: the first one's stays.
 
     Raises:
-        RuntimeError: the packages cannot be had.
+        RuntimeError: the packages are not available.
     """
     if not FOLDER.is_dir():
         MODELS.mkdir(exist_ok=True)

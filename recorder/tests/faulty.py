@@ -2,7 +2,7 @@
 
     python faulty.py FOLDER        writes FOLDER/healthy, temperature, advantages and mask
 
-Answers of sums differ in length and end, the loss is SAPO with τ₊ = 1 and τ₋ = 2, two updates a rollout.
+Answers of sums differ in length and end, the loss is SAPO with τ₊ = 1 and τ₋ = 2, two updates per rollout.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`python -m sapo_viz experiment PRESET`: a preset's runs without a browser, and what they come to.
+"""`python -m sapo_viz experiment PRESET`: a preset's runs without a browser, and their result.
 
 The runs go through the same queue as those of the page. What is there already is not run again, so an experiment
 that was interrupted goes on where it was; Ctrl-C stops the runs.

@@ -1,4 +1,4 @@
-"""`python -m sapo_viz push RUN NAME`: what a run has trained, to the Hugging Face Hub, under one's own login."""
+"""`python -m sapo_viz push RUN NAME`: what a run has trained, to the Hugging Face Hub, under your own login."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def read_named(names: Sequence[str], *, bounds: bool) -> FileContents:
     """
     paths = [Path(name) for name in names]
     if bounds and all(path.is_file() and 0 < path.stat().st_size <= DISK.bytes for path in paths):
-        files = [Given.of_path(path.resolve(), path.name) for path in paths]  # a link of one's own is followed
+        files = [Given.of_path(path.resolve(), path.name) for path in paths]  # the user's own link is followed
         return finish(reading_apart(files, disk=True, remedy=f"give {_LIFT}"))
     # In this process; or it says what is wrong.
     return read_pair_files(names[0], names[1]) if len(names) > 1 else read_file(names[0])

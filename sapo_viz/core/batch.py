@@ -1,4 +1,4 @@
-"""A batch of sequences, checked once at the door: [B, T] log-probs, [B] or [B, T] advantages, [B, T] mask."""
+"""A batch of sequences, checked once on entry: [B, T] log-probs, [B] or [B, T] advantages, [B, T] mask."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def policy_loss(
         logprobs: [B, T], log π_θ of the sampled tokens, natural log, with gradient.
         old_logprobs: [B, T], log π_old of the same tokens.
         advantages: [B], one for each sequence, or [B, T].
-        mask: [B, T] of 0/1 or bool, 1 on response tokens; None means all. What lies under 0 is never
+        mask: [B, T] of 0/1 or bool, 1 on response tokens; None means all. What is under 0 is never
             read, so padding may hold anything, NaN included.
         sampler_logprobs: [B, T], log-probs by the engine that drew the tokens, where that is not π_old; NaN for a
             token of which it gave none.

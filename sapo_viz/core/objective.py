@@ -50,7 +50,7 @@ class Objective:
     normalize_advantage_std: ClassVar[bool] = True
     reads_logprobs: ClassVar[bool] = False  # J depends on log π_θ itself, not on the ratio alone
     pulls_without_advantage: ClassVar[bool] = False  # J moves tokens with A = 0 too
-    reads_batch: ClassVar[bool] = False  # other tokens have a say: `among`, `surrogate_among` instead of `surrogate`
+    reads_batch: ClassVar[bool] = False  # other tokens matter: `among`, `surrogate_among` instead of `surrogate`
     within_sequence: ClassVar[bool] = False  # … and only those of its own sequence
     alone: ClassVar[float] = 0.0  # what `among` is for a token by itself
     frameworks: ClassVar[dict[str, str]] = {}  # framework -> how it is chosen there; not inherited
@@ -84,7 +84,7 @@ class Objective:
 
     @classmethod
     def reads_other_sequences(cls) -> bool:
-        """Whether other sequences of the mini-batch have a say. Of a file nobody knows which they were."""
+        """Whether other sequences of the mini-batch matter. A file does not tell which they were."""
         return cls.reads_batch and not cls.within_sequence
 
     def token_log_ratio(self, log_ratio: Tensor, advantages: Tensor) -> Tensor:

@@ -31,7 +31,7 @@ def evaluate(
     read the batch.
     """
     dtype = working_dtype(logprobs)
-    # What lies under the mask may be NaN: select before subtracting, or its gradient would be NaN too.
+    # What is under the mask may be NaN: select before subtracting, or its gradient would be NaN too.
     new = torch.where(mask, logprobs.to(dtype), 0.0)
     old = torch.where(mask, old_logprobs.detach().to(dtype), 0.0)  # π_old is data, not a parameter
     advantages = torch.where(mask, advantages.to(dtype), 0.0)

@@ -1,8 +1,9 @@
-"""The little statistics that a handful of seeds allows: Student's interval, Fisher's exact test. Standard library.
+"""The few statistics that a handful of seeds allows: Student's interval, Fisher's exact test. Standard library.
 
 A 95 % interval of n paired differences: mean ± t·sd/√n, t the 97.5 % quantile of Student's distribution with n − 1
 degrees of freedom. With four seeds t is 3.18, not 1.96; the interval is as wide as n is small. It takes differences
-to be roughly normal, which those between a run that collapsed and one that did not are not: counts stand beside it.
+to be roughly normal, which those between a run that collapsed and one that did not are not, so counts are given
+as well.
 """
 
 from __future__ import annotations

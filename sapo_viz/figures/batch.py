@@ -1,4 +1,4 @@
-"""Figures of a whole file: where the ratios lie under the gates, what is kept, how it moves with a knob, a group.
+"""Figures of a whole file: where the ratios are under the gates, what is kept, how it moves with a knob, a group.
 
 Each function takes numbers that were worked out elsewhere and returns a `Picture`: the figure with its takeaway as
 title, and the alt text. Greys for data, the palette's colours for objectives only; backgrounds are transparent, so

@@ -1,7 +1,7 @@
-"""The curves figure: panels for A > 0 and A < 0 side by side, one row a quantity.
+"""The curves figure: panels for A > 0 and A < 0 side by side, one row per quantity.
 
 Python lays the panels out and names the axes; the browser fills in the lines from the generated
-formulas (browser/curves/), so that they follow the hand. `curve_table` gives the same numbers in Python.
+formulas (browser/curves/), so that they move with the slider. `curve_table` gives the same numbers in Python.
 """
 
 from __future__ import annotations

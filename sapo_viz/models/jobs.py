@@ -200,7 +200,7 @@ class JobLine:
         self._set(job, status="failed", message=_died(worker.returncode, job.doing))
 
     def _lines(self, told: int, job: Job) -> Iterator[bytearray]:
-        """What the worker says, until it ends. It may have nothing to say for ever: a model's files are anybody's, and
+        """What the worker says, until it ends. That may be nothing for ever: a model's files may be anyone's, and
         a chat template is a program."""
         left = bytearray()
         while True:

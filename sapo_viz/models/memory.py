@@ -31,7 +31,7 @@ def check_memory(source: ModelSource, device: str, dtype: str) -> None:
 
 
 def free_bytes(device: str) -> int | None:
-    """Memory that can be had now on the device; None where the system does not tell."""
+    """Memory available now on the device; None where the system does not tell."""
     if device.startswith("cuda"):
         return int(torch.cuda.mem_get_info(device)[0])
     with contextlib.suppress(OSError, ValueError, StopIteration):

@@ -3,7 +3,7 @@
 A picture is drawn from the prompt's text (`tasks.PICTURE`), 8 × 8 pixels per cell, and cut into patches as the
 library's processor of Qwen-VL does it (a test holds them equal); two patches by two become one place among the prompt's
 tokens.
-Places carry no loss: they stand in the prompt. Rotary positions of a picture run along time, rows and columns at once,
+Places carry no loss: they are in the prompt. Rotary positions of a picture run along time, rows and columns at once,
 and what follows it goes on behind the largest of them, so that they are no count of tokens.
 """
 

@@ -215,7 +215,7 @@ def _of_run(run_id: str) -> Path | None:
 
 
 def without_links(folder: Path) -> bool:
-    """Whether it is a folder, and neither it nor anything in it a link: what lies in a run's folder may be a
+    """Whether it is a folder, and neither it nor anything in it a link: what is in a run's folder may be a
     stranger's, and the libraries open whatever a link leads to."""
     try:
         return folder.is_dir() and not any(path.is_symlink() for path in (folder, *folder.iterdir()))

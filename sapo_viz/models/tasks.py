@@ -73,7 +73,7 @@ def _addition_reward(prompt: str, completion: str) -> float:
 def _addition_teacher(prompt: str, rng: random.Random, p_wrong: float) -> str:
     """The working, each column's result wrong with probability `p_wrong` and carried on consistently.
 
-    A wrong result is any other of 00 … 19; its tens are carried and its units stand in the answer. So
+    A wrong result is any other of 00 … 19; its tens are carried and its units are in the answer. So
     the policy learns the form and the arithmetic, and also to be unsure: RL then finds both right and
     wrong completions in most groups.
     """
@@ -239,7 +239,7 @@ def _grid_teacher(prompt: str, rng: random.Random, p_wrong: float) -> str:
 
 
 def _grid_reward(prompt: str, completion: str) -> float:
-    """1.0 when exactly the occupied cells are listed, row by row, and their number stands behind them."""
+    """1.0 when exactly the occupied cells are listed, row by row, and their number follows them."""
     there = occupied(prompt)
     return float(there is not None and completion == f"{','.join(there)};{len(there)}$")
 

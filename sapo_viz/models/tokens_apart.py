@@ -1,6 +1,6 @@
 """What token ids stand for, found out in a process of its own: `texts_of` for a page that others look at too.
 
-A tokenizer's file is anybody's, when it comes from the Hub. One of 55 MB took 1.7 GB to read and kept every thread of
+A tokenizer's file may be anyone's when it comes from the Hub. One of 55 MB took 1.7 GB to read and kept every thread of
 the process waiting for 7 s; here it ends its own process and nothing else.
 """
 

@@ -1,4 +1,4 @@
-"""TRL's GRPOTrainer with a loss, a reward and advantages of one's own: its sampling, its processes, its updates.
+"""TRL's GRPOTrainer with your own loss, reward and advantages: its sampling, its processes, its updates.
 
 What is taken from TRL 1.16: prompts to ranks, generation, log-probs, mini-batches, accelerate. Its own loss and its own
 advantages are replaced, so that whatever the catalogue has is trained. The methods that are overridden are private

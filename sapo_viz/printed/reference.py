@@ -67,7 +67,7 @@ def name_in(framework: str, names: Mapping[str, str]) -> str:
 
 
 def frameworks_of(cls: type[Objective]) -> Mapping[str, str]:
-    """Where an objective is to be had. A subclass does not have its parent's: it is another objective."""
+    """Where an objective is available. A subclass does not have its parent's: it is another objective."""
     return cls.frameworks if "frameworks" in vars(cls) else {}
 
 

@@ -160,7 +160,7 @@ class _Collector:
         self._under_way: set[str] = set()
 
     def method(self, name: str, mro: tuple[type, ...]) -> str:
-        """Collect the first `name` along `mro`; the name under which it stands in the file."""
+        """Collect the first `name` along `mro`; the name that it has in the file."""
         place = next(i for i, cls in enumerate(mro) if name in vars(cls))
         owner, after = mro[place], mro[place + 1 :]
         first = next(cls for cls in self.cls.__mro__ if name in vars(cls))

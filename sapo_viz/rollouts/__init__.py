@@ -1,1 +1,1 @@
-"""What a rollout file is: its schema, one small reader a format, and what objectives do to its tokens."""
+"""What a rollout file is: its schema, one small reader per format, and what objectives do to its tokens."""

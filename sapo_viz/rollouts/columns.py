@@ -1,4 +1,4 @@
-"""Where checked sequences are gathered, flat: one array a field, doubled in place as it fills.
+"""Where checked sequences are gathered, flat: one array per field, doubled in place as it fills.
 
 Two ways in: one sequence at a time (`add`, from `build`, which explains what is wrong) and many at a time
 (`add_block`, from the columnar readers, which only says *that* something is out of the ordinary).
@@ -19,7 +19,7 @@ from sapo_viz.rollouts.record import Record, shown
 from sapo_viz.rollouts.schema import ASIDE, MAX_LENGTH, MAX_SEQUENCES, ROUNDING, UPLOAD, Limits, Rollouts
 from sapo_viz.rollouts.vocabulary import IDS_ONLY, Tokens, Vocabulary
 
-# Columns that a file may begin late, each with its type and what stands in a sequence without.
+# Columns that a file may begin late, each with its type and what is in a sequence without.
 _OPTIONAL: dict[str, tuple[Any, float]] = {
     "token_ids": (np.int64, -1),
     "sampler_logprobs": (np.float64, math.nan),
@@ -93,7 +93,7 @@ class Block:
     logprobs: np.ndarray
     old_logprobs: np.ndarray
     mask: np.ndarray | None  # None: all on
-    advantages: np.ndarray  # what stands in sequences without is not read
+    advantages: np.ndarray  # what is in sequences without is not read
     has_advantage: np.ndarray  # [N] bool
     token_ids: np.ndarray | None  # −1 in sequences without
     sampler_logprobs: np.ndarray | None  # NaN in sequences without

@@ -27,7 +27,7 @@ _PATTERNS = tuple(
         ("verl", r"(?P<step>\d+)\.jsonl"),
     )
 )
-RECORDERS = ("a recorder", "SAPO Viz")  # whose files lie in a run's own folder
+RECORDERS = ("a recorder", "SAPO Viz")  # whose files are in a run's own folder
 _FEWEST = 2  # steps that make a run of single files
 _MOST_NAMED = 8
 _MOST_MISSING = 10_000

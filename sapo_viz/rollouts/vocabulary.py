@@ -1,6 +1,6 @@
 """Token texts, compactly: each distinct text once, and a number per token.
 
-A file of ten million tokens has some ten thousand distinct texts. Kept as one Python string a token they
+A file of ten million tokens has some ten thousand distinct texts. Kept as one Python string per token they
 would cost 80 MB in pointers alone, and be compared, joined and hashed one by one.
 """
 

@@ -1,4 +1,4 @@
-"""What happens in a run, one frozen value at a time; in `events.jsonl` one JSON object a line.
+"""What happens in a run, one frozen value at a time; in `events.jsonl` one JSON object per line.
 
 type        step                      further fields
 start       last step that is done    config, device, parameters, resumed (true when it goes on from a checkpoint);

@@ -157,7 +157,7 @@ def _is_knob(key: str) -> bool:
 
 
 def text(key: str, usual: str = "") -> str:
-    """A parameter as it stands in the address."""
+    """A parameter as it is in the address."""
     known(key)
     return str(st.query_params.get(key, usual))
 
@@ -182,7 +182,7 @@ def drop(*keys: str) -> None:
 
 
 def go_to(parameters: Mapping[str, str]) -> None:
-    """These parameters in place of all that stand there."""
+    """These parameters in place of all that are there."""
     st.query_params.from_dict(dict(parameters))
 
 
@@ -197,7 +197,7 @@ def read(key: str, kind: Kind[T]) -> T:
 
 
 def write(key: str, kind: Kind[T], value: T, *, always: bool = False) -> None:
-    """Put a value into the address; the usual one by leaving it out, unless it should `always` stand there."""
+    """Put a value into the address; the usual one by leaving it out, unless it should `always` be there."""
     put(key, kind.write(value) if always or value != kind.usual else None)
 
 
@@ -209,7 +209,7 @@ def bind(key: str, kind: Kind[Any], *, widget: str = "", carried: bool = False, 
 
     Args:
         widget: key of the widget, if it is not that of the parameter.
-        always: the value stands in the address even when it is the usual one, because what is usual changes.
+        always: the value is in the address even when it is the usual one, because what is usual changes.
     """
     known(key)
     widget = widget or key

@@ -16,7 +16,7 @@ from sapo_viz.ui.words import _
 Visibility = Literal["visible", "hidden", "collapsed"]
 
 _KEY = "objectives"
-_ROW = ("sapo", "grpo", "gspo", "dapo", "cispo")  # what stands in the row before anything is chosen
+_ROW = ("sapo", "grpo", "gspo", "dapo", "cispo")  # what is in the row before anything is chosen
 _FIND = "objectives: find"
 
 

@@ -35,7 +35,7 @@ def correction_chosen() -> dict[str, Any]:
 
 
 def say_what_is_unknown() -> None:
-    """Once a page: what the link asks of a correction and cannot be had."""
+    """Once a page: what the link asks of a correction that is not available."""
     choice = address.read("correction", _CHOICE) or OFF
     for name, kind in _bounds(choice).items():
         address.read(_KEYS[name], kind)

@@ -10,7 +10,7 @@ _SECONDS = 0.35  # about what a browser takes from the figure's data to its pict
 
 
 def figure_first(key: str) -> None:
-    """Once a visit, hold back what lies below the fold until the browser has drawn what lies above it.
+    """Once per visit, hold back what is below the fold until the browser has drawn what lies above it.
 
     Streamlit sends elements as the script makes them. Formulas and links arriving beside the figure would
     keep the browser's one thread busy for a quarter of a second before the first curve.

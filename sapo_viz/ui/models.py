@@ -43,7 +43,7 @@ def choose_model(
     help: str | None = None,
     width: int | Literal["stretch"] = "stretch",
 ) -> str:
-    """A name from the list or a typed one; it stands in the address under `parameter` unless it is the usual one."""
+    """A name from the list or a typed one; it is in the address under `parameter` unless it is the usual one."""
     bind(parameter, _Name(usual or None), widget=key)
     names = [usual, *options, session.get(key)]
     chosen = st.selectbox(

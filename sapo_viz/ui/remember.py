@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 def remembered(key: str, inputs: Any, make: Callable[[], T], message: str = "") -> T:
-    """`make()`, or what it gave last time if `inputs` are equal; one value a key, so memory stays bounded."""
+    """`make()`, or what it gave last time if `inputs` are equal; one value per key, so memory stays bounded."""
     kept = session.get(key)
     if kept is not None and kept[0] == inputs:
         return kept[1]  # type: ignore[no-any-return]

@@ -42,7 +42,7 @@ def typesetter_path() -> str:
 
 @lru_cache
 def inline_scripts() -> tuple[str, ...]:
-    """The scripts that stand in Streamlit's page itself: their hashes, as a Content-Security-Policy allows them."""
+    """The scripts in Streamlit's page itself: their hashes, as a Content-Security-Policy allows them."""
     page = (Path(st.__file__).parent / "static" / "index.html").read_text(encoding="utf-8")
     scripts = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
     return tuple(f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" for text in scripts)

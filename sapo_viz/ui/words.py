@@ -1,7 +1,7 @@
-"""Every word of the interface goes through `_`, English as the source.
+"""All text of the interface goes through `_`, English as the source.
 
 A catalogue is `assets/locale/<language>/LC_MESSAGES/sapo_viz.mo`; SAPO_VIZ_LANG chooses it. What there is to translate
-stands in `assets/locale/sapo_viz.pot`: `make words` collects it, and a test says when it is out of date.
+is in `assets/locale/sapo_viz.pot`: `make words` collects it, and a test says when it is out of date.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ def _ray(source: Source) -> bytes:
 
 
 def _classes(path: Path) -> list[str]:
-    """Each class with all that stands in it, its head first."""
+    """Each class with everything in it, its head first."""
     return ["class " + part for part in path.read_text(encoding="utf-8").split("\nclass ")[1:]]
 
 

@@ -1,4 +1,4 @@
-"""rLLM: `EpisodeLogger.log_episode`, one file an episode."""
+"""rLLM: `EpisodeLogger.log_episode`, one file per episode."""
 
 from __future__ import annotations
 

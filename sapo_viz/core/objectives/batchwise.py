@@ -1,4 +1,4 @@
-"""Objectives in which others have a say in what a token counts: those after it, or all tokens of the batch.
+"""Objectives in which other tokens affect what a token counts: those after it, or all tokens of the batch.
 
 What the others decide is worked out first (`among`): one number per token, without gradient. The surrogate is then a
 formula of the token and that number. The curves show a token by itself, and so does a

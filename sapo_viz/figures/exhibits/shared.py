@@ -1,6 +1,6 @@
 """What the exhibits hand to the browser: controls declared once as knobs, and the cases worth seeing.
 
-The pictures themselves are drawn by browser/exhibits/ from the generated formulas, so that they follow the hand.
+The pictures themselves are drawn by browser/exhibits/ from the generated formulas, so that they move with the slider.
 """
 
 from __future__ import annotations

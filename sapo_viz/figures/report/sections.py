@@ -1,4 +1,4 @@
-"""The words and tables of the report, a function a section. Whatever came from a file goes through `text`."""
+"""The words and tables of the report, one function per section. Whatever came from a file goes through `text`."""
 
 from __future__ import annotations
 

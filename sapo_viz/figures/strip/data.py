@@ -1,6 +1,6 @@
 """The token strip: a sequence and some objectives in, what the browser draws from out.
 
-The browser colours from the generated formulas (browser/strip/numbers.js), so that tokens follow the hand while a
+The browser colours from the generated formulas (browser/strip/numbers.js), so that tokens change while a
 knob is dragged. Where those cannot say it (a ratio that no single token has, advantages that differ within a
 sequence) Python sends the numbers, and the colours follow when the knob is let go.
 """

@@ -2,7 +2,7 @@
 
 Activations stand as [C, N], a row for each feature and a column for each token. A pass of forty short sequences is
 four hundred small steps, and what autograd keeps of each, joins and copies on the way back took as long as the
-arithmetic; here the way back is one function a half, which writes each gradient where it is wanted.
+arithmetic; here the way back is one function per half, which writes each gradient where it is wanted.
 """
 
 from __future__ import annotations

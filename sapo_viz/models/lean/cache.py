@@ -1,6 +1,6 @@
 """Sampling with a lean pass: prompts are read once, then all sequences go on token by token.
 
-A token a sequence is little work in many small steps, so this pass has an order of its own: a row for each sequence,
+One token per sequence is little work in many small steps, so this pass has its own order: a row for each sequence,
 its heads side by side, and behind each key head's queries the key and the value, so that nothing is transposed. The
 features of queries and keys stand in pairs (i, i + D/2), as complex numbers, which the rotary embedding turns by one
 product; a score is a sum over features and does not see their order.

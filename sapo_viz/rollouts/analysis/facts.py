@@ -1,4 +1,4 @@
-"""The numbers that the findings stand on: one pass over the tokens in blocks, then everything a sequence at a time.
+"""The numbers behind the findings: one pass over the tokens in blocks, then everything a sequence at a time.
 
 Only the sums are kept, and a sample of tokens for quantiles, so that ten million tokens need no second copy of
 themselves. z = log π_θ − log π_old; r = exp z, held within ±20 as everywhere.
@@ -24,7 +24,7 @@ _FILLER = -0.01  # a log-prob below this is no rounding of 0
 
 
 def numbers_of(values: tuple[float | None, ...] | np.ndarray) -> np.ndarray:
-    """One float a sequence, NaN where there is none. [N]"""
+    """One float per sequence, NaN where there is none. [N]"""
     return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
 
 

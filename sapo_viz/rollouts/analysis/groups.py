@@ -328,7 +328,7 @@ def group_table(rollouts: Rollouts, analysis: Analysis | None = None) -> pd.Data
 
 
 def completion_table(rollouts: Rollouts, first: int, analysis: Analysis | None = None) -> pd.DataFrame:
-    """One row a completion of the group that sequence `first` is in, the highest reward first.
+    """One row per completion of the group that sequence `first` is in, the highest reward first.
 
     sequence (its place in the file), id, reward, advantage, advantage_std and advantage_mean ((R − mean)/std and
     R − mean, recomputed), length, and log_s and `kept_<key>` with `analysis`.

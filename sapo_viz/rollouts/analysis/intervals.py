@@ -91,7 +91,7 @@ def share_interval(amounts: np.ndarray, total: np.ndarray) -> tuple[np.ndarray, 
     low, high = critical_values(residual)
     with np.errstate(invalid="ignore"):
         ends = share - high * error, share - low * error
-    # Where no resample has a spread the end is not known: the share itself stands there.
+    # Where no resample has a spread the end is not known: the share itself is given.
     finite = [np.where(np.isfinite(end), end, share) for end in ends]
     return np.minimum(finite[0], share), np.maximum(finite[1], share)
 

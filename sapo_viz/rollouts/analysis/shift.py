@@ -1,4 +1,4 @@
-"""Were one side's log-probs moved by a few tokens? Held against the other side at every lag, window by window.
+"""Were one side's log-probs moved by a few tokens? Compared with the other side at every lag, window by window.
 
 A shift leaves each number right and its place wrong: z_t = new_t − old_t is large, and new_{t+k} − old_t is small
 again at the right k. No temperature, update or noise does that. Windows, because a shift may begin within a sequence

@@ -1,4 +1,4 @@
-"""Where a tool's output stands in an answer, by the tags that chat templates and agents' frameworks put around it.
+"""Where a tool's output is in an answer, by the tags that chat templates and agents' frameworks put around it.
 
 <tool_response>…</tool_response> (Qwen, Hermes), <information> (Search-R1), <interpreter> (ReTool), <|im_start|>tool …
 <|im_end|>, <|start_header_id|>ipython … <|eot_id|> (Llama), [TOOL_RESULTS]…[/TOOL_RESULTS] (Mistral). A tag may be one

@@ -1,4 +1,4 @@
-"""Is a framework's loss the one it claims? Its gradients and losses, held against ours from the same tokens.
+"""Is a framework's loss the one it claims? Its gradients and losses, compared with ours from the same tokens.
 
 A run's log shows one number, and a loss that has lost its advantages shows a plausible one. The gradient of each token
 tells: it is computed again as claimed, and where that does not fit with each known fault put in, one or two at a time.
@@ -23,7 +23,7 @@ Outcome = Literal["matches", "fault", "unexplained", "nothing"]
 _FLOAT32 = 1e-5  # of the largest gradient: z of two float32 log-probs is off by 1e-6, times τ·r where r is large
 _BF16 = 0.03  # where log-probs are bf16 numbers, r has two digits
 _TOKENS = 500_000  # of the micro-batches that are looked at, from the first
-_SEARCHED = 6  # micro-batches in which faults are looked for; what is found is then held against all
+_SEARCHED = 6  # micro-batches in which faults are looked for; what is found is then compared with all
 _LOSSES = 3  # that a fault has to explain where a file has losses alone
 _EDGE = 1e-3  # share of tokens that may lie on the other side of a clip, by rounding
 
@@ -71,7 +71,7 @@ class _Fit:
 
 
 def has_losses(rollouts: Rollouts) -> bool:
-    """Whether the file has anything that can be held against ours."""
+    """Whether the file has anything that can be compared with ours."""
     return rollouts.loss_gradients is not None or bool(rollouts.losses)
 
 

@@ -1,4 +1,4 @@
-"""One cause a fault: what can make ratios large is weighed here, and the rules ask which of it this file shows.
+"""One cause per fault: what can make ratios large is weighed here, and the rules ask which of it this file shows.
 
 Each cause leaves marks that the others cannot: a shift makes z small again at another lag; only renormalised samples
 make mean r less than 1 for tokens drawn from π_old; a temperature bends z along log π_old whatever A is; an update

@@ -1,6 +1,6 @@
 """What a rule about a file is: one declared object with one function, kept in the registry `RULES`.
 
-The page, the command, docs/findings.md and the tests follow from the registry. Thresholds stand in the rule's own
+The page, the command, docs/findings.md and the tests follow from the registry. Thresholds are in the rule's own
 words, with the reason.
 """
 

@@ -21,7 +21,7 @@ from sapo_viz.runs.questions.exercise import reward_line
 from sapo_viz.runs.questions.rewards import parse_reward
 
 TheirValue = bool | int | float | str | None | tuple[str | float, ...]
-# `loss_type="sapo"`, `--loss_type sapo`, `loss_mode=sapo`: how the catalogue says where an objective is to be had.
+# `loss_type="sapo"`, `--loss_type sapo`, `loss_mode=sapo`: how the catalogue says where an objective is available.
 _CHOICE = re.compile(r'-{0,2}([A-Za-z_]\w*)(?:\s*=\s*|\s+)"?([^\s,"]+)"?')
 # In train.jsonl, held_out.jsonl and reward.py, which are written with these settings.
 CARRIED = (
@@ -29,7 +29,7 @@ CARRIED = (
     *("held_out", "split_seed"),
 )  # fmt: skip
 _BUNDLED = "assets/policies/"
-# What a term of a reward stands on.
+# What a term of a reward depends on.
 _PACKAGES = {"regex": "regex", "format": "regex", "mood": "vaderSentiment", "math": "math-verify"}
 # Of this app's own run folder and processes.
 OURS = ("label", "snapshot_every", "engine", "threads")
@@ -73,11 +73,11 @@ class Framework:
         files: (translation, settings, head) -> file name -> text, where `head` is what each file begins with; the
             questions and reward.py are written by `export`.
         row: what one line of train.jsonl looks like, from the columns of `data.rows_of`.
-        place: a name of the catalogue -> where it stands in this framework's file.
+        place: a name of the catalogue -> where it is in this framework's file.
         needs: what it wants said whatever the settings.
         start: the command that begins the training.
         decodes_end: whether its reward is given the symbol that ends a completion.
-        reward_end: what stands below the reward in reward.py, for the framework to call.
+        reward_end: what comes below the reward in reward.py, for the framework to call.
     """
 
     key: str
@@ -130,7 +130,7 @@ def translated(config: RunConfig, framework: Framework) -> Translation:
 
 
 def _objective(config: RunConfig, framework: Framework) -> There:
-    """Which loss, and the knobs by their names there; both stand in the catalogue."""
+    """Which loss, and the knobs by their names there; both are in the catalogue."""
     cls = CATALOG[config.objective]
     values: dict[str, TheirValue] = {}
     notes: list[str] = []

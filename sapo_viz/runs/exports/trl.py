@@ -154,7 +154,7 @@ def _needs(config: RunConfig) -> There:
 
 
 class Code(str):
-    """A value that stands in the script as it is."""
+    """A value that goes into the script as it is."""
 
     __repr__ = str.__str__
 

@@ -1,9 +1,9 @@
-"""Prompts of one's own that a finished run was asked, `runs/<id>/asked/`: what both policies said, and its tokens.
+"""Your own prompts, put to a finished run, `runs/<id>/asked/`: what both policies said, and its tokens.
 
     asked/3.json    prompts, temperature, seed, tokens at most, and the answers of the start and of the trained policy
     asked/3.jsonl   each answer's tokens with the log-probs of both, in the rollout schema
 
-The last `MOST` are kept. Read back as whatever lies in a run's folder is: as a stranger's.
+The last `MOST` are kept. Read back as anything in a run's folder: as a stranger's.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ _TRL_LEVELS: dict[str, CorrectionLevel] = {"token": "token", "sequence": "sequen
 
 
 def claim_of(recorded: Recorded) -> Claim | None:
-    """What can be held against its tokens; None for a loss that the catalogue does not have."""
+    """What can be compared with its tokens; None for a loss that the catalogue does not have."""
     try:
         objective = make_objective(recorded.objective, dict(recorded.knobs))
     except (SapoVizError, TypeError):

@@ -25,7 +25,7 @@ def write_whole(path: Path, text: str | bytes) -> None:
     """Write a file so that no reader ever sees half of it; text as UTF-8.
 
     Raises:
-        OSError: disk full, no permission; the old file is as it was, and nothing lies beside it.
+        OSError: disk full, no permission; the old file is as it was, and nothing is left beside it.
     """
     part = part_of(path)
     try:

@@ -29,7 +29,7 @@ def rename(store: RunStore, run_id: str, text: str) -> None:
     """Call the run `text`; an empty one brings its own title back.
 
     Raises:
-        RunError: the name is too long or has line ends or control characters, there is no such run, or it lies in the
+        RunError: the name is too long or has line ends or control characters, there is no such run, or it is in the
             data folder.
     """
     if store.is_outside(run_id):

@@ -52,7 +52,7 @@ def outside_path(root: Path | None, run_id: str) -> Path:
 
 
 def is_recorded(root: Path, folder: Path) -> bool:
-    """Whether a recorder's run lies in `folder`, and no link on the way to it."""
+    """Whether a recorder's run is in `folder`, and no link on the way to it."""
     try:
         top = root.resolve()
         inside = folder.resolve(strict=True) == Path(os.path.normpath(top / folder.relative_to(root)))

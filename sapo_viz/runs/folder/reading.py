@@ -1,4 +1,4 @@
-"""Reading what lies in a run's folder as if a stranger had put it there: he may have.
+"""Reading what is in a run's folder as if a stranger had put it there: he may have.
 
 Only regular files are opened (a pipe would never answer, a link leads elsewhere), no more bytes are taken than were
 asked for, and JSON comes back as plain data that can be written down again: bounded depth, finite numbers, whole

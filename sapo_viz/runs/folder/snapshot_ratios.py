@@ -76,7 +76,7 @@ def snapshot_ratios(store: RunStore, run_id: str, steps: Sequence[int], seconds:
     """One JSON object for each of these steps that the run has kept, in their order, until `seconds` are over.
 
     Each has `step`; `levels`: ratio level -> {"pos": [BINS], "neg": [BINS]}, how many tokens (at "token") or
-    sequences lie in each bin, by the sign of A (A = 0 has no gradient and is left out); `most`: the largest
+    sequences are in each bin, by the sign of A (A = 0 has no gradient and is left out); `most`: the largest
     |log r| at token level; `damage`: what of it is left out, a sentence; and `sequences`, each once, by `why`:
     "moved", whose largest |log r| is largest, of at least SHORT tokens; "best" and "worst" by their rewards.
     """

@@ -12,7 +12,7 @@
               stop                   present when someone asked the run to stop
 
 A recorder writes the same of a run that another program trains (config.json with kind "recorded", recording.py); of
-those, what lies in the owner's data folder is listed too (outside.py) and never written to.
+those, what is in the owner's data folder is listed too (outside.py) and never written to.
 
 Nothing here imports torch, so a page that lists runs opens at once. Names that begin with a dot are no part of a
 run: locks, and what is being written (files.py).
@@ -153,7 +153,7 @@ class RunStore:
         """Remove the run and all its files, for good: it is how room is made on a full disk.
 
         Raises:
-            RunError: the run is alive and has to be stopped first, lies in the data folder, or there is no such run.
+            RunError: the run is alive and has to be stopped first, is in the data folder, or there is no such run.
         """
         self.ours(run_id, "deleted")
         with slots.control(self.root):
@@ -193,7 +193,7 @@ class RunStore:
         """Nothing, for a run of which this may be done ("deleted", "stopped" …).
 
         Raises:
-            RunError: the run lies in the data folder, or another program trains it.
+            RunError: the run is in the data folder, or another program trains it.
         """
         if self.is_outside(run_id):
             raise RunError(f"run {outside.name_of(run_id)} lies in the data folder; only its owner can have it {done}.")

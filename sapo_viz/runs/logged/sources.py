@@ -142,7 +142,7 @@ class TrainerState:
 
 
 class EventRecords:
-    """TensorBoard's event file: length, checksum, message, checksum; a step's tags may lie in many records."""
+    """TensorBoard's event file: length, checksum, message, checksum; a step's tags may be in many records."""
 
     title = "TensorBoard"
 

@@ -1,1 +1,1 @@
-"""Questions of one's own: a table's rows as prompts, what their completions earn, and what is held out."""
+"""Your own questions: a table's rows as prompts, what their completions earn, and what is held out."""

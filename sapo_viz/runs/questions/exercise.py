@@ -19,7 +19,7 @@ from sapo_viz.runs.questions.rows import Question, questions_of, split
 if TYPE_CHECKING:
     from sapo_viz.models.policy import Policy
 
-TOKENS = 64  # of a completion, for questions of one's own, unless the settings say otherwise
+TOKENS = 64  # of a completion, for your own questions, unless the settings say otherwise
 EXAMPLES = 5
 
 

@@ -4,7 +4,7 @@
     data reasoning-gym:chain_sum,leg_counting*200   of several generators, so many of each
 
 The package is imported in processes of its own alone: that takes seconds, and a scorer may stumble over an answer that
-nobody foresaw. What it scores is what stands in the last `<answer>…</answer>`, or else in the last line. Scorers that
+nobody foresaw. What it scores is what is in the last `<answer>…</answer>`, or else in the last line. Scorers that
 evaluate an answer as Python are not asked, whatever they are good for: a policy writes those answers.
 """
 

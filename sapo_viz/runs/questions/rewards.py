@@ -111,7 +111,7 @@ def parse_reward(text: str, *, folder: Path | None = None, any_file: bool = Fals
 
 
 def _argument(text: str, at: int) -> tuple[str | None, int]:
-    """What stands in the brackets that open at `at`, and the place of the next sign; None without brackets.
+    """What is in the brackets that open at `at`, and the place of the next sign; None without brackets.
 
     A pattern has brackets of its own: those that are closed, escaped (`\\)`) or in a class (`[)]`) do not end it.
     """

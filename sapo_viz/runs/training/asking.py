@@ -1,4 +1,4 @@
-"""Prompts of one's own after a run: what the policy says that it began with, and what has become of that one.
+"""Your own prompts after a run: what the starting policy says, and what the trained one says.
 
 Both are asked alike: chat template and system message of the run, one temperature, one seed. Each answer is scored by
 both at the temperature that the run's ratios were computed at: log π_trained − log π_start of a token is what the run

@@ -1,4 +1,4 @@
-"""Token snapshots: a step's sequences in the project's rollout schema, one JSON object a line."""
+"""Token snapshots: a step's sequences in the project's rollout schema, one JSON object per line."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What a rollout does to the policy: mini-batch updates through `policy_loss`, and what they looked like.
 
 Where this differs from a textbook loop: sequences with A = 0 give no gradient in most objectives, so they are left
-out of the forward pass and stand in the loss with their old log-probs. They are still counted: whatever the aggregation
+out of the forward pass and are in the loss with their old log-probs. They are still counted: whatever the aggregation
 divides by (sequences, tokens, T_max) is that of the whole mini-batch. Late in a run that is half of the work.
 """
 

@@ -1,6 +1,6 @@
 """What a page asks of a finished run: both policies' answers to a prompt, or its adapter and its start in one model.
 
-Done for all visitors one after the other, by a process of its own (models/jobs.py). What it writes lies in the run's
+Done for all visitors one after the other, by a process of its own (models/jobs.py). What it writes is in the run's
 folder.
 """
 

@@ -31,7 +31,7 @@ _POINTS = 2000  # quantiles are enough for a picture and a mean; a file may have
 
 
 def distribution() -> dict[str, Any]:
-    """What curves_data takes as `distribution`: what is chosen in `distribution_choice`, or stands in the address.
+    """What curves_data takes as `distribution`: what is chosen in `distribution_choice`, or is in the address.
 
     The last step of a run and the bundled samples are there by name; a file is uploaded for the visit only.
     """
@@ -77,7 +77,7 @@ def _options(files: dict[str, Path]) -> list[str]:
 
 
 def _files() -> dict[str, Path]:
-    """The newest runs' last steps and the samples, by the name that stands in the address."""
+    """The newest runs' last steps and the samples, by the name used in the address."""
     store = RunStore()
     runs: dict[str, Path] = {}
     for summary in store.list()[:_RUNS]:

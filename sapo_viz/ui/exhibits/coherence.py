@@ -1,4 +1,4 @@
-"""Sequence coherence on its page: sequences drawn in the browser, a bundled sample, or a file of one's own."""
+"""Sequence coherence on its page: sequences drawn in the browser, a bundled sample, or your own file."""
 
 from __future__ import annotations
 

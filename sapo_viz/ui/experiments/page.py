@@ -262,7 +262,7 @@ def _answers(shown: Result) -> None:
 
 
 def _paired(seeds: str) -> str:
-    """Two seeds a line at least: on a phone one per line makes a table of one screen a row."""
+    """Two seeds a line at least: on a phone one per line makes a table with one screen per row."""
     each = seeds.split(" ")
     return " ".join("\u00a0".join(each[at : at + 2]) for at in range(0, len(each), 2))
 

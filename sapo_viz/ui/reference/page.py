@@ -1,4 +1,4 @@
-"""The reference on a page: one section an objective, each with an address of its own, then the metrics."""
+"""The reference on a page: one section per objective, each with an address of its own, then the metrics."""
 
 from __future__ import annotations
 

@@ -133,7 +133,7 @@ def content_security_policy(host: str, embedded_in: tuple[str, ...]) -> str:
     """What a page of the app may load and run: what comes from the app.
 
     Components are made into modules by way of `blob:`, figures and components carry styles of their own, and one
-    script stands in Streamlit's page itself, known by its hash. Not every browser counts WebSockets as 'self'; a policy
+    script is in Streamlit's page itself, known by its hash. Not every browser counts WebSockets as 'self'; a policy
     cannot name an IPv6 address.
     """
     sockets = [] if host.startswith("[") else [f"ws://{host}", f"wss://{host}"]

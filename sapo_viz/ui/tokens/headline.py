@@ -33,7 +33,7 @@ _STILL = ":material/history:"
 
 def headline_place(source: Source, found: tuple[Finding, ...] | None, wrong: bool = False) -> DeltaGenerator:
     """Where it stands, with what is known before the view below is drawn: what was said of this file last. `wrong`: the
-    audit's verdict on the loss, which stands below, is bad; then the file is not called well above it."""
+    audit's verdict on the loss, which is shown below, is bad; then the file is not called well above it."""
     place = st.container(key="tokens-headline").empty()
     *of, said = session.get(_SAID, (None, False, ""))
     place.markdown(said if of == [source.origin, source.still] else _said(source, found, wrong=wrong))

@@ -382,7 +382,7 @@ def _run() -> Opening:
 
 
 def _asked(store: RunStore) -> Opening:
-    """What both policies of a run answered to prompts of one's own: Training, After the run."""
+    """What both policies of a run answered to your own prompts: Training, After the run."""
     from sapo_viz.runs.folder.asked import answer_tokens
 
     run, asked = address.text("run"), address.text("asked")

@@ -1,4 +1,4 @@
-"""After a run: its policies are asked one's own prompts, and what it has trained is taken home.
+"""After a run: its policies answer your own prompts, and what it has trained is taken home.
 
 The work is done by a process of its own (`runs/workers/after.py`); the page looks at it twice a second.
 """
@@ -38,7 +38,7 @@ from sapo_viz.ui.words import _
 
 _JOB = "train: after"  # session: the AfterJob that was asked for last
 _RUN = "train-after-run"  # a widget's: whose policies
-_EXAMPLES = 2  # prompts that stand in the field at first
+_EXAMPLES = 2  # prompts that are in the field at first
 _EVENTS = 50  # of a log, in which its start is
 
 

@@ -30,7 +30,7 @@ from sapo_viz.ui.words import _, declared
 
 MOST_RUNS = 24  # from one press of the button
 MOST_SEEDS = 12
-_FIRST = ("steps", "lr", "minibatches", "epochs")  # what stands in view; all others wait behind a button
+_FIRST = ("steps", "lr", "minibatches", "epochs")  # what is in view; all others wait behind a button
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ def _input(spec: Setting, *, width: int) -> Any:
 
 @dataclass(frozen=True)
 class _SettingKind:
-    """How a setting of a run stands in the address: as on the command line."""
+    """How a setting of a run is written in the address: as on the command line."""
 
     spec: Setting
 

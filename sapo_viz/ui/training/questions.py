@@ -1,4 +1,4 @@
-"""Questions of one's own on the Training page: which file, and what the first of them look like and earn."""
+"""Your own questions on the Training page: which file, and what the first of them look like and earn."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ _START = 6.0  # seconds until a worker has imported PyTorch
 
 
 def rows(store: RunStore, summaries: Sequence[RunSummary]) -> list[dict[str, Any]]:
-    """One JSON object a run, with the line that it is drawn with."""
+    """One JSON object per run, with the line that it is drawn with."""
     made = []
     for summary in summaries:
         with contextlib.suppress(RunError, OSError):  # deleted since it was listed

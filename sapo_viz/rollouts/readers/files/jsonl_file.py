@@ -1,4 +1,4 @@
-"""JSONL: one JSON object a line, one sequence an object. Empty lines are skipped.
+"""JSONL: one JSON object per line, one sequence per object. Empty lines are skipped.
 
 A process that was killed and goes on writes behind its half line, one without line ends writes objects side by side,
 and some write one list per line: all of these are read.

@@ -358,7 +358,7 @@ def _advantages(
 
 
 def _scalars(batch: Any, name: str) -> list[Any]:
-    """One Python value a row, None where there is none."""
+    """One Python value per row, None where there is none."""
     if name not in batch.schema.names:
         return [None] * batch.num_rows
     return _listed(batch.column(name))

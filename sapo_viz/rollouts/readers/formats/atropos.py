@@ -1,8 +1,8 @@
-"""Atropos: one line a scored group, written where `data_path_to_save_groups` names a file.
+"""Atropos: one line per scored group, written where `data_path_to_save_groups` names a file.
 
 Written by `handle_send_to_api` (NousResearch/atropos, atroposlib/envs/base.py) from ScoredDataGroup: tokens, masks,
-scores, and perhaps inference_logprobs, ref_logprobs, advantages, messages. Each is a list with one entry a completion.
-`masks` repeats the token ids, with −100 on tokens that are not trained; inference_logprobs has 1.0 in their places.
+scores, and perhaps inference_logprobs, ref_logprobs, advantages, messages. Each is a list with one entry per
+completion. `masks` repeats the token ids, with −100 on tokens that are not trained; inference_logprobs has 1.0 there.
 """
 
 from __future__ import annotations
@@ -65,9 +65,7 @@ def _sequence(row: Entry, name: str, group: str, notes: Notes) -> OneSequence:
     notes.say(IDS_ONLY)
     ids = row.ids("tokens")
     marks = row.numbers("masks", len(ids), "tokens")
-    mask = (
-        marks == 1 if np.isin(marks, (0, 1)).all() else marks != _UNTRAINED
-    )  # an environment of one's own may say 0, 1
+    mask = marks == 1 if np.isin(marks, (0, 1)).all() else marks != _UNTRAINED  # your own environment may say 0, 1
     logprobs = row.numbers("inference_logprobs", len(ids), "tokens")
     part = response(mask)
     filled = mask & (logprobs > 0)

@@ -264,7 +264,7 @@ def of_batch(values: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def samples_of(row: Entry, per_token: Sequence[str], nested: int = _NESTED) -> Iterator[Entry]:
-    """The samples of a line in which every field is a list with one entry a sample, most often a batch of one.
+    """The samples of a line in which every field is a list with one entry per sample, most often a batch of one.
 
     It is one where a field that takes a list of numbers holds lists of them. Batches of batches are taken apart too.
     """

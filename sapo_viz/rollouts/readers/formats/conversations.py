@@ -5,7 +5,7 @@
   global_step.
 - NeMo-RL's validation, `val_data_step*.jsonl` (NVIDIA-NeMo/RL, nemo_rl/utils/logger.py `log_batched_dict_as_jsonl`): a
   batch of one per line: content (messages), rewards, idx. Distillation writes content as texts, and input_lengths.
-- rLLM, one JSON file an episode (rllm-org/rllm, rllm/utils/episode_logger.py `log_episode`): training_step, task_hash,
+- rLLM, one JSON file per episode (rllm-org/rllm, rllm/utils/episode_logger.py `log_episode`): training_step, task_hash,
   trajectories[] of reward and steps[] of chat_completions, model_response. Episodes of an evaluation
   (rllm/eval/episode_store.py) have prompt_ids, response_ids and logprobs in their steps where the engine gave them.
 """

@@ -1,6 +1,6 @@
-"""The rows of a framework's log that was saved as CSV, one line a sample.
+"""The rows of a framework's log that was saved as CSV, one line per sample.
 
-Lists and objects stand in a cell, as JSON or as Python writes them.
+Lists and objects are in a cell, as JSON or as Python writes them.
 """
 
 from __future__ import annotations

@@ -139,7 +139,7 @@ def _user(row: Entry, text: str) -> Entry:
 
 
 def _calls(message: Entry) -> str:
-    """Calls of tools, which stand beside a message's text, each marked by its name."""
+    """Calls of tools, which come with a message's text, each marked by its name."""
     calls = message.values.get("tool_calls")
     named = (
         [call.get("function", call) for call in calls if isinstance(call, Mapping)] if isinstance(calls, list) else []

@@ -3,7 +3,7 @@
 - Rollouts (NVIDIA-NeMo/Gym, nemo_gym/rollout_collection.py): one line per rollout: responses_create_params.input,
   response.output (items of the Responses API), reward, _ng_task_index, _ng_rollout_index. Under training an output item
   has prompt_token_ids, generation_token_ids and generation_log_probs (nemo_gym/openai_utils.py `TokenIDLogProbMixin`).
-- `*.tokens.jsonl` (nemo_gym/token_id_capture, `TokenCaptureStore`): one line a model call, the same three fields and
+- `*.tokens.jsonl` (nemo_gym/token_id_capture, `TokenCaptureStore`): one line per model call, the same three fields and
   rollout_id.
 """
 

@@ -1,4 +1,4 @@
-"""NeMo-RL: `train_data_step*.jsonl`, one line a sample, prompt and response padded to the batch's longest.
+"""NeMo-RL: `train_data_step*.jsonl`, one line per sample, prompt and response padded to the batch's longest.
 
 Written by `log_batched_dict_as_jsonl` (NVIDIA-NeMo/RL, nemo_rl/utils/logger.py) from the `log_data` of
 nemo_rl/algorithms/grpo.py and ppo.py: content, rewards, input_lengths, token_ids, token_loss_mask, sample_loss_mask,
@@ -8,7 +8,7 @@ length 1. All per-token lists are aligned with token_ids. `content` is a list wi
 Under dynamic sampling `rewards` are those of the batch before prompts were filtered out; those of the rows are
 `filtered_rewards`.
 
-With `force_on_policy_ratio` the forward pass for prev_logprobs is skipped and zeros stand in their place: such a file
+With `force_on_policy_ratio` the forward pass for prev_logprobs is skipped, and the file has zeros in their place: it
 holds the sampler's log-probs alone.
 
 Older versions write content, rewards, generation_logprobs, prev_logprobs, input_lengths, idx and perhaps one advantage

@@ -1,8 +1,8 @@
-"""open-instruct: `{run}_rollouts_*.jsonl`, one line a sample, written when `save_traces` is on.
+"""open-instruct: `{run}_rollouts_*.jsonl`, one line per sample, written when `save_traces` is on.
 
 Written by `_save_rollouts` (allenai/open-instruct, open_instruct/rl_utils.py) from RolloutRecord: step, sample_idx,
 prompt_idx, prompt_tokens, response_tokens, reward, advantage, finish_reason, dataset, ground_truth, request_info,
-logprobs (vLLM's, over the response). After a tool call the tool's tokens stand in the response with log-prob 0
+logprobs (vLLM's, over the response). After a tool call the tool's tokens are in the response with log-prob 0
 (`process_tool_tokens`, open_instruct/vllm_utils.py), and the file has no mask: there they are masked out.
 """
 

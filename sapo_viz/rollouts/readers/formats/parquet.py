@@ -59,7 +59,7 @@ def items(file: str, data: bytes, whole: bool = False) -> Iterator[Item]:
 
 
 def _column(column: Any) -> Any:
-    """One value a row."""
+    """One value per row."""
     import pyarrow.compute as pc
     import pyarrow.types as t
 

@@ -1,4 +1,4 @@
-"""Pickles, read as data: a small machine that builds plain values and calls nothing that the file names.
+"""Pickles, read as data: a small interpreter that builds plain values and calls nothing that the file names.
 
 Python's own unpickler imports what a file asks for and calls it; an allow-list in `find_class` still hashes,
 compares and recurses in C. `torch.load(weights_only=True)` (torch 2.13) ends the whole process on a 1 MB file

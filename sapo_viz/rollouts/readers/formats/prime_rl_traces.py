@@ -1,4 +1,4 @@
-"""prime-rl and verifiers v1: `traces.jsonl`, one line an episode, whose traces are graphs of messages.
+"""prime-rl and verifiers v1: `traces.jsonl`, one line per episode, whose traces are graphs of messages.
 
 Written by `FileMonitor.log_episodes` (PrimeIntellect-ai/prime-rl, src/prime_rl/monitors/file.py: on by default, under
 rollouts/step_*/train/) and by `write_episode` (PrimeIntellect-ai/verifiers, verifiers/v1/utils/trace_store.py): id,
@@ -6,8 +6,8 @@ env, task, group, run.work.step, ok, traces[] of id, agent.trainable, rewards {n
 
 A node has parent, message, sampled, token_ids, mask, and for the True entries of its mask only: logprobs (the
 sampler's), advantages, reference_logprobs. Concatenated from a root to a leaf, nodes are what the model saw, so a trace
-gives one sequence a leaf. A node that several paths share is trained in the first of them (`iter_trainable_branches`).
-Evaluations through an API have no token_ids: texts only.
+gives one sequence per leaf. A node that several paths share is trained in the first of them
+(`iter_trainable_branches`). Evaluations through an API have no token_ids: texts only.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def _completions(episode: Entry, trace: Entry, groups: Groups, notes: Notes) -> 
 
 
 def _paths(trace: Entry, nodes: list[Entry]) -> list[list[int]]:
-    """Indices from root to leaf, one list a leaf."""
+    """Indices from root to leaf, one list per leaf."""
     parents: list[int | None] = []
     for index, node in enumerate(nodes):
         parent = node.whole("parent")

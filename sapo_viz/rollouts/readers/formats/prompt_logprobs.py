@@ -2,7 +2,7 @@
 
 Under `choices[]` of a completion, or beside `choices` of a chat completion (vllm-project/vllm,
 vllm/entrypoints/openai): null for the first token, then for each position an object of token id → {logprob, rank,
-decoded_token}. It holds the token that stands there *and* the model's favourites. The token's own entry is the one
+decoded_token}. It holds the token that is there *and* the model's favourites. The token's own entry is the one
 whose id `prompt_token_ids` names (`return_token_ids`); else, where favourites are k and entries k + 1, the one with a
 rank beyond them; else the first, where vLLM puts it.
 """
@@ -102,7 +102,7 @@ def _without_gaps(entries: Any) -> Any:
 
 
 def _own(entries: Mapping[str, Any], token: Any, favourites: int | None) -> str | None:
-    """The id of the token that stands there."""
+    """The id of the token that is there."""
     if token is not None and str(token) in entries:
         return str(token)
     if favourites is not None and len(entries) > favourites:

@@ -1,10 +1,10 @@
 """slime: `.pt` files of `--save-debug-train-data` and `--save-debug-rollout-data`.
 
 Train data (THUDM/slime, slime/observability/train_data_utils.py): {rollout_id, rank, rollout_data: {column → a list
-with one entry a sample}}, and since format_version 2 {rollout_id, rank, samples: [{column → entry}], …}. Columns:
+with one entry per sample}}, and since format_version 2 {rollout_id, rank, samples: [{column → entry}], …}. Columns:
 tokens (prompt and response), response_lengths, loss_masks, rewards, and over the response log_probs, rollout_log_probs,
 ref_log_probs, advantages. `rewards` are normalised within their group (slime/ray/rollout.py `_post_process_rewards`);
-as they were given they stand in raw_reward, of the whole rollout, in which a sample has its place by `partition` or
+as they were given they are in raw_reward, of the whole rollout, in which a sample has its place by `partition` or
 `rollout_position`.
 Rollout data (slime/ray/rollout.py, slime/utils/types.py `Sample.to_dict`): {rollout_id, samples: [{group_index, index,
 prompt (text or messages), tokens, response, response_length, reward (a number, or several under their names),
@@ -49,7 +49,7 @@ _NAMES |= {"mask": "loss_masks"}
 NORMALISED = "Rewards are those after slime's normalisation within a group: the file has no raw_reward for its samples."
 REMOVED_TEXTS = "Samples that remove_sample takes out of the loss, left out"
 REMOVED = "Samples that remove_sample takes out of the loss, masked out"
-_SCHEDULE = ("micro_batch_indices", "num_microbatches", "global_batch_sizes", "raw_reward")  # not one entry a sample
+_SCHEDULE = ("micro_batch_indices", "num_microbatches", "global_batch_sizes", "raw_reward")  # not one entry per sample
 
 
 def recognise_train(first: Mapping[str, Any]) -> bool:

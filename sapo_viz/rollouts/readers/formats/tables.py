@@ -57,7 +57,7 @@ def refuse(file: str, items: Iterator[Item]) -> None:
 
 
 def _spread(place: str, row: Mapping[str, Any]) -> Iterator[Item]:
-    """Several samples that stand beside one another in a row, each on its own."""
+    """Several samples side by side in one row, each on its own."""
     numbered: dict[str, dict[str, Any]] = {}
     for name, value in row.items():
         if match := _NUMBERED.fullmatch(name):

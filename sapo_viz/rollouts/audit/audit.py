@@ -274,7 +274,8 @@ def _agreement(fit: _Fit, tokens: int, parts: Sequence[MicroBatch]) -> str:
         said.append(f"gradients of {tokens:,} tokens agree to {_power(fit.off)} of the largest")
     if fit.loss_off == fit.loss_off and fit.losses_fit:
         whole = sum(part.loss is not None for part in parts)
-        said.append(f"the losses of {whole:,} micro-batches to {_power(fit.loss_off)}")
+        losses = "the loss of one micro-batch" if whole == 1 else f"the losses of {whole:,} micro-batches"
+        said.append(f"{losses} to {_power(fit.loss_off)}")
     return " and ".join(said)
 
 

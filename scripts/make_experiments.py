@@ -50,16 +50,16 @@ INTRO = """# Experiments
 
 Every number on this page comes from a run with the settings of its card (page *Experiments*, or
 `python -m sapo_viz experiment NAME`), made by `scripts/make_experiments.py`; the runs' curves are in
-`assets/experiments/`. Rewards are means of the last quarter of a run's steps, ten of 40; ± is the standard deviation
-over seeds. All but the last experiment are of the bundled policies.
-Differences are paired by seed. Each interval holds 95 % over all looks from 3 to 24 seeds, for whoever watches seeds
-come in or asks for more; it does so for each pair by itself: of twenty pairs one misses, and there are {intervals}
+`assets/experiments/`. Rewards are means over the last quarter of a run's steps (ten of 40); ± is the standard deviation
+over seeds. All but the last experiment use the bundled policies.
+Differences are paired by seed. Each interval holds at 95 % over all looks from 3 to 24 seeds together, so you may watch
+seeds come in or ask for more. That is for each pair separately: one pair in twenty misses, and there are {intervals}
 intervals on this page. The sentence under each table is generated from its numbers.
 
 {collapsed} (`sapo_viz/experiments/collapse.py`)
 
-A policy of 75,776 or 125,952 parameters that adds three-digit numbers supports or refutes nothing at the paper's scale,
-nor does a language model of 135 million over ten rollouts.
+A policy of 75,776 or 125,952 parameters that adds three-digit numbers neither supports nor refutes anything at the
+paper's scale, and nor does a language model of 135 million over ten rollouts.
 """
 
 

@@ -470,7 +470,7 @@ interface RunNews {
   more: boolean;
   events: RunEvent[];
 }
-/** Of bins of log r: how many tokens or sequences lie in each, by the sign of A. */
+/** Of bins of log r: how many tokens or sequences are in each, by the sign of A. */
 type Counts = Record<"pos" | "neg", number[]>;
 /** How far the tokens of one snapshot had moved (runs/folder/snapshot_ratios.py). */
 interface Snapshot {
@@ -582,7 +582,7 @@ interface View {
   pin: string[];
   /** group.place: a colour once given stays */
   shade: string[];
-  /** by what the table's runs stand in sections; "": in none */
+  /** what the table's runs are divided into sections by; "": no sections */
   by: "" | import("./live/sections.js").By;
   /** sections that are folded */
   fold: string[];

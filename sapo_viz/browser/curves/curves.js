@@ -1,4 +1,4 @@
-// The curves that follow the hand: sliders and figure in one component, formulas generated from Python.
+// The curves that move with the sliders: sliders and figure in one component, formulas generated from Python.
 // While a slider moves nothing reaches the server; the values go there on release.
 
 import { FORMULAS } from "../formulas.js";
@@ -76,7 +76,7 @@ class CurveLab {
     parent.appendChild(this.host);
     this.observer = new ResizeObserver(() => this.resized());
     this.observer.observe(this.host);
-    this.observer.observe(pageOf(this.host)); // what stands above it changes
+    this.observer.observe(pageOf(this.host)); // what is above it changes
     this.onWindow = debounce(60, () => this.data && this.draw()); // presenting begins or ends, or its window changes
     addEventListener("resize", this.onWindow);
     this.scheme = matchMedia("(prefers-color-scheme: dark)");
@@ -180,7 +180,7 @@ class CurveLab {
   }
 
   // ── drawing ─────────────────────────────────────────────────────────────────────────────────
-  // A change under the hand: once a frame, the fast way; when it rests, the whole picture with its hover.
+  // A change while a slider moves: once per frame, the fast way; when it rests, the whole picture with its hover.
   /** @param {CurveObjective | "tokens"} [objective] */
   schedule(objective) {
     this.touched = performance.now();
@@ -302,7 +302,7 @@ class CurveLab {
       }
     this.drawnRanges = {};
     for (const [axis, [low, high]] of Object.entries(surrogateExtents(this.data, this.sampled))) {
-      const ahead = this.held ? (high - low) / 2 : 0; // a curve that outgrows its panel under the hand will go on
+      const ahead = this.held ? (high - low) / 2 : 0; // a curve that outgrows its panel during a drag will go on
       this.drawnRanges[axis] = layout[axis.replace("y", "yaxis")].range = calmRange(low - ahead, high + ahead);
     }
     layout.width = this.figure.clientWidth;
@@ -445,7 +445,7 @@ class CurveLab {
   }
 }
 
-// A picture that is taken home brings its legend along; on the page it stands above the figure.
+// A picture that is taken home brings its legend along; on the page it is above the figure.
 /** @param {any} layout */
 function withLegend(layout) {
   const above = 50;

@@ -5,7 +5,7 @@ const LEAST = 150; // for a row
 
 const NAMED = 270; // pixels that a panel needs for all of its axis's name
 
-// A copy of `layout` of that height, with its rows of panels over it; where they are narrow, without what stands in
+// A copy of `layout` of that height, with its rows of panels over it; where they are narrow, without what is in
 // brackets below them.
 /** @type {(layout: any, height: number, width: number) => any} */
 export function fitted(layout, height, width) {

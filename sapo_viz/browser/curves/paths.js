@@ -1,4 +1,4 @@
-// Lines that follow the hand. Plotly.react of 24 traces takes 60 ms on a slow machine; writing the paths of
+// Lines that move with the slider. Plotly.react of 24 traces takes 60 ms on a slow machine; writing the paths of
 // the few lines that moved takes 1 ms. This reaches into what plotly.js 7 draws (pinned; a browser test keeps
 // watch), so whatever it does not find makes it answer false, and the caller redraws the ordinary way.
 

@@ -3,7 +3,7 @@
 import { hueOn } from "../shared/colour.js";
 import { lineName } from "./apart.js";
 
-/** @type {Record<string, number>} where a quantity stands in a point [r, J, w, c] */
+/** @type {Record<string, number>} where a quantity is in a point [r, J, w, c] */
 const COLUMN = { surrogate: 1, weight: 2, coefficient: 3 };
 
 /** @type {(points: number[][], row: string) => { x: number[]; y: number[] }} */

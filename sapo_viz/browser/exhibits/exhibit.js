@@ -1,4 +1,4 @@
-// What the three exhibits share: figure, controls and read-out in one component. The picture follows the hand in
+// What the three exhibits share: figure, controls and read-out in one component. The picture follows the pointer in
 // the browser; the values go to Python, and from there to the address, when the hand lets go.
 
 import { onPage } from "../shared/colour.js";
@@ -54,7 +54,7 @@ export class Exhibit {
     );
     parent.appendChild(this.host);
     this.send = debounce(150, () => this.setStateValue("values", structuredClone(this.values)));
-    // Its width changes, or what stands above it does.
+    // Its width changes, or what is above it does.
     this.observer = new ResizeObserver(() => {
       const wider = Math.abs(this.figure.clientWidth - this.place) > 1;
       if (this.data && (wider || Math.abs(roomBelow(this.figure) - this.below) > 1)) this.paint();

@@ -78,7 +78,7 @@ export function distances({ z, r, starts, mean }, tau) {
 }
 
 /**
- * How many distances lie above the bound τ²/4 · Var, and by what factor at most.
+ * How many distances are above the bound τ²/4 · Var, and by what factor at most.
  * @param {Float64Array} found
  * @param {Float64Array} variance
  * @param {number} tau

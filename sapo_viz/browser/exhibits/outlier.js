@@ -38,7 +38,7 @@ class OutlierExhibit extends Exhibit {
     this.y = axisScale(0, 1, 1, 0);
     /** @type {OutlierRow[]} */
     this.all = [];
-    /** @type {OutlierHand["dragging"]} the handle under the hand */
+    /** @type {OutlierHand["dragging"]} the handle under the pointer */
     this.dragging = null;
   }
 

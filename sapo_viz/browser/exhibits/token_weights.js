@@ -4,11 +4,11 @@ import { FORMULAS } from "../formulas.js";
 import { heldWithin } from "../shared/numbers.js";
 
 /**
- * w and c of every token, and what is kept of the gradient. At sequence level every token stands at the sequence's own
+ * w and c of every token, and what is kept of the gradient. At sequence level every token is at the sequence's own
  * ratio; where tokens are treated before they are averaged (GMPO), each receives its own slope of that.
  * @param {{ name: string; level: string }} objective
  * @param {Knobs} knobs
- * @param {{ ratios: number[]; more: number; sign: number; old: number }} sequence `more` tokens stand at r = 1; `old`
+ * @param {{ ratios: number[]; more: number; sign: number; old: number }} sequence `more` tokens are at r = 1; `old`
  *   is their probability under the old policy
  */
 export function tokenWeights(objective, knobs, { ratios, more, sign, old }) {

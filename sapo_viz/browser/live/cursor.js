@@ -66,7 +66,7 @@ export class LiveCursor {
     );
   }
 
-  // From what stands on the x axis to a step: that of the point which is nearest there.
+  // From what is on the x axis to a step: that of the point which is nearest there.
   /** @type {(x: number) => number | undefined} */
   stepAt(x) {
     if (this.lab.view.x === "step") return Math.round(x);

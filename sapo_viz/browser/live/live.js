@@ -170,7 +170,7 @@ class LiveLab {
     this.poll();
   }
 
-  // On a phone the figure lies below the button that starts runs.
+  // On a phone the figure is below the button that starts runs.
   /** @param {string[]} ids */
   bringIntoView(ids) {
     const isNew = this.liveRuns().some((run) => ids.includes(run.id));

@@ -182,7 +182,7 @@ export class LivePanels {
     return Math.max(1, ...ends.filter(isNumber)) * 1.02;
   }
 
-  // Where a metric has a usual range the axis stands there from the start, and gives way to values beyond.
+  // Where a metric has a usual range the axis shows it from the start, and gives way to values beyond.
   /** @type {(panel: LivePanel) => Point | undefined} */
   yRange(panel) {
     if (!panel.spec.range || panel.logy !== panel.spec.log) return undefined;

@@ -182,8 +182,8 @@ export class LiveScrub {
         const wanted = this.runs.map((run) => ({ run, steps: this.wanted(run) })).filter(({ steps }) => steps.length);
         if (!wanted.length) break;
         await Promise.all(wanted.map(({ run, steps }) => this.read(run, steps)));
-        // The cards grow, and push away what stands below them: a link of the table, perhaps under a press. The slider
-        // stands above them.
+        // The cards grow, and push away what is below them: a link of the table, perhaps under a press. The slider
+        // is above them.
         if (this.slider.matches(":active")) this.draw();
         else this.lab.hand.free("snapshots", () => this.draw());
       }
@@ -550,7 +550,7 @@ export class LiveScrub {
     const { words } = this.lab;
     if (!row.sequences.length) return place.replaceChildren(words.scrub.none);
     place.replaceChildren(...row.sequences.flatMap((shown) => this.sequence(run, shown)));
-    // What stands below is not drawn up again by a shorter one.
+    // What is below does not move up again by a shorter one.
     place.style.minHeight = `${Math.max(Number.parseFloat(place.style.minHeight) || 0, place.offsetHeight)}px`;
   }
 

@@ -1,5 +1,5 @@
 // The table's runs in sections: by task, objective, who trains them or the experiment that asks for them, each below a
-// heading that folds it. Both stand in the address.
+// heading that folds it. Both are in the address.
 
 /** @typedef {"task" | "objective" | "source" | "experiment"} By */
 /** @typedef {{ key: string; label: string; runs: Run[] }} Section */

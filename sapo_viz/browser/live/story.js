@@ -9,7 +9,7 @@ import { settingText } from "./groups.js";
 import { differingNames, isNumber, nearestOf } from "./math.js";
 import { swatch } from "./swatch.js";
 
-const FIRST = 3; // sentences above the curves; the others stand below
+const FIRST = 3; // sentences above the curves; the others are below
 
 /** @typedef {{ run: Run; what: string; more: string; rule?: string; step: number }} Told */
 

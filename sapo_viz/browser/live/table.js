@@ -456,7 +456,7 @@ export class RunTable {
   }
 }
 
-// The frameworks that have the run's objective, each a file to keep; they stand in the row once asked for.
+// The frameworks that have the run's objective, each a file to keep; they appear in the row once asked for.
 /** @type {(run: Run, words: Words) => HTMLElement} */
 function exportsOf(run, words) {
   /** @param {[string, string]} framework */

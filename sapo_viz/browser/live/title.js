@@ -3,7 +3,7 @@
 import { el } from "../shared/dom.js";
 import { svg } from "../shared/svg.js";
 
-// What can be written: where it stands in what is known of the run, what the server calls it, and how long it may be.
+// What can be written: where it is in what is known of the run, what the server calls it, and how long it may be.
 /** @type {Record<"name" | "note", { of: "title" | "note"; action: string; longest: number }>} */
 const LINES = {
   name: { of: "title", action: "rename", longest: 80 },

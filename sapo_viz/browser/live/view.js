@@ -1,4 +1,4 @@
-// How the curves are looked at: smoothing, axes, bands, what is hidden or pinned. It stands in the address, so that
+// How the curves are looked at: smoothing, axes, bands, what is hidden or pinned. It is in the address, so that
 // a link restores it, and is written there by the browser itself: nothing is asked of the server.
 
 /**

@@ -1,5 +1,5 @@
 // A class as a component of a page: Streamlit calls a component's default export at every change of its data, and what
-// that returned when the component leaves the page. The instance lives as long as the element that it stands in.
+// that returned when the component leaves the page. The instance lives as long as the element that it is in.
 
 /**
  * @param {new (parent: HTMLElement) => Mounted} Kind

@@ -1,6 +1,6 @@
 // Numbers as people read them, and log-ratios as training holds them.
 
-// Four significant digits without exponents where they can be had, in tabular figures.
+// Four significant digits without exponents where possible, in tabular figures.
 /** @type {(value: number) => string} */
 export function show(value) {
   if (!Number.isFinite(value)) return value > 0 ? "∞" : value < 0 ? "−∞" : "–";

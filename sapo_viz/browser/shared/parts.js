@@ -1,4 +1,4 @@
-// Parts that the figures' controls are made of; how they look stands in parts.css.
+// Parts that the figures' controls are made of; how they look is in parts.css.
 
 import { el } from "./dom.js";
 import { lineSwatch } from "./sliders.js";

@@ -1,6 +1,6 @@
 // How much of the window a figure has.
 
-// Where controls stand beside their figure (curves.css): in a window that is wide, or low as a projector's at 150 %.
+// When controls are beside their figure (curves.css): in a window that is wide, or low as a projector's at 150 %.
 const BESIDE = matchMedia("(min-width: 901px), (min-width: 641px) and (max-height: 640px)");
 
 /** @type {() => boolean} */
@@ -11,7 +11,7 @@ export const controlsBeside = () => BESIDE.matches;
 export const pageOf = (figure) => figure.closest('[data-testid="stMainBlockContainer"]') ?? document.body;
 
 // Pixels from the figure's top to the foot of the window, with the page as it opens; without end where a phone's
-// figure stands above its controls.
+// figure is above its controls.
 /** @type {(figure: Element) => number} */
 export function roomBelow(figure) {
   if (!BESIDE.matches) return Infinity;

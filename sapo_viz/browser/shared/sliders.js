@@ -101,7 +101,7 @@ export function knobParts(objective, knob, own) {
   };
 }
 
-// A piece of the line that an objective is drawn with, to stand beside its name. CSS has fewer line styles than Plotly.
+// A piece of the line that an objective is drawn with, to go beside its name. CSS has fewer line styles than Plotly.
 /** @type {(look: Look) => HTMLElement} */
 export function lineSwatch({ dash, color }) {
   const swatch = el("span", { class: "lab-swatch", "aria-hidden": "true" });

@@ -1,5 +1,5 @@
-// Under each token a bar for each objective: how much of the token it loses. One path an objective, so that a knob
-// under the hand writes one attribute, however many tokens are in sight.
+// Under each token a bar for each objective: how much of the token it loses. One path per objective, so that a knob
+// that is dragged writes one attribute, however many tokens are in sight.
 
 import { onPage } from "../shared/colour.js";
 import { fateOf } from "./scales.js";

@@ -99,7 +99,7 @@ export function padOf(text) {
 const BYTES = /⟨([0-9A-F]{2})⟩|^<0x([0-9A-F]{2})>$/g; // as our decoding writes half a character, as sentencepiece does
 
 /**
- * Characters whose bytes lie in several tokens. token -> [where in its text, how long, the character there, or "" for
+ * Characters whose bytes are spread over several tokens. token -> [where in its text, how long, the character there, or "" for
  * what follows on it].
  * @param {string[]} texts
  * @param {ArrayLike<number>} token

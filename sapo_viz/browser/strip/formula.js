@@ -113,7 +113,7 @@ export class FormulaList {
     this.shape = ""; // which objectives, in which order
   }
 
-  // One card an objective, in order; what has not changed is left as it is.
+  // One card per objective, in order; what has not changed is left as it is.
   /**
    * @param {StripObjective[]} objectives
    * @param {Typesetter | null | undefined} typesetter

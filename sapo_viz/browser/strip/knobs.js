@@ -1,4 +1,4 @@
-// The knobs beside the strip: one box an objective, a slider and a number a knob.
+// The knobs beside the strip: one box per objective, one slider and one number per knob.
 
 import { knobGroups as boxes } from "../shared/parts.js";
 import { knobParts, sliderRow } from "../shared/sliders.js";

@@ -41,7 +41,7 @@ const PADS = new Set(["image", "video", "audio"]);
 export class StripLines {
   /** @param {StripHand} hand */
   constructor({ text, paint, weighed, masked, current, describe }) {
-    // Of the sequence that is laid out: tokens, their texts, and where it stands in the whole one.
+    // Of the sequence that is laid out: tokens, their texts, and where it is in the whole one.
     this.length = this.first = this.total = 0;
     /** @type {{ texts: string[]; token: ArrayLike<number> }} */
     this.vocabulary = { texts: [], token: [] };

@@ -43,7 +43,7 @@ export class StripNumbers {
     return /** @type {Weighed} */ (this.by.get(name));
   }
 
-  // Whatever the objective says of a token alone is found here, under the hand; `kept` is Σ|A|w / Σ|A|.
+  // Whatever the objective says of a token alone is computed here, while a knob moves; `kept` is Σ|A|w / Σ|A|.
   /** @type {(objective: StripObjective, knobs: Knobs) => void} */
   weigh(objective, knobs) {
     const fresh = () => new Float64Array(this.length);
@@ -122,7 +122,7 @@ export class StripNumbers {
     }
   }
 
-  // Every token stands at the sequence's own ratio, and is weighed the same.
+  // Every token is at the sequence's own ratio, and is weighed the same.
   /** @type {(f: Formula, knobs: Knobs, found: Weighed) => void} */
   weighSequence(f, knobs, { gate: { c, w }, ratio }) {
     const A = this.advantage(0);

@@ -12,7 +12,7 @@ const RIGHT_TO_LEFT =
 const FENCE = /^ {0,3}(\x60{3}|~~~)/; // three backticks, written so that the linker takes them for no template
 const INDENTED = /^( {2,}|\t)\S/;
 
-// What a distinct text says of the lines that it stands in; as bits, since 50,000 tokens ask.
+// What a distinct text says of the lines that it is in; as bits, since 50,000 tokens ask.
 const HEAD_SPACE = 1;
 const TAIL_SPACE = 2;
 const HEAD_HAN = 4;

@@ -178,7 +178,7 @@ function searched(numbers) {
   return { text: folds ? lower : text, starts, folds };
 }
 
-// The token that character k lies in; an empty token holds none.
+// The token that character k is in; an empty token holds none.
 /** @type {(k: number, starts: Uint32Array) => number} */
 function tokenAt(k, starts) {
   let low = 0;

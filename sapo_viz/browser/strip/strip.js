@@ -1,5 +1,5 @@
 // The token strip: a sequence as running text. A token has the colour of what is lost of it (or of c, r, z), and under
-// it a bar for each objective; both follow the hand. Numbers, lines, bars, colours, search and the one token have
+// it a bar for each objective; both change with the sliders. Numbers, lines, bars, colours, search and the one token have
 // their own files beside this one.
 
 import { luminance, parseColour } from "../shared/colour.js";
@@ -48,7 +48,7 @@ export class TokenStrip {
     this.shape = this.legendShape = ""; // of what is built
     this.touched = -1e9;
     this.selected = this.hovered = -1;
-    /** @type {HTMLElement | null} the cell under the hand */
+    /** @type {HTMLElement | null} the cell under the pointer */
     this.pointed = null;
     this.view = "compare";
     this.show = QUANTITIES[0];

@@ -12,6 +12,7 @@ from sapo_viz import __version__
 from sapo_viz.core.objective import CATALOG
 from sapo_viz.models.source import is_hub_id
 from sapo_viz.runs.config import SETTINGS, RunConfig
+from sapo_viz.runs.folder.reading import number
 from sapo_viz.runs.questions.kept import file_name
 
 _ROWS = 12  # of the table of steps
@@ -44,7 +45,7 @@ def model_card(config: RunConfig, events: Iterable[Mapping[str, Any]], *, merged
         f"Reinforcement learning with {cls.label}{paper} from `{_line(base)}`, on {_data(config)}.",
         "",
         f"- Objective: {cls.label}{', ' + knobs if knobs else ''}.",
-        f"- Weights: {_weights(config, merged)}; {start.get('trained', start.get('parameters', 0)):,} trained.",
+        f"- Weights: {_weights(config, merged)}; {_known(start, 'trained', 'parameters'):,} trained.",
         f"- Rollouts: {config.prompts} prompts × {config.completions} completions, {config.minibatches} mini-batches × "
         f"{config.epochs} epochs; {len(steps)} of {config.steps} steps.",
         "",
@@ -86,8 +87,13 @@ def _held_out(start: Mapping[str, Any], steps: list[Mapping[str, Any]]) -> list[
 
 
 def _interval(numbers: Mapping[str, Any]) -> str:
-    low, middle, high = (numbers.get(name) or 0.0 for name in ("held_out_low", "held_out", "held_out_high"))
+    low, middle, high = (_known(numbers, name) for name in ("held_out_low", "held_out", "held_out_high"))
     return f"{middle:.3f} ({low:.3f} to {high:.3f})"
+
+
+def _known(numbers: Mapping[str, Any], *names: str) -> int | float:
+    """The first of these that is a number: a log may be a stranger's."""
+    return next((found for name in names if (found := number(numbers.get(name))) is not None), 0)
 
 
 def _table(steps: list[Mapping[str, Any]]) -> list[str]:

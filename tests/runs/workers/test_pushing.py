@@ -178,3 +178,17 @@ def test_a_card_says_nothing_of_the_folders_of_this_machine() -> None:
     assert "/srv" not in card and "base_model" not in card
     assert "from `smol`, on the questions of `sums.csv`, rewarded by `earns.py`" in card
     assert 'base_model: "Qwen/Qwen3-0.6B"' in model_card(RunConfig(policy="Qwen/Qwen3-0.6B"), [])
+
+
+@pytest.mark.parametrize("wrong", ["many", None, [1], {}, True])
+def test_a_card_is_made_of_a_strangers_log_too(wrong: object) -> None:
+    start = {
+        "type": "start",
+        "step": 0,
+        "parameters": 75776,
+        "trained": wrong,
+        "held_out": wrong,
+        "held_out_low": wrong,
+    }
+    card = model_card(RunConfig(), [start, {"type": "step", "step": 1, "metrics": {"held_out": 0.5, "reward": None}}])
+    assert "75,776 trained" in card and "0.000 (0.000 to 0.000) before" in card

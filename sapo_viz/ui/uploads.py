@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 FILES, MB_OF_VISIT, MB_OF_ALL = "SAPO_VIZ_UPLOADS_PER_VISIT", "SAPO_VIZ_UPLOAD_MB_PER_VISIT", "SAPO_VIZ_UPLOAD_MB"
 _refused: OrderedDict[str, str] = OrderedDict()  # file id -> why
 _MOST_REFUSED = 1000
+_LONGEST_NAME = 200  # of a file in a sentence, its end
 
 
 def uploaded(upload: Any) -> Given:
@@ -62,19 +63,19 @@ def refusal(manager: MemoryUploadedFileManager, session_id: str, file: UploadedF
     with manager._lock:
         every = {key: list(files.values()) for key, files in manager.file_storage.items()}
     own = [kept for kept in every.get(session_id, []) if kept.file_id != file.file_id]
-    size = len(file.data)
+    size, name = len(file.data), file.name[-_LONGEST_NAME:]
     if len(own) >= (most := setting(FILES, 6)):
-        return f"{file.name}: a visit may keep {most} files on this server ({FILES}); remove one, or reload the page."
+        return f"{name}: a visit may keep {most} files on this server ({FILES}); remove one, or reload the page."
     before = sum(len(kept.data) for kept in own)
     if before + size > (most := setting(MB_OF_VISIT, 500)) * 1024**2:
         return (
-            f"{file.name}: a visit may keep {most:,} MB of files on this server ({MB_OF_VISIT}), and this would make "
+            f"{name}: a visit may keep {most:,} MB of files on this server ({MB_OF_VISIT}), and this would make "
             f"it {(before + size) / 1024**2:,.0f}; remove one, or reload the page."
         )
     total = sum(len(kept.data) for files in every.values() for kept in files)
     if total + size > (most := setting(MB_OF_ALL, 2000)) * 1024**2:
         return (
-            f"{file.name}: all visits together may keep {most:,} MB of files on this server ({MB_OF_ALL}), and "
+            f"{name}: all visits together may keep {most:,} MB of files on this server ({MB_OF_ALL}), and "
             f"{total / 1024**2:,.0f} are here; try again in a few minutes."
         )
     return ""

@@ -13,7 +13,7 @@ _HEIGHT = 170  # pixels of a panel
 
 def course_figure(course: Course) -> Picture:
     """k3 by place in the sequence; below it k3, entropy and length by step where the file has several."""
-    ends = np.append(course.first[1:] - 1, -1)
+    ends = np.append(course.first[1:] - 1, -1)[: len(course.first)]
     places = [f"{a}" if a == b else f"{a}–{b}" if b > 0 else f"{a} on" for a, b in zip(course.first, ends, strict=True)]
     panels = [("k3 a token", places, course.k3_at, "place in the sequence")]
     if len(course.steps):
@@ -48,7 +48,9 @@ def course_figure(course: Course) -> Picture:
 
 
 def _takeaway(course: Course, places: list[str]) -> str:
-    if not len(places) or not course.k3_at.any():
+    if not places:
+        return "No response token has log-probs of both policies that can be compared."
+    if not course.k3_at.any():
         return "The two policies agree on every response token."
     sure = np.where(course.tokens_at >= 50, course.k3_at, -1.0)  # a handful of tokens is no place of its own
     worst = int(np.argmax(sure if (sure >= 0).any() else course.k3_at))

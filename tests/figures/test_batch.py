@@ -109,6 +109,13 @@ def test_a_dead_group_says_so() -> None:
     assert "nothing can be learned" in picture.takeaway
 
 
+@pytest.mark.parametrize("less", [dict(mask=np.zeros(len(CALM.mask), bool)), dict(old_logprobs=CALM.logprobs * 0 - 1)])
+def test_the_course_of_a_file_in_which_nothing_can_be_compared_says_so(less: dict[str, np.ndarray]) -> None:
+    """All of it masked, or one number for every log-prob of a policy."""
+    along = course(gather(rollouts(**less)))
+    assert len(along.first) == 0 and "that can be compared" in course_figure(along).takeaway
+
+
 def test_the_course_of_a_file_is_drawn_by_place_and_by_step() -> None:
     """64 sequences of 40 to 80 tokens over 8 steps: places 1, 2–3, … 64 on, and three series of 8 steps."""
     data = rollouts(steps=tuple(i // 8 for i in range(64)))

@@ -839,7 +839,7 @@ class _Writer:
 
     def publish(self, last: bool = False) -> None:
         """Write the steps that are complete, in order. A rank that has gone on, or is silent for a minute, is
-        not waited for; which ones are missing is said."""
+        not waited for; which ones are missing is reported."""
         if self.rank:
             return
         self._listen()
@@ -911,7 +911,7 @@ def settings_from_environment() -> Dict[str, Any]:
 
 def after_import(name: str, patch: Callable[[Any], None]) -> None:
     """Call `patch(module)` when the module `name` is imported, at once if it is: nothing heavy is imported here.
-    An error of the patch is said and ends there."""
+    An error of the patch is reported and ends there."""
 
     def patched(module: Any) -> None:
         try:

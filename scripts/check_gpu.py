@@ -245,7 +245,7 @@ def one(what: str, device: str, model: Path) -> Result:
 
 
 def check(device: str, names: list[str]) -> list[Result]:
-    """Each check in its own process; those that the budget has no time for are said not to have run."""
+    """Each check in its own process; those that the budget has no time for are reported as not run."""
     end, results = time.monotonic() + BUDGET, []
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder, "model")

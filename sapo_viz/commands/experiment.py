@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     """0 when every run has an outcome, 130 when interrupted; a RunError if some failed."""
     preset = preset_of(args.preset)
     seeds, switches = _seeds(args.seeds, preset), tuple(args.switch)
-    preset.configs(seeds, switches)  # whatever is wrong is said before anything starts
+    preset.configs(seeds, switches)  # whatever is wrong is reported before anything starts
     store = RunStore(args.out) if args.out else RunStore()
     interrupted = False
     try:

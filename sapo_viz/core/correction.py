@@ -1,4 +1,4 @@
-"""What is done about a sampler that is not the trainer: a weight ρ = π_old/π_sampler on each token's surrogate.
+"""What to do about a sampler that is not the trainer: a weight ρ = π_old/π_sampler on each token's surrogate.
 
 Objectives gate π_θ/π_old, how far updates have moved the policy. Tokens that another engine drew (vLLM in bf16, weights
 of a step ago) come from π_sampler and not from π_old; importance sampling corrects that by ρ, of a token or of a whole

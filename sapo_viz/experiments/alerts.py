@@ -1,6 +1,6 @@
 """What has become worse while a run is watched: rules over its log at every step, and over the tokens that it keeps.
 
-An alert is said once, when its rule begins to hold; it may be said again after it has held no longer for a window.
+An alert is raised once, when its rule begins to hold; it may be raised again once it has not held for a window.
 Each sentence has the number, and the rule goes with it. Pure: events and findings in, alerts out.
 """
 

@@ -1,4 +1,4 @@
-"""A run that is watched: its new events and its newest tokens are looked at, and what has become worse is said.
+"""A run that is watched: its new events and its newest tokens are looked at, and what has become worse is reported.
 
 Whoever watches calls `look` every few seconds: the command in its loop, the server in a thread of its own. Tokens are
 read in a process apart, as everywhere.

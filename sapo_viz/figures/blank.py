@@ -1,4 +1,4 @@
-"""Where every figure made in Python begins: empty, with our toolbar."""
+"""Where every figure made in Python starts: empty, with our toolbar."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from sapo_viz.models.tasks import PICTURE, SIDE
 
 
 def picture_svg(prompt: str) -> str | None:
-    """The picture, a unit a pixel; None where the prompt has none."""
+    """The picture, one unit per pixel; None where the prompt has none."""
     found = PICTURE.search(prompt)
     if found is None:
         return None

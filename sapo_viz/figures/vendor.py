@@ -1,6 +1,6 @@
 """plotly.js as the installed plotly package carries it, and how every figure of ours is set up with it.
 
-Nothing to download, nothing to copy; and nothing leaves: Plotly's own toolbar has a button that uploads a figure to
+There is nothing to download or copy, and nothing leaves: Plotly's own toolbar has a button that uploads a figure to
 Plotly's servers ("Share chart") and a logo that leads there.
 """
 

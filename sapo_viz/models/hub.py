@@ -59,7 +59,7 @@ def packed(folder: Path, base: str = "") -> Parcel:
 
 
 def logged_in() -> str:
-    """The name of who is logged in to the Hub on this machine.
+    """The name of whoever is logged in to the Hub on this machine.
 
     Raises:
         ModelError: nobody is, or the Hub cannot be reached.

@@ -1,4 +1,4 @@
-"""The process that does a line's jobs: requests come as JSON lines on stdin, events go out as JSON lines on stdout.
+"""The process that does a queue's jobs: requests come as JSON lines on stdin, events go out as JSON lines on stdout.
 
 A process of its own, because a page's server must answer everybody else meanwhile, because killing it is the one way to
 cancel in the middle of a large model's forward pass, and because memory that runs out then ends this process only. It

@@ -1,4 +1,4 @@
-"""Work with models for a server with several visitors: one job at a time in a process of its own, the others in line.
+"""Work with models for a server with several visitors: one job at a time in a separate process, the others in a queue.
 
 Jobs are in memory only: the server's, and the worker's while it works. A job that nobody has looked at for ten minutes
 is given up; a worker without work ends after five.

@@ -27,7 +27,7 @@ LOGITS = 2**25  # numbers in one chunk of logits, 128 MB: 220 positions of a voc
 def token_logprobs(
     policy: Policy, rows: Sequence[Sequence[int]], first: Sequence[int], *, chunk: int | None = None
 ) -> list[Tensor]:
-    """All of `steps`, for who needs no progress."""
+    """All of `steps`, for whoever needs no progress."""
     *_shares, scores = steps(policy, rows, first, chunk=chunk)
     assert isinstance(scores, list)
     return scores

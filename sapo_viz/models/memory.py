@@ -1,4 +1,4 @@
-"""Running out of memory, said before it happens where the numbers are known, and in a sentence where not."""
+"""Running out of memory: reported beforehand if the numbers are known, otherwise in one sentence."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The reference: what every objective, knob and metric is, and what others call it; written from the catalogue.
 
-The page and docs/reference.md show the same rows. Nothing is said here about one objective alone: that stands
+The page and docs/reference.md show the same rows. Nothing here is about one objective alone: that is
 on its class. Texts are Markdown.
 """
 

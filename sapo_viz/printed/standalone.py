@@ -1,4 +1,4 @@
-"""An objective to take home: a PyTorch file that needs nothing of this project, and its formula in LaTeX.
+"""An objective to download: a PyTorch file that needs nothing of this project, and its formula in LaTeX.
 
 The surrogate is not written a second time. Its text is read from the class that trains (`inspect.getsource`),
 with `self.<knob>` turned into a constant, and everything that it calls comes along: helper functions, methods,

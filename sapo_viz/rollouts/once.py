@@ -1,4 +1,4 @@
-"""What many ask of a file is worked out once and kept with it."""
+"""What many callers need of a file is computed once and kept with it."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from sapo_viz.rollouts.vocabulary import Tokens
 
-ROUNDING = 1e-3  # bf16 and top-p renormalisation leave log-probs a hair above 0: taken as 0, and said
+ROUNDING = 1e-3  # bf16 and top-p renormalisation leave log-probs a hair above 0: taken as 0, and reported
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ FIELDS: dict[str, Field] = {
 }
 
 
-# Names that frameworks give a field of theirs beside ours; read as ours where ours is not there.
+# Names that frameworks use for one of our fields; read as ours where ours is not there.
 ALSO = {"rollout_logprobs": "sampler_logprobs", "rollout_log_probs": "sampler_logprobs"}
 # What a recorder of real runs writes beside the fields: not read, and no surprise. Its ids say the same.
 ASIDE = ("minibatch", "rank")

@@ -26,5 +26,5 @@ def aggregation(config: RunConfig) -> Aggregation:
 
 
 def correction(config: RunConfig) -> Correction | None:
-    """What is done about a sampler that is not the trainer; of a sequence by the sum of its log-ratios, as TRL does."""
+    """What to do about a sampler that is not the trainer; of a sequence by the sum of its log-ratios, as TRL does."""
     return correction_of(config.correction, config.correction_low, config.correction_high)

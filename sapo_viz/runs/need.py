@@ -1,4 +1,4 @@
-"""What a run will need of memory, before it starts: from the model's shape and the settings alone.
+"""How much memory a run will need, before it starts: from the model's shape and the settings alone.
 
 A sum of what is there at the same time, in bytes. The two moments that can be the largest are sampling (the cache of
 keys and values, logits of one token each) and an update (gradients, one micro-batch's activations and logits).

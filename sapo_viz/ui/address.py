@@ -1,7 +1,7 @@
 """The address as state: what a page shows is in its URL, so that a link opens on the same picture.
 
 A parameter has a *kind*, which turns its text into a value and back: one word, several words, a number, a setting.
-What equals the usual value is left out, to keep links short. What a link asks for that is not known here is said: a
+What equals the usual value is left out, to keep links short. What a link asks for that is not known here is reported: a
 value where it is read, a parameter that no part of the page has looked for at the page's head (`unused_said`).
 """
 
@@ -138,7 +138,7 @@ def known(*keys: str) -> None:
 
 @contextlib.contextmanager
 def unused_said() -> Iterator[None]:
-    """Around a page: once it has run to its end, the parameters of its address that nothing has looked for are said."""
+    """Around a page: once it has run, the parameters of its address that nothing has looked for are reported."""
     place = st.container()
     yield
     unused = [key for key in st.query_params if key not in session.get(_KNOWN, ()) and not _is_knob(key)]
@@ -187,7 +187,7 @@ def go_to(parameters: Mapping[str, str]) -> None:
 
 
 def read(key: str, kind: Kind[T]) -> T:
-    """The value in force: the address's, or the usual one. What could not be used is said."""
+    """The value in force: the address's, or the usual one. What could not be used is reported."""
     if not has(key):
         return kind.usual
     found = kind.read(key, text(key))
@@ -260,7 +260,7 @@ def knob_kind(objective: str, knob: str) -> Number:
 
 
 def read_values(names: list[str]) -> dict[str, Any]:
-    """objective -> knob -> number, and the EXTRAS, from the address; what cannot be used is said and left out."""
+    """objective -> knob -> number, and the EXTRAS, from the address; what cannot be used is reported and left out."""
     values: dict[str, Any] = {
         name: {knob: read(f"{name}.{knob}", knob_kind(name, knob)) for knob in CATALOG[name].knobs()} for name in names
     }

@@ -1,4 +1,4 @@
-"""A table to take along: a button that writes it as CSV when it is pressed."""
+"""A table to download: a button that writes it as CSV when it is pressed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is seen first is drawn first."""
+"""What you see first is drawn first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Waiting for a job of a worker (models/jobs.py): how far it is, how long it takes still, and a way to stop it."""
+"""Waiting for a worker's job (models/jobs.py): how far it has got, how long it will take, and a way to stop it."""
 
 from __future__ import annotations
 

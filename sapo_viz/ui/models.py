@@ -1,4 +1,4 @@
-"""Which model: one list and one field for every page that asks for one."""
+"""Which model: one list and one field for every page that needs one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the pages are: for the navigation, and for links from one page to another."""
+"""Where the pages are, for the navigation, and for links from one page to another."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ _SLIPS = (0.0, 0.1)  # of the cells, in turns
 
 
 def picture_label() -> str:
-    """What a picture is called for who does not see it; {cells} stands for those that are occupied."""
+    """What a picture is called for those who cannot see it; {cells} stands for those that are occupied."""
     return _("Picture of 4 × 4 cells; occupied: {cells}")
 
 

@@ -1,4 +1,4 @@
-"""What was worked out for this visit, kept until its inputs change."""
+"""What was computed for this visit, kept until its inputs change."""
 
 from __future__ import annotations
 

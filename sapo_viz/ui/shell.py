@@ -1,4 +1,4 @@
-"""What Streamlit runs on every visit: page set-up, navigation, and the net under every page."""
+"""What Streamlit runs on every visit: page set-up, navigation, and the safety net under every page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every page as it was left: coming back through the menu brings no address with it, and should lose no work."""
+"""Every page as it was left: returning through the menu brings no address along, and should lose no work."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ _LABELS = {"ratio": "Ratio quantiles", "cost": "Reward against KL to the start"}
 
 
 def panels() -> tuple[Panel, ...]:
-    """Those above, and one for every other metric that runs log, for who asks for more."""
+    """Those above, and one for every other metric that runs log, for whoever asks for more."""
     named = {name for panel in PANELS for series in panel.series for name in (series.metric, *(series.looks or ()))}
     return (*PANELS, *(Panel(name, (Series(name),), more=True) for name in RUN_METRICS if name not in named))
 

@@ -63,7 +63,7 @@ def corrected_as(rollouts: Rollouts, correction: Correction) -> Corrected | None
 
 
 def corrected(rollouts: Rollouts, usual: Usual) -> Corrected | None:
-    """What it does to the file; None where there are no log-probs of who drew the tokens."""
+    """What it does to the file; None where the sampler's log-probs are missing."""
     if rollouts.sampler_logprobs is None or np.isnan(rollouts.sampler_logprobs).all():
         return None
     mask = rollouts.mask & ~np.isnan(rollouts.old_logprobs)

@@ -26,7 +26,7 @@ from sapo_viz.rollouts.schema import Rollouts
 if TYPE_CHECKING:
     from torch import Tensor
 
-CHUNK = 1 << 16  # padded tokens at a time: half a megabyte a tensor, so that they stay in the cache
+CHUNK = 1 << 16  # padded tokens at a time: half a megabyte per tensor, so that they stay in the cache
 _turns = BoundedSemaphore(os.cpu_count() or 1)
 
 
@@ -63,7 +63,7 @@ class Chunk:
     inside: np.ndarray  # [B, T] bool: cells that hold a token
     places: np.ndarray  # [K] where those tokens lie in the flat arrays
     batch: tuple[Tensor, Tensor, Tensor, Tensor]  # logprobs, old_logprobs, advantages, mask
-    sampler: Tensor | None = None  # [B, T] log-probs of who drew the tokens, where the file has them
+    sampler: Tensor | None = None  # [B, T] the sampler's log-probs, where the file has them
 
     def view(self, objective: Objective, correction: Correction | None = None) -> TokenView:
         """What the objective does to the tokens, times the correction's weight."""

@@ -138,7 +138,7 @@ class Keeper:
             os._exit(status)
 
     def _look_at(self, asked: _Asked, left: bool) -> None:
-        """Whether it is over: read, given up by who asked, or grown too large; if so it is forgotten."""
+        """Whether it is over: read, given up by whoever asked, or grown too large; if so it is forgotten."""
         why = "" if left else self._too_much(asked)
         if left or why or _over(asked):
             status, took = _end(asked)

@@ -83,7 +83,7 @@ def _steps(names: list[str], data: list[bytes], disk: bool) -> Steps[Any]:
 
 
 def _said(steps: Steps[Any], talk: socket.socket) -> Any:
-    """What the steps return; every per cent is said once."""
+    """What the steps return; every per cent is reported once."""
     before = -1
     while True:
         try:

@@ -1,4 +1,4 @@
-"""Rules about who drew the tokens: log-probs moved, renormalised, taken from other weights, or summed up."""
+"""Rules about the sampler: log-probs moved, renormalised, taken from other weights, or summed up."""
 
 from __future__ import annotations
 

@@ -181,7 +181,7 @@ def _check(part: Term) -> None:
 
 
 def _owners_file(text: str, folder: Path | None, any_file: bool) -> Path:
-    """The file that may run as code: below the owner's folder, or named by who sits at the machine."""
+    """The file that may run as code: below the owner's folder, or named by whoever sits at the machine."""
     if any_file:
         path = Path(text).expanduser().resolve()
         if not path.is_file():

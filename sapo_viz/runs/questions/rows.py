@@ -26,7 +26,7 @@ _FIELD = re.compile(r"\{([^{}]*)\}")
 
 @dataclass(frozen=True)
 class Question:
-    """One row: what is asked, what is right, and the whole row for who wants more."""
+    """One row: what is asked, what is right, and the whole row for whoever wants more."""
 
     text: str
     answer: str

@@ -44,7 +44,7 @@ class Batch:
     old_logprobs: Tensor  # [B, T]
     advantages: Tensor  # [B]
     start_logprobs: Tensor | None  # [B, T], of the starting policy; only for the KL penalty
-    sampler_logprobs: Tensor | None = None  # [B, T], of who drew the tokens; only for a correction
+    sampler_logprobs: Tensor | None = None  # [B, T], the sampler's; only for a correction
 
 
 def make_optimizer(config: RunConfig, policy: Policy) -> torch.optim.Optimizer:

@@ -1,4 +1,4 @@
-"""Why a run could not go on, in one sentence that says what to change."""
+"""Why a run could not continue, in one sentence that says what to change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each objective's formula and source, where its curves are shown, and the formula and the code to take home."""
+"""Each objective's formula and source, where its curves are shown, and the formula and the code to copy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run's settings for another framework, as a ZIP to keep: the Training page's Export.
+"""A run's settings for another framework, as a ZIP to download: the Training page's Export.
 
     GET /api/runs/export?run=<run id>&to=trl
 

@@ -1,4 +1,4 @@
-"""A server that nobody looks at gives its memory back.
+"""A server that nobody is looking at releases its memory.
 
 Four things keep it otherwise. Streamlit keeps a visit for two minutes after its connection has closed, in case that it
 comes back: what can be made anew from the visitor's file and choices goes after ten seconds already. It frees a visit

@@ -1,4 +1,4 @@
-"""What a run has trained, as a ZIP to keep: the Training page's downloads after a run.
+"""What a run has trained, as a ZIP to download: the Training page's downloads after a run.
 
     GET /api/runs/policy?run=<run id>&part=policy
     GET /api/runs/policy?run=<run id>&part=merged

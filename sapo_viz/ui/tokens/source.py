@@ -1,6 +1,6 @@
 """Where the Tokens page's sequences come from: a sample, a file or two, the data folder, a text, a step of a run.
 
-Whatever cannot be read is said in one sentence in its place, and the sequences shown before stay.
+Whatever cannot be read is reported in one sentence in its place, and the sequences shown before stay.
 """
 
 from __future__ import annotations
@@ -325,7 +325,7 @@ def _run_title(run: StepFiles) -> str:
 
 
 def _step_of_run(root: Path, run: StepFiles) -> Opening:
-    """A step of a framework's own dumps, all ranks of it; what the folder lacks is said beside it."""
+    """A step of a framework's own dumps, all ranks of it; what the folder lacks is reported beside it."""
     if run.notes:
         st.caption(plain(" ".join(run.notes)))
     step = _step(st.container(), list(run.steps))

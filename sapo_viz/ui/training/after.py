@@ -1,4 +1,4 @@
-"""After a run: its policies answer your own prompts, and what it has trained is taken home.
+"""After a run: its policies answer your own prompts, and what it has trained can be downloaded.
 
 The work is done by a process of its own (`runs/workers/after.py`); the page looks at it twice a second.
 """

@@ -70,7 +70,7 @@ def live_runs(summaries: Sequence[RunSummary]) -> None:
 
 
 def list_runs() -> list[RunSummary]:
-    """Newest first; a folder that cannot be read is said, not raised."""
+    """Newest first; a folder that cannot be read is reported, not raised."""
     store = RunStore()
     follow_logs(store)
     try:

@@ -42,7 +42,7 @@ class Notes:
             self._counts[what] = (self._counts.get(what) or 0) + int(times)
 
     def skip(self, error: RolloutError) -> None:
-        """A row that is wrong: real logs hold single failed lines, so it is left out and counted; the first is said."""
+        """A bad row: real logs contain the odd broken line, so it is left out and counted; the first is reported."""
         self._skipped += 1
         self._first = self._first or error
 

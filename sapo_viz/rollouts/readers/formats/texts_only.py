@@ -117,7 +117,7 @@ def _rows(line: Entry, names: Names, nested: int = 8) -> Iterator[Entry]:
 
 
 def _safe_rows(line: Entry, names: Names) -> list[Entry]:
-    """Its rows; none of a line that is wrong, which is said when it is read."""
+    """Its rows; none of a line that is wrong, which is reported when it is read."""
     try:
         return list(_rows(line, names))
     except RolloutError:

@@ -84,6 +84,7 @@ def _work() -> None:
     from sapo_viz.experiments.watching import post
 
     while True:
+        time.sleep(_PAUSE)  # before the first look too: the page waits for its curves, which read the same log
         with _lock:
             for key in [key for key, one in _asked.items() if one.until < time.monotonic()]:
                 del _asked[key]
@@ -105,4 +106,3 @@ def _work() -> None:
             except Exception:  # a fault here must not have the page ask for ever
                 one.looked = True
                 _log.exception("run %s cannot be watched", one.watched.run_id)
-        time.sleep(_PAUSE)

@@ -5,6 +5,8 @@ A page shows the share and may stop between two steps, to go on later where it w
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Generator
 from typing import TypeVar
 
@@ -13,14 +15,21 @@ T = TypeVar("T")
 Steps = Generator[float | None, None, T]  # the share that is done, 0 to 1; None where that cannot be known
 
 
-def finish(steps: Steps[T]) -> T:
-    """All of it, now."""
-    while True:
+def finish(steps: Steps[T], within: float = math.inf) -> T:
+    """All of it, now.
+
+    Raises:
+        TimeoutError: it was not done `within` so many seconds, and is left.
+    """
+    until = time.monotonic() + within
+    while time.monotonic() < until:
         try:
             next(steps)
         except StopIteration as stop:
             value: T = stop.value
             return value
+    steps.close()
+    raise TimeoutError(f"not done within {within:g} s")
 
 
 def at_once(make: Callable[[], T]) -> Steps[T]:

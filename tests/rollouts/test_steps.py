@@ -94,3 +94,18 @@ def test_a_file_of_the_folder_is_shared_while_somebody_looks_at_it(tmp_path: Pat
 def test_a_broken_file_says_so_in_steps_too() -> None:
     with pytest.raises(Exception, match="empty"):
         parse_rollouts(b"", "x")
+
+
+def test_what_does_not_end_is_left() -> None:
+    left = []
+
+    def endless() -> Steps[None]:
+        try:
+            while True:
+                yield None
+        finally:
+            left.append(True)
+
+    with pytest.raises(TimeoutError, match="not done within"):
+        finish(endless(), within=0.01)
+    assert left

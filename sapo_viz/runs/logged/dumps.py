@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from sapo_viz.core.objective import LOG_RATIO_LIMIT
-from sapo_viz.errors import RunError, SapoVizError
+from sapo_viz.errors import RolloutError, RunError, SapoVizError
 from sapo_viz.rollouts.analysis.facts import gather, numbers_of
 from sapo_viz.rollouts.apart.asking import Given, reading_apart
 from sapo_viz.rollouts.joined import joined
@@ -29,6 +29,7 @@ from sapo_viz.runs.folder.recording import StepTokens
 
 _SETTLED = 5.0  # seconds since a file has changed: what is younger may only be half written
 _AT_ONCE = 2.0  # seconds of reading in one look; other logs wait meanwhile
+_LONGEST = 300.0  # seconds that a file may take: the other logs wait meanwhile
 _TRIES = 3  # steps in vain, before any can be read: these are other files with such names
 _log = logging.getLogger(__name__)
 
@@ -74,9 +75,12 @@ def step_metrics(kept: StepTokens) -> dict[str, float]:
     """What the files of a step come to, under the metrics' names (runs/metrics.py).
 
     Raises:
-        RolloutError: one of them cannot be read.
+        RolloutError: one of them cannot be read, or not in time.
     """
-    parts = [finish(reading_apart([Given.of_path(path, path.name)])) for path in kept.files]
+    try:
+        parts = [finish(reading_apart([Given.of_path(path, path.name)]), _LONGEST) for path in kept.files]
+    except TimeoutError as error:
+        raise RolloutError(f"step {kept.step}: a file of it was {error}.") from None
     both = [part for part in parts if isinstance(part, Rollouts)]
     if both:
         return _of_tokens(joined(f"step {kept.step}", both) if len(both) > 1 else both[0])

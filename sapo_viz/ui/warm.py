@@ -1,11 +1,11 @@
-"""What pages need, imported together: at the start while the browser still loads, or once for whoever comes first.
+"""What pages need, imported together: at the start, while the browser is still loading, or once for the first visitor.
 
-A browser takes half a second to get from the address to the first word with the server. Streamlit checks the menu's
-icons against a long list; imported only then, that and the page's own modules would keep the first figure waiting.
+A browser takes half a second to get from the address to its first word with the server. Streamlit checks the menu's
+icons against a long list; if that and the page's own modules were imported only then, the first figure would wait.
 
-Two visitors are two threads. Plotly looks into `sys.modules` for pandas at each value that it is given, and finds one
-that is half there while the other visitor's page imports it: so a page that draws with Plotly or shows a table first
-waits until these are there whole. The others (`LIGHT`) do without them, and so without the third of a second.
+Two visitors are two threads. Plotly looks for pandas in `sys.modules` at each value that it is given, and finds it half
+loaded while the other visitor's page is importing it. So a page that draws with Plotly or shows a table first waits
+until these modules are complete. The others (`LIGHT`) do without them, and so save a third of a second.
 """
 
 from __future__ import annotations

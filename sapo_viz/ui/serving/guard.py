@@ -1,18 +1,19 @@
-"""Who may talk to the app: asked before anything else, for pages, data and WebSockets alike.
+"""Who may talk to the app: checked before anything else, for pages, data and WebSockets alike.
 
-A page of another site that is open in the same browser can send requests here. Two questions turn it away:
+A page from another site that is open in the same browser can send requests here. Two checks turn it away:
 
-- **Host**: is the app meant? A name that another site owns can be made to lead to 127.0.0.1 ("DNS rebinding"), and the
-  browser then takes that site's page for one of ours. So the app answers to loopback names, to the address that it
-  listens on, and to the names in `SAPO_VIZ_HOSTS`. An IP address cannot be rebound, since no name is looked up: where
-  the app listens on all addresses it answers to each.
-- **Origin**: does a page of ours ask? Browsers name the page with every WebSocket and with every request that changes
-  something or reads across sites. Scheme aside, it must be the Host, port included, or be named in `SAPO_VIZ_HOSTS`.
-  Programs send no Origin and are no danger of this kind. Nor do browsers where a page only shows or runs something, an
-  image say; then `Sec-Fetch-Site` tells that another site's page asks, and it costs us no reading. Links are followed.
+- **Host**: is the request meant for the app? A name that another site owns can be pointed at 127.0.0.1 ("DNS
+  rebinding"), and the browser then takes that site's page for one of ours. So the app answers to loopback names, the
+  address that it listens on, and the names in `SAPO_VIZ_HOSTS`. An IP address cannot be rebound, as no name is
+  looked up: if the app listens on all addresses, it answers to each of them.
+- **Origin**: does the request come from one of our pages? Browsers name the page with every WebSocket and every
+  request that changes something or reads across sites. Scheme aside, it must equal the Host, port included, or be
+  listed in `SAPO_VIZ_HOSTS`. Programs send no Origin and are not a danger of this kind. Browsers send none either
+  when a page only shows or runs something, such as an image; then `Sec-Fetch-Site` reveals that another site's page
+  is asking. Ordinary links still work.
 
-Streamlit behind it is told the Host that the browser sees, so that its own check agrees at once. Left to itself it
-looks up this machine's address at a service on the internet, for each Origin that it does not know.
+Streamlit behind it is told the Host that the browser sees, so that its own check agrees at once. Left to itself, it
+looks up this machine's address at a service on the internet for each Origin that it does not know.
 """
 
 from __future__ import annotations

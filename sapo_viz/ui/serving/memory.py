@@ -1,10 +1,10 @@
 """A server that nobody is looking at releases its memory.
 
-Four things keep it otherwise. Streamlit keeps a visit for two minutes after its connection has closed, in case that it
-comes back: what can be made anew from the visitor's file and choices goes after ten seconds already. It frees a visit
-that is over only when the next one leaves. What a page has held hangs together in circles, which Python looks for when
-it makes many objects and not when it makes none. And glibc keeps what was freed, for the next time: in a heap for each
-thread that a page ever ran in, and, after the first large array was freed, for all arrays up to 32 MB.
+Otherwise four things keep it. Streamlit keeps a visit for two minutes after its connection has closed, in case it comes
+back; what can be rebuilt from the visitor's file and choices is dropped after ten seconds. Streamlit frees a visit that
+is over only when the next one leaves. What a page has held is linked in cycles, which Python looks for when it creates
+many objects and not when it creates none. And glibc keeps freed memory for the next time: in one heap for each thread
+that a page ever ran in, and, after the first large array was freed, for all arrays up to 32 MB.
 """
 
 from __future__ import annotations

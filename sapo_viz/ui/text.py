@@ -8,6 +8,9 @@ _MARKS = re.compile(r"([\\`*_{}\[\]()#+\-.!|~$<>:&])")
 # Streamlit makes links of what looks like an address, after escapes are gone; U+2060 takes no room and breaks the look.
 _ADDRESSES = re.compile(r"https?(?=://)|www(?=\.)|[-.\w+](?=@[-\w]+\.)", re.IGNORECASE)
 
+# They reorder what stands around them, to the end of the line: a name would write in the sentence that names it.
+_REORDERING = re.compile("[\u202a-\u202e\u2066-\u2069]")
+
 
 def plain(text: str) -> str:
     """The text with every character that Markdown could take for a mark escaped, and no address that it would link."""
@@ -41,6 +44,7 @@ def visible(text: str) -> str:
 def _whole(text: str) -> str:
     """Without half characters, which no message can carry; a file's name has them where the locale lacks a letter."""
     try:
-        return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+        whole = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     except UnicodeEncodeError:
-        return text.encode("utf-8", "replace").decode("utf-8")
+        whole = text.encode("utf-8", "replace").decode("utf-8")
+    return _REORDERING.sub("�", whole)

@@ -26,6 +26,11 @@ def test_every_mark_of_markdown_is_escaped(text: str) -> None:
     assert not re.search(r"[\[\]$*_<>:#.\n-]", re.sub(r"\\.", "", plain(text)))
 
 
+@pytest.mark.parametrize("sign", [chr(code) for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))])
+def test_a_name_does_not_reorder_the_sentence_that_names_it(sign: str) -> None:
+    assert plain(f"a{sign}gpj") == "a�gpj" and prose(f"`a{sign}b`") == "`a�b`"
+
+
 @pytest.mark.parametrize(
     ("token", "shown"),
     [("\n", "⏎"), (" the", "␣the"), ("a\tb", "a⇥b"), ("  ", "␣␣"), ("", ""), ("\n\n  x ", "⏎⏎  x␣"), ("é", "é")],

@@ -41,6 +41,7 @@ class Evidence:
             starts = rollouts.offsets[rows] - part.start
             # Shares do not depend on the scale of A, and |A| may be 1e300, whose sum is infinite.
             scaled = np.where(own, np.abs(rollouts.advantages[part]) / largest, 0.0)
+            own &= scaled > 0  # beside 1e300 one of 1e-300 has no share at all
             ratio = rollouts.log_ratio[part]
             sizes[rows] = sums(rollouts, rows, scaled)
             tokens[rows] = sums(rollouts, rows, own.astype(np.int64))

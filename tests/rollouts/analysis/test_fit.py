@@ -159,6 +159,14 @@ def test_an_edge_that_few_tokens_decide_is_said() -> None:
     assert "Fewer than 5 tokens" in match(CALM, CATALOG["sapo"](), "grpo", 1).sentence
 
 
+def test_an_advantage_that_is_nothing_beside_another_has_no_share() -> None:
+    """1e-300 of 1e300 is no number any more: 0 of 0 was to be its weight."""
+    sizes = np.full(len(WILD.mask), 1e300)
+    sizes[WILD.offsets[3] :] = 1e-300
+    amounts = Evidence(replace(WILD, advantages=sizes), 1).amounts([CATALOG["sapo"]()])
+    assert amounts.shape == (3, 1) and np.isfinite(amounts).all()
+
+
 def test_a_large_file_is_sampled_where_it_must(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evidence_module, "_WHOLE", 1000)
     curve = kept_curve(WILD, "gmpo", "eps_high", 1, [0.1])

@@ -162,7 +162,7 @@ def _parquet(name: str, data: bytes) -> tuple[list[str], list[list[str]]]:
         return list(table.column_names), [[_text(cell) for cell in column.to_pylist()] for column in table.columns]
     except (RolloutError, MemoryError):  # of Arrow's errors the one about memory is both
         raise
-    except (pa.ArrowException, OSError, ValueError) as error:
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:  # the last: a date beyond the year 9999
         raise RolloutError(f"{name}: this is no Parquet file that can be read ({reason_of(error, 100)}).") from None
 
 

@@ -57,6 +57,7 @@ def test_cells_that_are_no_text_become_json() -> None:
         (b'{"a": 1}\n{"a": \n', "x.jsonl", "line 2: this is not JSON"),
         (b"\xff\xfe\x00", "x.csv", "is not UTF-8"),
         (b"PAR1" + bytes(40), "x.parquet", "no Parquet file"),
+        (parquet({"question": pa.array([2**62], pa.timestamp("us"))}), "x.parquet", "no Parquet file"),
         (json.dumps({str(n): n for n in range(101)}).encode(), "x.jsonl", "100 columns"),
         (json.dumps({"a": "x" * 50_001}).encode(), "x.jsonl", "row 1: a has 50,001 characters"),
     ],

@@ -38,7 +38,8 @@ def test_merged_weights_give_the_logits_of_start_and_adapter(store: RunStore, tm
     merge_run(store, run_id, tmp_path / "merged")
     merged = load_policy(str(tmp_path / "merged"))
     assert not any(".lora_" in name for name, _ in merged.model.named_parameters())
-    torch.testing.assert_close(logits(merged), logits(apart), atol=1e-5, rtol=0)
+    # Logits of about 10 in float32: two orders of summation are 1e-5 apart on some processors.
+    torch.testing.assert_close(logits(merged), logits(apart), atol=1e-4, rtol=0)
     assert (logits(merged) - logits(load_policy("addition-start"))).abs().max() > 1e-2  # it has learnt something
 
 

@@ -99,6 +99,7 @@ def test_a_run_with_a_faulty_loss_says_so_on_the_training_page_and_leads_to_its_
     expect(told).to_contain_text("the advantages are missing")
     expect(told).not_to_contain_text("`")  # names are set as code
     expect(told).to_be_in_viewport()
+    expect(page.get_by_text("Not logged").first).to_be_visible()  # all but the reward
     expect(told.get_by_role("link").first).to_have_attribute("href", re.compile(rf"run=data%3A{name}&step=\d$"))
     row.get_by_test_id("open-tokens").click()
     expect(page.get_by_test_id("strip")).to_be_visible()

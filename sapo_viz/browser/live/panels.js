@@ -14,6 +14,14 @@ const DECADES = [1e-8, 1e-6, 1e-4, 0.01, 0.1, 1, 10, 100, 1e3, 1e4, 1e6, 1e8];
 /** @type {Record<View["x"], object>} */
 const AXES = { step: {}, tokens: { tickformat: "~s" }, time: { ticksuffix: " s" } };
 
+// In the middle of a panel.
+const MIDDLE = { xref: "paper", yref: "paper", x: 0.5, y: 0.65, showarrow: false };
+
+/** Whether these runs have steps, and none of what this panel draws. @type {(panel: LivePanel, groups: Group[]) => boolean} */
+const isBlank = (panel, groups) =>
+  groups.some((group) => group.runs.some((run) => run.steps.length)) &&
+  !panel.traces.some((/** @type {any} */ trace) => trace.y.some(isNumber));
+
 export class LivePanels {
   /** @param {LiveLab} lab */
   constructor(lab) {
@@ -112,6 +120,7 @@ export class LivePanels {
         type: panel.logy ? "log" : "linear",
         uirevision: `${panel.logy} ${panel.turns}`,
       });
+      panel.layout.annotations = isBlank(panel, groups) ? [{ ...MIDDLE, text: words.unlogged }] : [];
       const range = this.yRange(panel);
       if (range) panel.layout.yaxis.range = range;
       if (!panel.logy) delete panel.layout.yaxis.tickvals;

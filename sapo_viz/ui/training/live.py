@@ -163,6 +163,7 @@ def _labels() -> dict[str, Any]:
         hide=_("Hide or show this line"),
         mean=_("mean of"),
         empty=_("No runs yet. Press Start: in a few seconds the first points appear here."),
+        unlogged=_("Not logged"),
         none_shown=_("Tick a run in the table below to see its curves."),
         loading=_("Starting: loading PyTorch and the policy …"),
         waiting=_("Waiting for a free core…"),

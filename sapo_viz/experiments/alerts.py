@@ -21,7 +21,15 @@ _FIRST = 5  # steps that "at first" means
 # Groups are split over updates in a step's tokens, so what counts their completions is left out.
 TELLING = (
     *("sentinels", "zero_fillers", "constant_logprobs", "length_cap", "no_signal", "reward_sign", "shifted"),
-    *("temperature", "truncated_sampling", "stale_sampler", "answers_dropped", "engine_mismatch", "wrong_way"),
+    *(
+        "scaled",
+        "temperature",
+        "truncated_sampling",
+        "stale_sampler",
+        "answers_dropped",
+        "engine_mismatch",
+        "wrong_way",
+    ),
     *("moved_far", "heavy_tail", "beyond_clamp"),
 )
 

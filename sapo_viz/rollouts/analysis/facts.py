@@ -75,16 +75,18 @@ class Facts:
     sampler_k3: np.ndarray  # [N]
     shift: np.ndarray  # [N] by how many tokens log π_θ lies later than log π_old; 0 where it does not
     shift_from: np.ndarray  # [N] the token from which on
+    zero_new: int  # of `one_zero`, those of log π_θ
     zero_first: int  # of `one_zero`, at a sequence's first response token
     zero_last: int  # and at its last
     positions: np.ndarray  # [P, 2] Σ k3 and tokens of `plain` by place in the sequence: 1, 2–3, 4–7, …
     k3: float  # Σ r − 1 − log r
     on_policy: int  # tokens with |z| ≤ 1e-6
     far: int  # tokens whose probability more than doubled or halved
-    beyond: int  # tokens with |z| > 20 that are no fillers
+    beyond: int  # tokens with |z| > 20 that are no fillers, and not of a `constant` sequence
     sentinels: np.ndarray  # [N] tokens with a log-prob that no sampled token has, or NaN
     one_zero: np.ndarray  # [N] tokens with one log-prob exactly 0 and the other clearly not
-    constant: np.ndarray  # [N] bool: at least 8 response tokens, all with one and the same old log-prob
+    constant: np.ndarray  # [N] bool: at least 8 response tokens, all with one and the same old log-prob, or `summed`
+    summed: np.ndarray  # [N] bool: on 16 response tokens or more one side's log-probs only fall, as running sums do
     hidden: int  # tokens under the mask whose log-probs are NaN, infinite or a sentinel
     bf16: int  # tokens of which both log-probs are bfloat16 numbers, and not 0
     nonzero: int  # tokens with a log-prob that is not 0
@@ -132,10 +134,10 @@ def gathering(rollouts: Rollouts) -> Steps[Facts]:
                                             "sum_old", "plain", "plain_r", "plain_k3",
                                             "sampler_counts", "sampler_r", "sampler_k3")}  # fmt: skip
     shift, shift_from = np.zeros(count, np.int64), np.zeros(count, np.int64)
-    zero_first = zero_last = 0
+    zero_new = zero_first = zero_last = 0
     positions = np.zeros((32, 2))
     sentinels, one_zero = np.zeros(count, np.int64), np.zeros(count, np.int64)
-    constant, codes = np.zeros(count, bool), np.zeros(count, np.uint64)
+    constant, summed, codes = np.zeros(count, bool), np.zeros(count, bool), np.zeros(count, np.uint64)
     total = dict.fromkeys(("k3", "on_policy", "far", "beyond", "hidden", "bf16", "nonzero"), 0.0)
     moments = {sign: np.zeros(6) for sign in (-1, 0, 1)}
     carried: list[np.ndarray] = []
@@ -148,7 +150,11 @@ def gathering(rollouts: Rollouts) -> Steps[Facts]:
         raw_old = np.asarray(rollouts.old_logprobs[part], dtype=np.float64)
         broken = ~(np.isfinite(raw_new) & np.isfinite(raw_old)) | (raw_old <= SENTINEL_OLD) | (raw_new <= SENTINEL)
         total["hidden"] += float(np.count_nonzero(broken & ~mask))
-        _add(sentinels, rows, starts, broken & mask)
+        summed[rows] = _only_falls(raw_new, mask, starts) | _only_falls(raw_old, mask, starts)
+        if summed[rows].any():  # a sum may be as low as it likes
+            _add(sentinels, rows, starts, broken & mask & ~np.repeat(summed[rows], rollouts.lengths[rows]))
+        else:
+            _add(sentinels, rows, starts, broken & mask)
         good = mask & ~broken  # a −9999 is reported once, and does not drown every other number
         new, old = np.where(good, raw_new, 0.0), np.where(good, raw_old, 0.0)
         advantages = np.where(good, rollouts.advantages[part], 0.0)
@@ -167,13 +173,14 @@ def gathering(rollouts: Rollouts) -> Steps[Facts]:
         total["far"] += float(np.count_nonzero(away > np.log(2)))
         lowest = np.minimum.reduceat(np.where(good, old, np.inf), starts)
         highest = np.maximum.reduceat(np.where(good, old, -np.inf), starts)
-        constant[rows] = (lowest == highest) & (np.add.reduceat(good.astype(np.int64), starts) >= 8)
+        constant[rows] = (lowest == highest) & (np.add.reduceat(good.astype(np.int64), starts) >= 8) | summed[rows]
         # What a sequence of fillers says of ratios is no second fault.
         sound = good & ~np.repeat(constant[rows], np.diff(np.append(starts, len(z)))) if constant[rows].any() else good
         filler = sound & (((new == 0) & (old < _FILLER)) | ((old == 0) & (new < _FILLER)))
         _add(one_zero, rows, starts, filler)
-        total["beyond"] += float(np.count_nonzero((away > LOG_RATIO_LIMIT) & ~filler))
+        total["beyond"] += float(np.count_nonzero((away > LOG_RATIO_LIMIT) & sound & ~filler))
         if filler.any():
+            zero_new += int(np.count_nonzero(filler & (new == 0)))
             first, last = _ends(good, starts)
             zero_first += int(np.count_nonzero(filler[first]))
             zero_last += int(np.count_nonzero(filler[last]))
@@ -202,7 +209,7 @@ def gathering(rollouts: Rollouts) -> Steps[Facts]:
             of_sign = sound & (sign == key)
             a, b = z[of_sign], old[of_sign]
             sums += (len(a), a.sum(), b.sum(), a @ b, b @ b, a @ a)
-        signal = size > 0
+        signal = sound & (size > 0)
         carried.append((size[signal] * (excess[signal] + 1)).astype(np.float32))
         codes[rows] = _codes(old, mask, starts)
         picked = np.flatnonzero(sound)[::stride]
@@ -214,8 +221,10 @@ def gathering(rollouts: Rollouts) -> Steps[Facts]:
         sentinels=sentinels,
         one_zero=one_zero,
         constant=constant,
+        summed=summed,
         shift=shift,
         shift_from=shift_from,
+        zero_new=zero_new,
         zero_first=zero_first,
         zero_last=zero_last,
         positions=positions[: max(1, int(np.count_nonzero(positions[:, 1])))],
@@ -236,6 +245,17 @@ SENTINEL_OLD, SENTINEL = -50.0, -1000.0
 
 def _add(out: np.ndarray, rows: slice, starts: np.ndarray, values: np.ndarray) -> None:
     out[rows] = np.add.reduceat(values.astype(out.dtype, copy=False), starts)  # no sequence is empty
+
+
+def _only_falls(values: np.ndarray, mask: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """[n] bool: no response token has more than the one before it, and 16 have less. By chance: one in 10^13."""
+    inside = np.append(False, mask[1:] & mask[:-1])
+    inside[starts] = False
+    before = np.append(0.0, values[:-1])
+    summed: np.ndarray = np.add.reduceat((inside & (values < before)).astype(np.int64), starts) >= 16
+    if summed.any():
+        summed &= np.add.reduceat((inside & ~(values <= before)).astype(np.int64), starts) == 0
+    return summed
 
 
 def _ends(good: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -203,17 +203,21 @@ def normalisation(rollouts: Rollouts) -> Normalisation:
 class Mixed:
     """What explains advantages that follow no recipe within their groups; empty `text` where nothing does."""
 
-    kind: str  # "groups": with other groups a recipe fits; "twice": a recipe's values, scaled once more
+    # "groups": with other groups a recipe fits; "twice": what was divided by a std is scaled once more; "batch": what
+    # was not is scaled over the batch, once; "length": divided by the number of tokens.
+    kind: str
     text: str
     explained: float  # share of the completions
 
 
 @once
 def mixed_up(rollouts: Rollouts) -> Mixed | None:
-    """Were advantages made with other groups than the file says, or normalised twice? None where neither explains 90 %.
+    """Were advantages made with other groups than the file says, or scaled once more? None where neither explains 90 %.
 
-    Other groups: of the same size, from rows that lie a stride apart (1: in runs). Twice: the group's recipe, taken
-    against the mean and standard deviation of the batch once more, is a line a·A + b.
+    Other groups: of the same size, from rows that lie a stride apart (1: in runs). Scaled: taken against the mean and
+    standard deviation of the batch, a recipe becomes a line a·A + b. Of R − mean that is REINFORCE++ with a baseline
+    (OpenRLHF, verl), of what was divided by its group's std a second normalisation; R − mean is asked first, since
+    groups of one std make both lines.
     """
     known, label, count = group_labels(rollouts)
     given = sequence_advantages(rollouts)[known]
@@ -224,12 +228,19 @@ def mixed_up(rollouts: Rollouts) -> Mixed | None:
     values = {name: own for name, own in _recipes(reward, label, count).items() if name in WITHIN}
     take = values["mean"] != 0
     if take.sum() >= _LEAST:
-        for name, own in values.items():
+        tokens = np.add.reduceat(rollouts.mask.astype(np.int64), rollouts.offsets[:-1])[known]
+        for name in ("mean", *(other for other in WITHIN if other != "mean")):
+            own, formula = values[name], RECIPES[name].formula
             factor, base = np.polyfit(own, given, 1)
             fits = np.abs(given - factor * own - base) <= 0.005 + 0.01 * np.abs(given)
             if fits.mean() >= 0.9 and factor > 0 and np.abs(given[take]).max() > 0.01:
                 offset = f" {base:+.2g}" if abs(base) > 0.005 else ""
-                return Mixed("twice", f"they are {factor:.3g} × ({RECIPES[name].formula}){offset}", float(fits.mean()))
+                kind = "batch" if name in ("mean", "leave_one_out") else "twice"
+                return Mixed(kind, f"they are {factor:.3g} × ({formula}){offset}", float(fits.mean()))
+            factor = float(given * tokens @ own / (own @ own))
+            fits = np.abs(given * tokens - factor * own) <= 0.01 * np.abs(factor * own) + 1e-9
+            if fits.mean() >= 0.9 and factor > 0 and np.ptp(tokens[take]) > 0:
+                return Mixed("length", f"they are {factor:.3g} × ({formula})/tokens", float(fits.mean()))
     if sizes.min() == sizes.max() and sizes[0] >= 2:
         return _other_groups(given, reward, values, int(sizes[0]), count)
     return None

@@ -1,8 +1,9 @@
 """One cause per fault: what can make ratios large is weighed here, and the rules ask which of it this file shows.
 
-Each cause leaves marks that the others cannot: a shift makes z small again at another lag; only renormalised samples
-make mean r less than 1 for tokens drawn from π_old; a temperature bends z along log π_old whatever A is; an update
-moves tokens with their advantages; what remains is noise between two engines or two sets of weights.
+Each cause leaves marks that the others cannot: a shift makes z small again at another lag; another base of the
+logarithm leaves one side a multiple of the other; only renormalised samples make mean r less than 1 for tokens drawn
+from π_old; a temperature bends z along log π_old whatever A is; an update moves tokens with their advantages; what
+remains is noise between two engines or two sets of weights.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from sapo_viz.rollouts.once import once
 
 _EXPLAINED = 0.08  # of z by the sign of A; an update alone gives .4, with noise of six times its size .08
 _CLEARLY = 0.2  # of z by the sign of A: an update, where there are too few sequences for standard errors to say so
+_MULTIPLE = 0.95  # of Σz² that a multiple of log π_old explains
 _OF_FEW = 0.3  # the same over 200 to 500 tokens, or in 4 to 8 sequences
-Cause = Literal["", "shifted", "truncated_sampling", "temperature", "moved_far", "engine_mismatch"]
+Cause = Literal["", "shifted", "scaled", "truncated_sampling", "temperature", "moved_far", "engine_mismatch"]
 
 
 @dataclass(frozen=True)
@@ -150,6 +152,19 @@ def untold(facts: Facts) -> bool:
 
 
 @once
+def scaled(facts: Facts) -> float | None:
+    """c where log π_θ = c · log π_old on every token, which no policy that sums to 1 gives; else None.
+
+    Under a temperature each context takes its own −log of the new sum off: of z, log π_old alone then leaves a third or
+    more. Here it leaves what an update does, which beside a factor of 1.1 or more is little.
+    """
+    zz, zx, xx = (sum(getattr(side, name) for side in facts.sides.values()) for name in ("zz", "zx", "xx"))
+    if facts.tokens < 200 or not zz or not xx or zx**2 < _MULTIPLE * zz * xx or abs(zx / xx) < 0.1:
+        return None
+    return 1 + float(zx / xx)
+
+
+@once
 def temperature(facts: Facts) -> Temperature | None:
     """A temperature between the two log-probs, or None where they do not look so.
 
@@ -161,8 +176,9 @@ def temperature(facts: Facts) -> Temperature | None:
     mixed entropy this gives α within 0.05 for α from 0.5 to 1.5. Surprising tokens all moving one way is a mark of
     its own: it is asked for where contexts of mixed entropy blur the line.
     """
-    both = [facts.sides[sign] for sign in (-1, 0, 1) if facts.sides[sign].n >= 200]
-    if not both:
+    least = max(50, min(200, facts.tokens // 4))
+    both = [facts.sides[sign] for sign in (-1, 0, 1) if facts.sides[sign].n >= least]
+    if facts.tokens < 200 or not both:
         return None
     slopes = [side.slope for side in both]
     correlations = [side.correlation for side in both]
@@ -171,11 +187,11 @@ def temperature(facts: Facts) -> Temperature | None:
     direction = np.sign(slopes[0])
     if min(direction * np.array(slopes)) < 0.03 or min(direction * np.array(correlations)) < 0.2:
         return None
-    # An update moves the two signs of A apart; a temperature does not know A.
-    if max(map(abs, slopes)) > 2 * min(map(abs, slopes)):
+    # An update moves the two signs of A apart; a temperature does not know A. A slope of few tokens is a rough one.
+    if max(map(abs, slopes)) > (2 if least == 200 else 3) * min(map(abs, slopes)):
         return None
     z, old = facts.sample.T
-    low = old < min(np.quantile(old, 0.02), -0.1)
+    low = old < min(np.quantile(old, max(0.02, 11 / len(old))), -0.1)
     if low.sum() < 10:
         return None
     quotient = z[low] / old[low]
@@ -198,6 +214,8 @@ def verdict(facts: Facts) -> Verdict:
     with_advantage = f"Σ A·z is {aligned:+.1f} standard errors from 0"
     if shifted(facts).any():
         return Verdict("shifted", "second best, a temperature: it would leave z as large at every lag")
+    if scaled(facts) is not None:
+        return Verdict("scaled", "second best, a temperature: it would take the context's own sum off each token")
     if removed_mass(facts)[0]:
         return Verdict(
             "truncated_sampling",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 
 from sapo_viz.rollouts.analysis.facts import SENTINEL, SENTINEL_OLD, Facts
+from sapo_viz.rollouts.analysis.padding import padding
 from sapo_viz.rollouts.analysis.tools import tool_tokens
 from sapo_viz.rollouts.findings.causes import shifted, verdict
 from sapo_viz.rollouts.findings.rule import Found, Severity, rule
@@ -53,7 +56,9 @@ def sentinels(facts: Facts) -> Found | None:
     "Log-probs of exactly 0 that look filled in",
     threshold="at least 0.1 % of the response tokens have one log-prob of exactly 0 while the other is below −0.01, or "
     "the first or last ones of at least 3 sequences and 5 % of them. Not where `truncated_sampling` explains them: of "
-    "a distribution cut to one token it is 0 as well; nor, but at such an end, where log-probs are `shifted`.",
+    "a distribution cut to one token it is 0 as well; nor, but at such an end, where log-probs are `shifted`, or where "
+    "both sides have as many (one at least half of the other): those of two different orders; nor where `padding` "
+    "has them all.",
     reason="probability 1 in one model and less than 0.99 in the other is no rounding: 0 is what padding, a shifted "
     "mask or a missing score leaves. Exact zeros in both are usual for tokens that are certain, and are not counted.",
     remedy="Look where log-probs are gathered: the shift by one between logits and tokens, and the padding side.",
@@ -65,7 +70,11 @@ def zero_fillers(facts: Facts) -> Found | None:
     at_end = count >= max(3, 0.05 * len(moved)) and max(facts.zero_first, facts.zero_last) >= 0.9 * count
     if count < max(1, 1e-3 * facts.tokens) and not at_end:
         return None
-    if verdict(facts).cause == "truncated_sampling" or (moved.any() and not at_end):
+    pads = padding(facts.rollouts)
+    if pads is not None and (facts.one_zero <= pads.rows).all():
+        return None
+    swapped = 3 * min(facts.zero_new, facts.one_zero.sum() - facts.zero_new) >= facts.one_zero.sum()
+    if verdict(facts).cause == "truncated_sampling" or ((moved.any() or swapped) and not at_end):
         return None
     number = f"{count:,} of {facts.tokens:,} response tokens ({percent(count / facts.tokens)}), {_place(facts, count)}"
     return Found("problem", count / facts.tokens, number, facts.worst(facts.one_zero))
@@ -82,10 +91,12 @@ def _place(facts: Facts, count: int) -> str:
 @rule(
     "constant_logprobs",
     "Sequences whose old log-probs are all the same",
-    threshold="a sequence of 8 or more response tokens has one and the same log π_old on all of them.",
+    threshold="a sequence of 8 or more response tokens has one and the same log π_old on all of them; or on one side "
+    "log-probs never rise and fall 16 times, as running sums do.",
     reason="eight tokens in a row with equal log-probs to the last bit are not what a language model gives; a filler "
-    "is, 0 or another.",
-    remedy="Find out where the log-probs of these sequences were lost; as they are, their ratios mean nothing.",
+    "is, 0 or another, and a sum or a mean of the sequence. Log-probs that only fall are each the sum of those before.",
+    remedy="Find out where the log-probs of these sequences were lost; as they are, their ratios mean nothing. Write "
+    "each token's own log-prob, before any sum or mean over the sequence.",
     severities=("problem",),
 )
 def constant_logprobs(facts: Facts) -> Found | None:
@@ -93,7 +104,8 @@ def constant_logprobs(facts: Facts) -> Found | None:
     if not count:
         return None
     number = f"{count:,} of {len(facts.counts):,} sequences"
-    return Found("problem", count, number, facts.worst(facts.constant * facts.counts))
+    title = "Log-probs that are running sums" if 2 * facts.summed.sum() > count else ""
+    return Found("problem", count, number, facts.worst(facts.constant * facts.counts), title)
 
 
 @rule(
@@ -122,6 +134,36 @@ def masked_out(facts: Facts) -> Found | None:
             "note", float(few.mean()), number, facts.worst(few * lengths), title="Masks that leave a token or two"
         )
     return None
+
+
+_SPECIAL = re.compile(r"|<[^<>\s]*[^\W\d_][^<>\s]*>|\[PAD\]|⟨\d+⟩")  # no text of an answer: a name in brackets, an id
+
+
+@rule(
+    "padding",
+    "Padding is trained on",
+    threshold="at least 3 sequences and 5 % of them end in the same token four times or more, all of them response "
+    "tokens: a special token or one that the file has only the id of (problem), or any other (warning).",
+    reason="an answer ends once. What follows to the length of the longest is padding, which the policy did not draw: "
+    "its tokens count in every mean, and with A > 0 it is taught to go on after its end. A policy that says one word "
+    "for ever looks the same, and is worth a look too.",
+    remedy="Give every token after the first end token the mask 0. Where padding and end token are one and the same, "
+    "a mask of `tokens != pad` lets in all or none.",
+    severities=("problem", "warning"),
+)
+def trained_on_padding(facts: Facts) -> Found | None:
+    found = padding(facts.rollouts)
+    if found is None:
+        return None
+    count = int(np.count_nonzero(found.rows))
+    special = _SPECIAL.fullmatch(found.text) is not None
+    tokens = int(found.rows.sum())
+    number = (
+        f"{tokens:,} response tokens ({percent(tokens / max(facts.tokens, 1))}) at the end of {count:,} of "
+        f"{len(found.rows):,} sequences are {found.text!r}"
+    )
+    title = "" if special else "Answers end in one token over and over"
+    return Found("problem" if special else "warning", count / len(found.rows), number, facts.worst(found.rows), title)
 
 
 @rule(

@@ -219,7 +219,7 @@ def deviations(correlation: float, free: int) -> float:
     threshold="one advantage per sequence, at least 16 completions in groups with different rewards, no known recipe "
     "agrees on 90 % of them, and either another grouping or one more scaling explains 90 %, or half of the groups have "
     "advantages that neither sum to 0 nor rise with the rewards in a line (warning); or the recipe is one without the "
-    "group's own mean or std (note).",
+    "group's own mean or std, R − mean scaled over the batch, or one divided by the number of tokens (note).",
     reason="a group-relative advantage can be worked out again from rewards and groups. Completions that were "
     "interleaved otherwise than the code believed are compared with those of other prompts; a second "
     "normalisation over the batch changes the step's size with every batch.",
@@ -243,11 +243,11 @@ def advantage_recipe(facts: Facts) -> Found | None:
     where = tuple(int(i) for i in made.differ[:8])
     found = mixed_up(data)
     if found is not None:
-        if found.kind == "twice" and advantage_scale(facts) is not None:
+        if found.kind in ("twice", "batch") and advantage_scale(facts) is not None:
             return None
-        title = {"twice": "Advantages are scaled a second time", "groups": "Advantages were made with other groups"}
+        severity, title = _MIXED[found.kind]
         number = f"{found.text}, on {percent(found.explained)} of the completions; {number}"
-        return Found("warning", found.explained, number, where, title=title[found.kind])
+        return Found(severity, found.explained, number, where, title=title)
     off, groups = group_sums(data)
     straight, told = follow_rewards(data)
     if off < 0.5 or groups < 4 or told < 4 or straight > 0.5 or reward_sign(facts) is not None:
@@ -259,22 +259,49 @@ def advantage_recipe(facts: Facts) -> Found | None:
     "one_sign",
     "All advantages have the same sign",
     threshold="there are 16 or more sequences with an advantage, or 4 whose advantage is their own reward, and all of "
-    "these are positive, or all negative. Not where `single_completions` says why.",
+    "these are positive, or all negative (warning); or the advantage of 16 or more is their own reward, of both signs, "
+    "and groups do not sum to 0 (warning). A note where all advantages are negative and better rewards have 0, or "
+    "all positive and worse ones have it, and they are not the rewards times a number: so looks what was left out on "
+    "purpose. Not where `single_completions` says why.",
     reason="a group-relative advantage sums to 0 over its group, so both signs occur. One sign means that no baseline "
-    "was taken off: the policy is pushed towards (or away from) everything that it said.",
+    "was taken off: the policy is pushed towards (or away from) everything that it said. Rewards of ±1 hide it: a "
+    "prompt that is always solved pushes on for ever.",
     remedy="Subtract the group's mean reward; if the file was filtered by sign on purpose, read the shares with that "
     "in mind.",
-    severities=("warning",),
+    severities=("warning", "note"),
 )
 def one_sign(facts: Facts) -> Found | None:
     signs = np.sign(facts.advantages[facts.size > 0])
     alone = single_completions(facts)
     enough = 4 if own_rewards(facts) else 16
-    if len(signs) < enough or abs(signs.sum()) < len(signs) or (alone is not None and alone.severity == "problem"):
+    if len(signs) < enough or (alone is not None and alone.severity == "problem"):
         return None
-    return Found(
-        "warning", float(signs[0]), f"{len(signs):,} of {len(signs):,} {'above' if signs[0] > 0 else 'below'} 0"
-    )
+    if abs(signs.sum()) < len(signs):
+        return _own_rewards(facts) if len(signs) >= 16 and own_rewards(facts) else None
+    number = f"{len(signs):,} of {len(signs):,} {'above' if signs[0] > 0 else 'below'} 0"
+    known = (facts.counts > 0) & np.isfinite(facts.rewards)
+    learned, left_out = known & (facts.size > 0), known & (facts.size == 0)
+    if not left_out.any() or not learned.any() or _proportional(facts, learned):
+        return Found("warning", float(signs[0]), number)
+    apart = signs[0] * (facts.rewards[learned].mean() - facts.rewards[left_out].mean())
+    severity: Severity = "note" if apart > 0 else "warning"
+    return Found(severity, float(signs[0]), number)
+
+
+def _proportional(facts: Facts, rows: np.ndarray) -> bool:
+    """Whether the advantages of these sequences are their rewards times one number: no baseline either."""
+    rewards, given = facts.rewards[rows], facts.advantages[rows]
+    return bool(np.allclose(given * (rewards @ rewards), rewards * (given @ rewards), atol=1e-6) and rewards.any())
+
+
+def _own_rewards(facts: Facts) -> Found | None:
+    """Advantages that are the rewards themselves, unless these were made group-relative before they were written."""
+    off, groups = group_sums(facts.rollouts)
+    if groups < 2 or off < 0.5:
+        return None
+    count = int((facts.size > 0).sum())
+    number = f"A = R on all {count:,} sequences; {percent(off)} of {groups:,} groups do not sum to 0"
+    return Found("warning", off, number, title="Advantages are the rewards: no baseline was taken off")
 
 
 def own_rewards(facts: Facts) -> bool:
@@ -284,11 +311,19 @@ def own_rewards(facts: Facts) -> bool:
     return len(rewards) > 0 and np.ptp(rewards) > 0 and bool(np.allclose(facts.advantages[used], rewards, atol=1e-6))
 
 
+_MIXED: dict[str, tuple[Severity, str]] = {
+    "twice": ("warning", "Advantages are scaled a second time"),
+    "groups": ("warning", "Advantages were made with other groups"),
+    "batch": ("note", "Advantages are scaled over the whole batch"),
+    "length": ("note", "Advantages are divided by the answer's length"),
+}
+
+
 @rule(
     "advantage_scale",
     "Advantages of an unusual size",
-    threshold="the mean |A| of the tokens with A ≠ 0 is above 5 or below 0.01, or one |A| mean of a sequence is "
-    "above 20.",
+    threshold="the mean |A| of the tokens with A ≠ 0 is above 5 or below 0.01 (not where each is divided by its "
+    "answer's length), or one |A| mean of a sequence is above 20.",
     reason="divided by the standard deviation, a group's mean |A| is at most 1, and the largest of G is below √G; R "
     "− mean is about as large as the rewards. The learning rate multiplies it, and gradient clipping hides it.",
     remedy="Compare with (R − mean)/std: rewards on another scale (0 to 100), a division by a tiny std, or one done "
@@ -301,6 +336,9 @@ def advantage_scale(facts: Facts) -> Found | None:
         return None
     mean, largest = float(facts.size.sum() / sides), float(np.abs(facts.advantages).max())
     if 0.01 <= mean <= 5 and largest <= 20:
+        return None
+    mixed = mixed_up(facts.rollouts) if mean < 0.01 else None
+    if mixed is not None and mixed.kind == "length":
         return None
     number = f"mean |A| = {mean:.3g}, largest of a sequence {largest:.3g}"
     return Found("warning", mean, number, facts.worst(np.abs(facts.advantages)))

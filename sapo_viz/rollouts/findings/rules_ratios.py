@@ -16,6 +16,7 @@ from sapo_viz.rollouts.findings.causes import (
     mean_k3,
     of_signs,
     plain_k3,
+    scaled,
     shifted,
     steady_k3,
     temperature,
@@ -65,13 +66,40 @@ def _first_mini_batch(facts: Facts) -> Found | None:
     )
 
 
+_BASES = {"log2": math.log(2), "log10": math.log(10)}
+
+
+@rule(
+    "scaled",
+    "One side's log-probs are a multiple of the other's",
+    threshold="log π_θ = c · log π_old explains 95 % of Σz² over at least 200 response tokens, with c beyond 0.9 or "
+    "1.1. Not where log-probs are shifted.",
+    reason="two policies that sum to 1 cannot be multiples of one another: a temperature takes another sum off in each "
+    "context. Another base of the logarithm does it (log10 by 2.303, log2 by 0.693), and a temperature that "
+    "log-probs were divided by in place of the logits.",
+    remedy="Write both log-probs in nats (in NumPy and torch `log`, not `log10` or `log2`), and divide logits, never "
+    "log-probs, by a temperature.",
+    severities=("problem",),
+)
+def scaled_rule(facts: Facts) -> Found | None:
+    factor = scaled(facts)
+    if factor is None or verdict(facts).cause != "scaled":
+        return None
+    number = f"log π_θ is {factor:.3g} × log π_old on {facts.tokens:,} tokens"
+    for base, nats in _BASES.items():
+        for side, other in (("old", factor), ("θ", 1 / factor if factor else 0.0)):
+            if abs(other / nats - 1) < 0.03:
+                number += f": log π_{side} looks like a {base}"
+    return Found("problem", factor, f"{number}; {verdict(facts).second}", facts.worst(facts.max_z))
+
+
 @rule(
     "temperature",
     "Log-probs that look as if a temperature was applied to one of the two",
     threshold="z regressed on log π_old has a slope beyond ±0.03 with a correlation beyond 0.4 (0.2, where nine in "
-    "ten of the rarest tokens moved one way), for both signs of A alike (within a factor of 2; at least 200 tokens "
-    "each; "
-    "a sign with fewer is not asked), and 1/T is between 0.3 and 3. Not where log-probs are shifted or renormalised.",
+    "ten of the rarest tokens moved one way), for both signs of A alike (within a factor of 2; a sign with fewer than "
+    "200 tokens is not asked; in a file of 200 to 800 tokens one with fewer than a quarter of them, or than 50, and "
+    "within a factor of 3), and 1/T is between 0.3 and 3. Not where log-probs are shifted or renormalised.",
     reason="if π_θ ∝ π_old^α, then z = (α − 1)(log π_old + H), H the entropy of the context: the rarer a token, the "
     "further it moved, whatever its advantage. An update moves the two signs of A apart instead. One update rarely "
     "bends a policy by 0.03; T = 0.9 beside 1 gives 0.05 to 0.1. The same temperature missing on both sides cannot "
@@ -138,7 +166,7 @@ def sampler_not_old(facts: Facts) -> Found | None:
     if int((facts.counts > 0).sum()) < 16 or mean_k3(facts) >= 0.1:
         return None
     mean, error = clustered(facts.plain_r, facts.plain)
-    if verdict(facts).cause in ("shifted", "temperature", "moved_far") or mean <= max(0.02, 4 * error):
+    if verdict(facts).cause in ("shifted", "scaled", "temperature", "moved_far") or mean <= max(0.02, 4 * error):
         return None
     return Found("warning", 1 + mean, f"mean r = {1 + mean:.3f} ± {error:.2g}", facts.worst(np.abs(facts.sum_r)))
 
@@ -274,17 +302,19 @@ def _put_in(facts: Facts) -> bool:
 @rule(
     "beyond_clamp",
     "Ratios beyond e^±20",
-    threshold=f"any response token has |z| above {LOG_RATIO_LIMIT:g}, in a sequence that is not shifted.",
+    threshold=f"any response token has |z| above {LOG_RATIO_LIMIT:g}, in a sequence that is neither shifted "
+    "nor filled in whole.",
     reason="beyond it the ratio is held, here as in verl and torchforge, and the token gets no gradient from most "
     "objectives. A probability does not change by e^20 = 5e8 in one update; log-probs from another context do.",
     remedy="Open the sequences: log-probs shifted by one token, a tokenizer mismatch, or a truncated sample.",
     severities=("problem",),
 )
 def beyond_clamp(facts: Facts) -> Found | None:
-    if not (~shifted(facts) & (facts.max_z > LOG_RATIO_LIMIT)).any():
+    rows = ~facts.constant & (facts.max_z > LOG_RATIO_LIMIT)
+    if not (rows & ~shifted(facts)).any():
         return None
-    number = f"{facts.beyond:,} tokens in {np.count_nonzero(facts.max_z > LOG_RATIO_LIMIT):,} sequences"
-    return Found("problem", facts.beyond, number, facts.worst(np.where(facts.max_z > LOG_RATIO_LIMIT, facts.max_z, 0)))
+    number = f"{facts.beyond:,} tokens in {np.count_nonzero(rows):,} sequences"
+    return Found("problem", facts.beyond, number, facts.worst(np.where(rows, facts.max_z, 0)))
 
 
 def sequence_kept(facts: Facts, objective: Objective) -> tuple[float, float]:

@@ -49,7 +49,7 @@ def _from(facts: Facts, step: int) -> tuple[int, ...]:
 @once
 def growth(facts: Facts) -> tuple[int, str, float] | None:
     """Of k3, from which step on; None where it does not grow, or something else than weights explains it."""
-    if verdict(facts).cause in ("shifted", "truncated_sampling", "temperature"):
+    if verdict(facts).cause in ("shifted", "scaled", "truncated_sampling", "temperature"):
         return None
     found = _moved(facts, facts.plain_k3, facts.plain, 4.0, apart=2.0)
     grown = found is not None and by_step(facts.rollouts, facts.plain_k3, facts.plain)[1][-1] >= 1e-3

@@ -161,6 +161,50 @@ def _rows(data: Rollouts, order: np.ndarray) -> Rollouts:
     )
 
 
+@fault("constant_logprobs", "running sums in place of each token's log-prob", {"old ones": False, "both": True})
+def _running(seed: int, both: bool, size: Size) -> Rollouts:
+    data = _calm(seed, size)
+
+    def summed(values: np.ndarray) -> np.ndarray:
+        return np.concatenate([part.cumsum() for part in np.split(values, data.offsets[1:-1])])
+
+    new = summed(data.logprobs) if both else data.logprobs
+    return replace(data, old_logprobs=summed(data.old_logprobs), logprobs=new)
+
+
+@fault("padding", "answers padded to the longest of four, padding not masked", {"end tokens": "<|endoftext|>"})
+def _padded(seed: int, text: str, size: Size) -> Rollouts:
+    data = _calm(seed, size)
+    parts, longest = np.split(np.arange(len(data.mask)), data.offsets[1:-1]), data.lengths.reshape(-1, 4).max(1)
+    take = [np.append(own, np.full(longest[i // 4] - len(own), -1)) for i, own in enumerate(parts)]
+    flat, pad = np.concatenate(take), len(data.tokens.vocabulary)
+    there = flat >= 0
+    codes = np.where(there, data.tokens.codes[flat], pad).astype(np.int32)
+    rng = _rng(seed)
+    low = np.where(there, 0.0, -9.0 - 0.1 * rng.random(len(flat)))
+    return replace(
+        data,
+        offsets=np.append(0, np.cumsum([len(own) for own in take])),
+        tokens=Tokens(codes, (*data.tokens.vocabulary, text)),
+        logprobs=np.where(there, data.logprobs[flat], low),
+        old_logprobs=np.where(there, data.old_logprobs[flat], low),
+        advantages=np.repeat(data.advantages[data.offsets[:-1]], [len(own) for own in take]),
+        mask=np.ones(len(flat), bool),
+    )
+
+
+@fault("scaled", "one side's log-probs in another base", {"old in log10": 1 / np.log(10), "old in log2": 1 / np.log(2)})
+def _in_base(seed: int, factor: float, size: Size) -> Rollouts:
+    data = _calm(seed, size)
+    return replace(data, old_logprobs=data.old_logprobs * factor)
+
+
+@fault("scaled", "log-probs, not logits, divided by a temperature of", {"0.6": 0.6, "1.5": 1.5})
+def _divided(seed: int, temperature: float, size: Size) -> Rollouts:
+    data = _calm(seed, size)
+    return replace(data, logprobs=data.logprobs / temperature)
+
+
 @fault("bf16", "log-probs stored in 16 bits", {"both": 0})
 def _bf16(seed: int, _: Any, size: Size) -> Rollouts:
     data = _calm(seed, size)
@@ -219,10 +263,11 @@ def _turned(seed: int, share: float, size: Size) -> Rollouts:
     return replace(data, advantages=_of(data, -own if share else _rng(seed).permutation(own)))
 
 
-@fault("one_sign", "no baseline taken off", {"all": 0})
-def _signed(seed: int, _: Any, size: Size) -> Rollouts:
+@fault("one_sign", "no baseline taken off rewards of", {"0 and 1": 0.0, "−1 and 1": -1.0})
+def _signed(seed: int, wrong: float, size: Size) -> Rollouts:
     data = _calm(seed, size)
-    return replace(data, advantages=_of(data, np.array(data.rewards, float)))
+    rewards = np.where(np.array(data.rewards) == 1, 1.0, wrong)
+    return replace(data, advantages=_of(data, rewards), rewards=tuple(rewards.tolist()))
 
 
 @fault("advantage_scale", "advantages times", {"40": 40.0, "10": 10.0})
@@ -264,6 +309,11 @@ def _cooled(seed: int, temperature: float, size: Size) -> Rollouts:
 
 def _noisy(seed: int, noise: float, size: Size) -> Rollouts:
     return healthy(replace(CALM, update=0.0, noise=noise), seed, **size)
+
+
+@fault("temperature", "the same in 16 answers of about 30 tokens: T =", {"0.6": 0.6, "0.8": 0.8})
+def _cooled_few(seed: int, temperature: float, size: Size) -> Rollouts:
+    return _cooled(seed, temperature, size | {"prompts": 4, "group": 4, "length": 30})
 
 
 @fault("engine_mismatch", "another engine or other weights: k3 =", {"0.027": 0.5, "0.013": 0.35})

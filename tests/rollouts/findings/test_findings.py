@@ -70,7 +70,7 @@ def length_cap() -> Rollouts:
     old = -RNG.exponential(1.0, total)
     return rollouts(
         offsets=np.concatenate(([0], np.cumsum(lengths))),
-        tokens=CALM.tokens.cut(slice(0, 0)),
+        tokens=Tokens(np.zeros(total, np.int32), ("x",)),
         logprobs=old * 1.001,
         old_logprobs=old,
         advantages=np.repeat(np.where(np.arange(64) % 2, 1.0, -1.0), lengths),
@@ -125,7 +125,8 @@ def heavy_tail() -> Rollouts:
     many = {n: getattr(CALM, n) * 4 for n in ("ids", "prompts", "rewards", "groups", "steps")}
     offsets = np.concatenate(([0], np.cumsum(np.tile(CALM.lengths, 4))))
     old = big.pop("old_logprobs") - 1.0
-    return rollouts(offsets=offsets, old_logprobs=old, logprobs=old + z, **big, **many)
+    tokens = Tokens(np.zeros(total, np.int32), ("x",))
+    return rollouts(offsets=offsets, tokens=tokens, old_logprobs=old, logprobs=old + z, **big, **many)
 
 
 def few_tokens() -> Rollouts:
@@ -218,11 +219,21 @@ def split() -> Rollouts:
     return graded(prompts=tuple(f"p{i // 8}" for i in range(N)), groups=tuple(str(i // 4) for i in range(N)))
 
 
+def padded() -> Rollouts:
+    """The last six tokens of every fourth sequence are one special token."""
+    codes = np.zeros(M, np.int32)
+    codes[::2] = 1
+    for end in CALM.offsets[1::4]:
+        codes[end - 6 : end] = 2
+    return rollouts(tokens=Tokens(codes, ("a", "b", "<pad>")))
+
+
 FAULTS: dict[str, tuple[str, Callable[[], Rollouts]]] = {
     "sentinels": ("problem", sentinels),
     "zero_fillers": ("problem", zero_fillers),
     "constant_logprobs": ("problem", constant_logprobs),
     "masked_out": ("warning", masked_out),
+    "padding": ("problem", padded),
     "tool_tokens": ("problem", told),
     "length_cap": ("warning", length_cap),
     "copies": ("warning", copies),
@@ -235,6 +246,7 @@ FAULTS: dict[str, tuple[str, Callable[[], Rollouts]]] = {
     "one_sign": ("warning", lambda: rollouts(advantages=np.abs(CALM.advantages))),
     "advantage_scale": ("warning", lambda: rollouts(advantages=CALM.advantages * 40)),
     "on_policy": ("note", lambda: rollouts(logprobs=CALM.old_logprobs)),
+    "scaled": ("problem", lambda: rollouts(old_logprobs=CALM.old_logprobs / np.log(10))),
     "temperature": ("problem", lambda: tempered(0.8, of_new=True)),
     "engine_mismatch": ("warning", engine_noise),
     "sampler_not_old": ("warning", lambda: rollouts(old_logprobs=CALM.old_logprobs - 0.05, logprobs=CALM.logprobs)),

@@ -48,5 +48,5 @@ def test_a_finished_run_answers_ones_own_prompts_beside_its_start_and_goes_home_
     asked.get_by_role("link", name="Tokens").nth(3).click()  # the trained policy's, to the second prompt
     page.wait_for_url("**/tokens?**")
     settle(page)
-    expect(page.get_by_text("prompt 2, trained")).to_be_visible()
+    expect(page.get_by_role("strong").filter(has_text="prompt 2, trained")).to_be_visible()
     expect(page.get_by_text("Own prompts")).to_be_visible()

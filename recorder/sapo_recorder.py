@@ -594,8 +594,14 @@ class Recorder:
             self._thread.start()
             atexit.register(self.end, "stopped", "exit", "The process came to its end before training did.")
 
-    def add(self, batch: Batch) -> None:
-        """One micro-batch of the step that is under way."""
+    def add(
+        self, batch: Batch, source: Optional[Tensor] = None, arrange: Callable[[Tensor], Tensor] = torch.Tensor.detach
+    ) -> None:
+        """One micro-batch of the step that is under way.
+
+        The gradient is that of `source`, the tensor from which the framework computed its loss: `batch.logprobs` if it
+        is None. `arrange` brings it to [B, T].
+        """
         with self.quietly():
             if not self.active or self._thread is None:
                 return
@@ -603,15 +609,18 @@ class Recorder:
             share = min(-(-self.sequences // self._parts), self.sequences - self._kept)
             room = max(0, min(share, len(batch.logprobs))) if wanted else 0
             self._kept += room
-            if room and batch.logprobs.requires_grad:
-                batch.logprobs.register_hook(functools.partial(self._backward, self._step, len(self._pending), room))
+            source = batch.logprobs if source is None else source
+            if room and source.requires_grad:
+                source.register_hook(functools.partial(self._backward, self._step, len(self._pending), room, arrange))
             self._pending.append(batch.to_host(room))
 
-    def _backward(self, step: int, number: int, room: int, gradient: Tensor) -> None:
+    def _backward(
+        self, step: int, number: int, room: int, arrange: Callable[[Tensor], Tensor], gradient: Tensor
+    ) -> None:
         """Called within backward with ∂loss/∂logprobs, which is looked at and left as it is."""
         with self.quietly():
             if step == self._step:
-                self._gradients[number] = _copied(gradient.detach()[:room])
+                self._gradients[number] = _copied(arrange(gradient)[:room])
 
     def note(self, kind: str, message: str) -> None:
         """Something that a reader of the run must know: once in the log, once on stderr."""

@@ -12,6 +12,7 @@ together. SAPO_RECORD_WHERE=driver records in the driver instead, once a step: Ï
 from __future__ import annotations
 
 import functools
+import json
 import os
 from typing import Any, Dict, Optional
 
@@ -22,6 +23,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 from sapo_recorder import Batch, Loss, Recorder, after_import, settings_from_environment
 
 STEP = "sapo_recorder_step"  # how the driver tells its step to the workers
+CORRECTION = "sapo_recorder_correction"  # and, as JSON, which sampler correction it has put into the batch
 
 
 def loss_of(config: Any) -> Loss:
@@ -34,7 +36,7 @@ def loss_of(config: Any) -> Loss:
         return Loss(mode, "token", "dual_clip", {**clip, "dual_clip": float(config.clip_ratio_c)})
     if mode in ("gspo", "cispo"):
         return Loss(mode, "sequence" if mode == "gspo" else "token", mode, clip)
-    return Loss(mode, "sequence" if mode == "geo_mean" else "token", "gmpo" if mode == "geo_mean" else "")
+    return Loss(mode, "sequence", "gmpo", clip) if mode == "geo_mean" else Loss(mode, "token")
 
 
 class Worker:
@@ -43,6 +45,7 @@ class Worker:
     def __init__(self) -> None:
         self.recorder: Optional[Recorder] = None
         self.step: Optional[int] = None  # the driver's; None: counted here
+        self.correction: Dict[str, Any] = {}
         self.minibatch = 0
 
     def patch_loss(self, module: Any) -> None:
@@ -56,7 +59,11 @@ class Worker:
                 recorder = self._recorder(config, dp_group)
                 with recorder.quietly(), torch.no_grad():
                     if recorder.running:
-                        recorder.add(batch_of(model_output, data, out[0], self.minibatch))
+                        from verl.workers.utils.padding import no_padding_2_padding
+
+                        padded = functools.partial(no_padding_2_padding, data=data)
+                        batch = batch_of(model_output, data, out[0], self.minibatch)
+                        recorder.add(batch, source=model_output["log_probs"], arrange=padded)
             return out
 
         module.ppo_loss = ppo_loss
@@ -76,10 +83,12 @@ class Worker:
 
     def begin_step(self, data: Any) -> None:
         self.step, self.minibatch = None, 0
-        if STEP in data:
-            from verl.utils import tensordict_utils
+        from verl.utils import tensordict_utils
 
+        if STEP in data:
             self.step = int(tensordict_utils.pop(data, STEP))
+        if CORRECTION in data:
+            self.correction = json.loads(tensordict_utils.pop(data, CORRECTION))
 
     def after_update(self, *_: Any) -> None:
         """After any optimiser's step in this process; a critic's does no harm, as counting starts anew with a step."""
@@ -102,12 +111,14 @@ class Worker:
                 "ppo_mini_batch_size",
                 "use_kl_loss",
                 "kl_loss_coef",
+                "kl_loss_type",
                 "entropy_coeff",
             )
             self.recorder = Recorder(
                 framework="verl", version=verl.__version__, loss=loss_of(config), rank=rank, world=world,
                 tokenizer=getattr(getattr(config, "model_config", None), "tokenizer", None),
-                settings={name: getattr(config, name, None) for name in names}, **settings_from_environment(),
+                settings={**{name: getattr(config, name, None) for name in names}, **self.correction},
+                **settings_from_environment(),
             )  # fmt: skip
             self.recorder.begin(max((self.step or 1) - 1, 0))
         return self.recorder
@@ -185,6 +196,9 @@ def patch_driver(module: Any, record_here: bool) -> None:
     @functools.wraps(update)
     def _update_actor(self: Any, batch: Any, *args: Any, **kwargs: Any) -> Any:
         batch.extra_info[STEP] = self.global_steps
+        correction = self.config.algorithm.get("rollout_correction", None) or {}
+        names = ("rollout_is", "rollout_is_threshold")
+        batch.extra_info[CORRECTION] = json.dumps({name: correction.get(name, None) for name in names})
         return update(self, batch, *args, **kwargs)
 
     @functools.wraps(compute)

@@ -13,21 +13,23 @@ import pytest
 pytest.importorskip("verl", reason="verl is not installed here; pip install verl==0.9.1 beside torch to run these")
 
 CODE = """
-import sys, torch
+import json, sys, torch
 from tensordict import TensorDict
 import verl
 from verl.utils import tensordict_utils as tu
 from verl.workers.config import ActorConfig
+from verl.trainer.ppo.rollout_corr_helper import compute_rollout_correction_weights
 from verl.workers.utils import losses
 import sapo_recorder_verl as plugin
 
-config = ActorConfig(strategy="fsdp", policy_loss={"loss_mode": "sapo"}, tau_pos=2.0, tau_neg=3.0, rollout_n=2,
-                     ppo_micro_batch_size_per_gpu=2, loss_agg_mode="seq-mean-token-mean")
+step, mode, corrected = int(sys.argv[1]), sys.argv[2], len(sys.argv) > 3  # step 0: the driver tells none
+config = ActorConfig(strategy="fsdp", policy_loss={"loss_mode": mode}, tau_pos=2.0, tau_neg=3.0, rollout_n=2,
+                     ppo_micro_batch_size_per_gpu=2, use_kl_loss=corrected, kl_loss_coef=0.125)
 draw = torch.Generator().manual_seed(0)
 jag = lambda parts: torch.nested.as_nested_tensor(parts, layout=torch.jagged)
 prompts, lengths = [3, 2], [4, 6]
 def rows(of): return jag([of(n) for n in lengths])
-old = [-torch.rand(n, generator=draw) - 0.1 for n in lengths]
+old = [-torch.rand(n, generator=draw) - 2 for n in lengths]
 weight = torch.nn.Parameter(torch.zeros(sum(lengths)))
 optimizer = torch.optim.SGD([weight], lr=1.0)
 
@@ -42,8 +44,16 @@ def batch():
         "rm_scores": rows(lambda n: torch.full((n,), 0.5 / n)),
     }, batch_size=[2])
     tu.assign_non_tensor(data, dp_size=1, batch_num_tokens=None, global_batch_size=None)
-    if len(sys.argv) > 1:
-        tu.assign_non_tensor(data, **{plugin.STEP: int(sys.argv[1])})
+    if step:
+        tu.assign_non_tensor(data, **{plugin.STEP: step})
+    if corrected:
+        sampler = [each + 0.4 * torch.randn(each.shape, generator=draw) for each in old]
+        one = lambda of: torch.cat(of)[None]
+        weights, _ = compute_rollout_correction_weights(one(old) - one(sampler), one(old) < 0, "token", "0.7_1.5")
+        data["rollout_log_probs"], data["rollout_is_weights"] = jag(sampler), jag(list(weights[0].split(lengths)))
+        data["ref_log_prob"] = jag([each - 0.25 for each in old])
+        asked = {"rollout_is": "token", "rollout_is_threshold": "0.7_1.5"}
+        tu.assign_non_tensor(data, **{plugin.CORRECTION: json.dumps(asked)})
     return data
 
 def output():
@@ -54,23 +64,23 @@ def output():
 
 class TrainingWorker:  # what patch_worker wraps: two mini-batches of one micro-batch
     def train_mini_batch(self, data):
-        assert plugin.STEP not in data.keys()
+        assert not {plugin.STEP, plugin.CORRECTION} & set(data.keys())
         for _ in range(2):
             loss, metrics = losses.ppo_loss(config, output(), data)
             optimizer.zero_grad(); loss.backward(); optimizer.step()
-            print(loss.item())
+            print(loss.item(), *weight.grad.tolist())
 
 engine = type(sys)("engine"); engine.TrainingWorker = TrainingWorker
 plugin.WORKER.patch_worker(engine)
-for step in range(1 if len(sys.argv) > 1 else 2):
+for _ in range(1 if step else 2):
     TrainingWorker().train_mini_batch(batch())
 plugin.WORKER.recorder.end()
 assert plugin.WORKER.recorder.active, plugin.WORKER.recorder.reason
 """
 
 
-def run(folder: Path, *words: str) -> list[float]:
-    """verl finds the recorder by its own variable, in a process of its own; the losses it computed."""
+def run(folder: Path, *words: str) -> list[list[float]]:
+    """verl finds the recorder by its own variable, in a process of its own; the losses and gradients it computed."""
     import os
 
     environment = {
@@ -81,12 +91,12 @@ def run(folder: Path, *words: str) -> list[float]:
     command = [sys.executable, "-c", CODE, *words]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
-    return [float(line) for line in done.stdout.split("\n") if line.strip()]
+    return [[float(word) for word in line.split()] for line in done.stdout.split("\n") if line.strip()]
 
 
 def test_the_policys_log_probs_of_every_update_are_recorded(tmp_path: Path) -> None:
     pyarrow = pytest.importorskip("pyarrow.parquet")
-    losses = run(tmp_path / "run", "7")
+    updates = run(tmp_path / "run", "7", "sapo")
     events = [json.loads(line) for line in (tmp_path / "run" / "events.jsonl").read_text().splitlines()]
     steps = [event for event in events if event["type"] == "step"]
     assert [event["step"] for event in steps] == [7]
@@ -101,7 +111,8 @@ def test_the_policys_log_probs_of_every_update_are_recorded(tmp_path: Path) -> N
     assert mismatch == pytest.approx([0.125] * 4, abs=1e-6)
     import torch
 
-    for part, loss in ((rows[:2], losses[0]), (rows[2:], losses[1])):  # SAPO written out again
+    for part, (loss, *gradient) in zip((rows[:2], rows[2:]), updates):  # SAPO written out again
+        assert [slope for row in part for slope in row["loss_gradients"]] == pytest.approx(gradient, abs=1e-6)
         means = []
         for row in part:
             z = torch.tensor(row["logprobs"], dtype=torch.float64) - torch.tensor(row["old_logprobs"])
@@ -112,7 +123,7 @@ def test_the_policys_log_probs_of_every_update_are_recorded(tmp_path: Path) -> N
 
 
 def test_steps_are_counted_where_the_driver_tells_none(tmp_path: Path) -> None:
-    run(tmp_path / "run")
+    run(tmp_path / "run", "0", "sapo")
     events = [json.loads(line) for line in (tmp_path / "run" / "events.jsonl").read_text().splitlines()]
     assert [event["step"] for event in events if event["type"] == "step"] == [1, 2]
     config = json.loads((tmp_path / "run" / "config.json").read_text())

@@ -63,8 +63,10 @@ class StepFiles:
         return tuple(said)
 
 
-def step_folders(paths: Iterable[str]) -> list[StepFiles]:
-    """The runs among these paths (with `/`), in the order of their first file."""
+def step_folders(paths: Iterable[str], fewest: int = _FEWEST) -> list[StepFiles]:
+    """The runs among these paths (with `/`), in the order of their first file. A folder of fewer steps than `fewest` is
+    none, unless several ranks wrote a step.
+    """
     found: dict[tuple[str, int], dict[int, dict[int, str]]] = defaultdict(lambda: defaultdict(dict))
     for path in paths:
         for number, (_, pattern) in enumerate(_PATTERNS):
@@ -78,7 +80,7 @@ def step_folders(paths: Iterable[str]) -> list[StepFiles]:
     return [
         _run(folder, _PATTERNS[number][0], steps)
         for (folder, number), steps in found.items()
-        if len(steps) >= _FEWEST or any(len(ranks) > 1 for ranks in steps.values())
+        if len(steps) >= fewest or any(len(ranks) > 1 for ranks in steps.values())
     ]
 
 

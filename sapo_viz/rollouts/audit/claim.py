@@ -19,6 +19,7 @@ class Claim:
     correction: Correction | None = None
     kl: float = 0.0  # times k3 of π_θ against the reference, on each token
     kl_by_ratio: bool = False  # that term weighed by the ratio, through which it has gradient too
+    kl_aggregation: Aggregation | None = None  # None: as the surrogate is averaged
 
     @classmethod
     def of(cls, objective: Objective, name: str = "") -> Claim:

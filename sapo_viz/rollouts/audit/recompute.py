@@ -99,11 +99,11 @@ def recompute(part: MicroBatch, fault: Fault) -> tuple[float, Tensor]:
     values = surrogate * weights
     if claim.correction is not None and part.sampler is not None:
         values = values * claim.correction.weights(part.old, part.sampler, mask)
+    loss = -aggregate(torch.where(mask, values, 0.0), lengths, claim.aggregation)
     if claim.kl and part.ref is not None:
-        term = torch.where(mask, k3(part.ref.nan_to_num() - new), 0.0)
-        values = values - claim.kl * (term * ratio if claim.kl_by_ratio else term)
-    values = torch.where(mask, values, 0.0)
-    loss = -aggregate(values, lengths, claim.aggregation)
+        term = k3(part.ref.nan_to_num() - new)
+        term = torch.where(mask, term * ratio if claim.kl_by_ratio else term, 0.0)
+        loss = loss + claim.kl * aggregate(term, lengths, claim.kl_aggregation or claim.aggregation)
     (gradient,) = torch.autograd.grad(loss, new)
     return float(loss.detach()), gradient
 

@@ -42,9 +42,12 @@ def read_step_folder(path: Path, step: int | None = None, read: Callable[[Path],
 
 
 def find_run(path: Path) -> StepFiles:
-    """The one run of steps in the folder, its own `tokens` or `token_exports` included."""
-    names = [file.relative_to(path).as_posix() for file in sorted(path.rglob("*")) if file.is_file()]
-    runs = step_folders(name for name in names if not any(part.startswith(".") for part in name.split("/")))
+    """The one run of steps in the folder, its own `tokens` or `token_exports` included. A run that has just begun has
+    one step.
+    """
+    files = [file.relative_to(path) for file in sorted(path.rglob("*")) if file.is_file()]
+    names = [file.as_posix() for file in files if not any(part.startswith(".") for part in file.parts)]
+    runs = step_folders(names) or step_folders(names, fewest=1)
     if len(runs) == 1:
         return runs[0]
     if not runs:

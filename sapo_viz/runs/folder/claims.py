@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,13 +23,16 @@ _TRL: dict[str, Aggregation] = {
     "dr_grpo": "seq-mean-token-sum-norm",
     "luspo": "seq-mean-token-sum",
 }
+# Two of verl's losses (0.9, core_algos.py) look at no loss_agg_mode.
+_VERL: dict[str, Aggregation] = dict.fromkeys(("sapo", "geo_mean"), "seq-mean-token-mean")
 _TRL_LEVELS: dict[str, CorrectionLevel] = {"token": "token", "sequence": "sequence-sum"}
 
 
 def claim_of(recorded: Recorded) -> Claim | None:
     """What can be compared with its tokens; None for a loss that the catalogue does not have."""
+    verls_gspo = (recorded.framework, recorded.objective) == ("verl", "gspo")  # each token has its own gradient there
     try:
-        objective = make_objective(recorded.objective, dict(recorded.knobs))
+        objective = make_objective("gspo_token" if verls_gspo else recorded.objective, dict(recorded.knobs))
     except (SapoVizError, TypeError):
         return None
     level: RatioLevel = objective.ratio_level
@@ -36,19 +40,31 @@ def claim_of(recorded: Recorded) -> Claim | None:
         level = cast(RatioLevel, recorded.level)
     name = f"{recorded.source.partition(' ')[0]}'s `{recorded.loss}`"
     settings = recorded.settings
-    aggregation = _TRL.get(recorded.loss) if recorded.framework == "trl" else settings.get("loss_agg_mode")
-    if aggregation not in AGGREGATIONS:
-        aggregation = objective.aggregation
-    trl = recorded.framework == "trl"
-    return Claim(
-        name,
-        objective,
-        level,
-        aggregation,
-        _trl_correction(settings) if trl else None,
-        _number(settings.get("beta")) if trl else 0.0,
-        bool(settings.get("use_bias_correction_kl")),
-    )
+    asked = settings.get("loss_agg_mode")
+    aggregation: Aggregation = asked if asked in AGGREGATIONS else objective.aggregation
+    claim = Claim(name, objective, level, aggregation)
+    match recorded.framework:
+        case "trl":
+            return replace(
+                claim,
+                aggregation=_TRL.get(recorded.loss, objective.aggregation),
+                correction=_trl_correction(settings),
+                kl=_number(settings.get("beta")),
+                kl_by_ratio=bool(settings.get("use_bias_correction_kl")),
+            )
+        case "verl":
+            correction = _verl_correction(settings)
+            if recorded.loss == "geo_mean" and correction and correction.level == "token":
+                return None  # it takes the weights' geometric mean
+            k3 = settings.get("kl_loss_type", "low_var_kl") in ("low_var_kl", "k3")
+            return replace(
+                claim,
+                aggregation=_VERL.get(recorded.loss, aggregation),
+                correction=correction,
+                kl=_number(settings.get("kl_loss_coef")) if settings.get("use_kl_loss") and k3 else 0.0,
+                kl_aggregation=aggregation,
+            )
+    return claim
 
 
 def claim_beside(path: Path) -> Claim | None:
@@ -81,6 +97,17 @@ def _trl_correction(settings: Mapping[str, Any]) -> Correction | None:
             math.inf if high is None else _number(high),
         )
     except (SapoVizError, KeyError):
+        return None
+
+
+def _verl_correction(settings: Mapping[str, Any]) -> Correction | None:
+    """A threshold of two numbers, "0.5_2.0", drops what lies outside them."""
+    levels: dict[Any, CorrectionLevel] = {"token": "token", "sequence": "sequence-sum"}
+    low, _, high = str(settings.get("rollout_is_threshold", 2.0)).rpartition("_")
+    try:
+        level = levels[settings.get("rollout_is")]
+        return Correction(level, "mask" if low else "truncate", float(low or 0), float(high))
+    except (SapoVizError, KeyError, ValueError):
         return None
 
 

@@ -1,11 +1,13 @@
 """The audit of a framework's loss: what TRL's own trainer wrote, healthy and with a fault each, and faults made here.
 
-`recorded/` holds two steps of four runs of TRL 1.16.0, written by recorder/tests/faulty.py in .venv-trl.
+`recorded/` holds two steps of four runs of TRL 1.16.0, written by recorder/tests/faulty.py in .venv-trl, and one step
+of two runs of verl 0.9.1 (the losses of its workers), written by recorder/tests/test_verl.py.
 """
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -56,10 +58,19 @@ def test_a_fault_planted_in_trls_trainer_is_named(kind: str, fault: str, says: s
     assert says in found.sentence and found.off < 1e-6 and found.off_as_claimed > 0.01
 
 
+@pytest.mark.parametrize("kind", ["verl-sapo", "verl-gspo"])
+def test_verls_losses_match_with_its_correction_and_its_kl(kind: str) -> None:
+    """ρ of each token masked outside 0.7 to 1.5; k3 averaged over tokens, as verl's SAPO itself is not."""
+    rollouts, claim = recorded(kind)
+    assert claim.correction == Correction("token", "mask", 0.7, 1.5) and claim.kl == 0.125
+    found = audit(rollouts, claim)
+    assert (found.status, found.parts) == ("matches", 2) and found.off < 1e-6 and found.loss_off < 1e-6
+    for lacking in (replace(claim, correction=None), replace(claim, kl=0.0)):
+        assert audit(rollouts, lacking).off_as_claimed > 0.01
+
+
 def test_losses_alone_tell_as_well_where_there_are_a_few() -> None:
     """Nothing but the scalar of each micro-batch: enough for one fault, not for more."""
-    from dataclasses import replace
-
     for kind, status in (("healthy", "matches"), ("temperature", "fault"), ("advantages", "fault")):
         rollouts, claim = recorded(kind)
         found = audit(replace(rollouts, loss_gradients=None), claim)

@@ -70,6 +70,10 @@ def test_a_folder_is_read_as_one_with_every_sequences_step(tmp_path: Path) -> No
     assert any("left out" in note and "rank_1.jsonl" in note for note in damaged.notes)
 
 
+def test_a_run_that_has_just_begun_has_one_step() -> None:
+    assert list(find_run(RECORDED / "verl-sapo").steps) == [7]
+
+
 def test_the_step_of_a_files_name_is_taken_where_the_file_has_none(tmp_path: Path) -> None:
     from sapo_viz.rollouts.readers.read import read_rollouts
     from sapo_viz.rollouts.write import write_rollouts

@@ -52,7 +52,7 @@ class Asking:
 
 @dataclass(frozen=True)
 class Reply:
-    """What a policy said to a prompt, as people read both, and what that is worth where nobody need know the answer."""
+    """What a policy said to a prompt, as people read both, and what that earns where task, question or answer tell."""
 
     prompt: str
     completion: str

@@ -155,6 +155,11 @@ def text_exercise(config: RunConfig, policy: Policy, table: TextTable | None, re
     )
 
 
+def known_questions(config: RunConfig, table: TextTable | None, reward: Reward) -> dict[str, Question]:
+    """The questions of the run's own file by their text, held out or not; empty where it has none."""
+    return {} if table is None else {q.text.strip(): q for q in questions_of(table, complete(config), reward)}
+
+
 def as_asked(config: RunConfig, policy: Policy, text: str) -> str:
     """A question as the policy reads it: of a text task in its chat template, or below the system message.
 

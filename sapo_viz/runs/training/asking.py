@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +24,12 @@ from sapo_viz.models.scoring.score import limit_of
 from sapo_viz.models.source import Located
 from sapo_viz.models.tasks import TASKS
 from sapo_viz.models.trained import sharing_copy
+from sapo_viz.rollouts.table import TextTable
 from sapo_viz.runs.config import RunConfig
 from sapo_viz.runs.folder.asked import Answers, Asking, Reply
-from sapo_viz.runs.questions.exercise import as_asked, completion_length
+from sapo_viz.runs.questions.exercise import as_asked, completion_length, known_questions
 from sapo_viz.runs.questions.rewards import Reward
+from sapo_viz.runs.questions.rows import Question
 from sapo_viz.runs.training.engine import pick_device, starting_policy
 from sapo_viz.runs.training.snapshots import token_rows
 
@@ -44,6 +46,7 @@ def ask(
     asking: Asking,
     *,
     reward: Reward | None,
+    table: TextTable | None = None,
     models: Path | None = None,
     seconds: float = math.inf,
     told: Told = lambda stage, share, left: None,
@@ -54,6 +57,7 @@ def ask(
     Args:
         trained: the folder with what the run has trained.
         reward: of a text task; None where it may not be used.
+        table: the run's own questions: an answer to one of them is held to its own.
         models: `root` of `models.source.locate`.
         seconds: that it may take.
 
@@ -84,14 +88,17 @@ def ask(
             assert rollout is not None  # the pulse raises, and does not stop
             rollouts[name] = rollout
         told("scoring", 1 - _SCORING, None)
-        rows = {name: _rows(config, start, now, rollout, name, low) for name, rollout in rollouts.items()}
-    answers = {
-        name: tuple(
-            _answer(config, start, prompt, text, reward)
-            for prompt, text in zip(asking.prompts, decode(start, rollout), strict=True)
-        )
-        for name, rollout in rollouts.items()
-    }
+        known = known_questions(config, table, reward) if reward else {}
+        answers = {
+            name: tuple(
+                _answer(config, start, prompt, text, reward, known.get(prompt.strip()))
+                for prompt, text in zip(asking.prompts, decode(start, rollout), strict=True)
+            )
+            for name, rollout in rollouts.items()
+        }
+        rows = {
+            name: _rows(config, start, now, rollout, name, answers[name], low) for name, rollout in rollouts.items()
+        }
     beside = [row for pair in zip(rows[TRAINED], rows[START], strict=True) for row in pair]
     return Answers(answers[START], answers[TRAINED], asking.temperature, asking.seed, length), beside
 
@@ -118,7 +125,13 @@ def _length(policy: Policy, texts: list[str], wanted: int) -> int:
 
 
 def _rows(
-    config: RunConfig, start: Policy, now: Policy, rollout: Rollout, name: str, low: bool
+    config: RunConfig,
+    start: Policy,
+    now: Policy,
+    rollout: Rollout,
+    name: str,
+    answers: Sequence[Reply],
+    low: bool,
 ) -> list[dict[str, Any]]:
     """One policy's answers, token by token, with both policies' log-probs."""
     new, old = (
@@ -127,22 +140,27 @@ def _rows(
     )
     count = len(rollout.prompts)
     advantages = torch.full((count,), 1.0 if name == TRAINED else -1.0)
-    rows = token_rows(start, rollout, new, old, advantages, torch.full((count,), math.nan), 0)
+    rewards = torch.tensor([math.nan if answer.reward is None else answer.reward for answer in answers])
+    rows = token_rows(start, rollout, new, old, advantages, rewards, 0)
     return [
         {key: value for key, value in row.items() if key != "step"} | {"id": f"prompt {row['group'] + 1}, {name}"}
         for row in rows
     ]
 
 
-def _answer(config: RunConfig, policy: Policy, prompt: str, text: str, reward: Reward | None) -> Reply:
-    """As people read it. Worth something where that can be told from the answer alone."""
+def _answer(
+    config: RunConfig, policy: Policy, prompt: str, text: str, reward: Reward | None, question: Question | None
+) -> Reply:
+    """As people read it. Worth something where the prompt is one of the run's questions, or the answer alone tells."""
     from sapo_viz.models.chat import without_end
 
     if config.task in TASKS:
         return Reply(prompt, text, TASKS[config.task].reward(prompt, text))
     said = without_end(policy, text)
-    knows = reward is not None and reward.file is None and not reward.needs_answers
-    return Reply(prompt, said, reward.score(prompt, said, "", {}) if reward and knows else None)
+    if reward is None or question is None and (reward.file or reward.needs_answers):
+        return Reply(prompt, said)
+    question = question or Question(prompt, "", {})
+    return Reply(prompt, said, reward.score(question.text, said, question.answer, question.row))
 
 
 class _Pulse:

@@ -7,11 +7,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from sapo_viz.errors import RunError
+from sapo_viz.errors import RolloutError, RunError
 from sapo_viz.models.job_worker import Tell, serve
+from sapo_viz.rollouts.table import TextTable
 from sapo_viz.runs.config import RunConfig
 from sapo_viz.runs.folder.asked import Asking, keep_answers
 from sapo_viz.runs.folder.store import RunStore
+from sapo_viz.runs.questions.kept import kept_table
 from sapo_viz.runs.questions.rewards import Reward
 from sapo_viz.runs.workers.after import merged_path
 from sapo_viz.runs.workers.failure import is_disk_full
@@ -43,17 +45,25 @@ def _ask(store: RunStore, run_id: str, request: dict[str, Any], tell: Tell) -> i
         tell({"type": "progress", "stage": stage, "share": share, "seconds_left": left})
 
     asking = Asking(**request | {"prompts": tuple(request["prompts"])})
-    reward = _reward(config, rules)
+    folder = store.folder(run_id)
     answers, rows = ask(
-        config, trained, asking, reward=reward, models=rules.models, seconds=rules.seconds, told=told
+        config, trained, asking, reward=_reward(config, rules), table=_table(folder, config), models=rules.models,
+        seconds=rules.seconds, told=told,
     )  # fmt: skip
-    return keep_answers(store.folder(run_id), answers, rows)
+    return keep_answers(folder, answers, rows)
 
 
 def _reward(config: RunConfig, rules: Quotas) -> Reward | None:
     """None where it may not be used here: then answers are worth nothing that could be said."""
     with contextlib.suppress(RunError):
         return admitted_reward(config, rules)
+    return None
+
+
+def _table(folder: Path, config: RunConfig) -> TextTable | None:
+    """None where the run's copy is damaged or gone: then no answer of its own is known."""
+    with contextlib.suppress(RunError, RolloutError):
+        return kept_table(folder, config)
     return None
 
 

@@ -130,7 +130,9 @@ def _show(store: RunStore, run_id: str, number: int) -> None:
     st.caption(
         _(
             "{how}; up to {n} tokens. Underlined is what the start did not say there. *Tokens* opens an answer as both "
-            "policies score it, with the gates on what the run has changed."
+            "policies score it, with the gates on what the run has changed; A is +1 for the trained policy's answer "
+            "and −1 for the start's, whatever they are worth. Worth is the run's reward; – where none can be told, as "
+            "for a prompt whose answer is in no file of the run."
         ).format(how=how, n=answers.max_tokens)
     )
     words = dict(

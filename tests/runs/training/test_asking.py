@@ -14,6 +14,7 @@ from sapo_viz.models.policy import load_policy, load_source
 from sapo_viz.models.scoring.score import score_text
 from sapo_viz.models.source import locate
 from sapo_viz.rollouts.readers.read import read_rollouts
+from sapo_viz.rollouts.table import parse_table
 from sapo_viz.runs.config import RunConfig
 from sapo_viz.runs.folder.asked import MOST, Asking, answer_tokens, keep_answers, read_answers
 from sapo_viz.runs.folder.store import RunStore
@@ -82,6 +83,17 @@ def test_a_language_model_is_asked_in_its_chat_template_and_what_needs_no_answer
     assert answers.now[0].reward == 1.0
     judged = ask(config, folder, Asking(("The sea?",)), reward=parse_reward("exact"))[0]
     assert judged.now[0].reward is None  # nobody knows the answer
+
+
+def test_a_prompt_that_is_one_of_the_runs_own_questions_is_held_to_its_answer(tmp_path: Path) -> None:
+    save_model(tmp_path / "model", byte_level())
+    settings = dict(task="questions", data="q.csv", question_column="frage", reward="regex + 0.5*length(0, 99)")
+    config = small(policy=str(tmp_path / "model"), max_tokens=5, template="Say: {question}", **settings)
+    table = parse_table(b"frage,answer\nsea,(?s).*\n", "q.csv")
+    asking = Asking(("Say: sea ", "Say: land"))
+    answers, rows = ask(config, tmp_path / "model", asking, reward=parse_reward(config.reward), table=table)
+    assert [answer.reward for answer in answers.now] == [1.5, None]  # its pattern fits whatever is said
+    assert [row.get("reward") for row in rows] == [1.5, 1.5, None, None]
 
 
 def test_what_cannot_be_asked_is_a_sentence(store: RunStore) -> None:

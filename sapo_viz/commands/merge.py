@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--dtype",
         default="float32",
         choices=["float32", "bfloat16"],
-        help="of the weights as they are kept (default: float32; bfloat16 takes half the room and rounds part of a "
+        help="of the weights as they are kept (default: float32; bfloat16 takes half the space and rounds part of a "
         "small update away)",
     )
 

@@ -23,7 +23,7 @@ from sapo_viz.rollouts.write import FORMATS, write_rollouts
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    models = f"{', '.join(BUNDLED)}, a folder in Hugging Face format, or a model id of the Hugging Face Hub"
+    models = f"{', '.join(BUNDLED)}, a folder in Hugging Face format, or a model id from the Hugging Face Hub"
     parser.add_argument("file", nargs="?", help="a framework's log of prompts and completions without log-probs")
     parser.add_argument("--prompt", metavar="TEXT", help="instead of a file: one prompt …")
     parser.add_argument("--completion", metavar="TEXT", help="… and its completion")

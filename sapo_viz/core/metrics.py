@@ -51,7 +51,7 @@ METRICS: dict[str, Metric] = {
         ),
         Metric(
             "kl_old_k1", "KL to old, k1", "mean(−log r), from old's samples",
-            "as KL to old in the mean, with more noise: it may fall below 0",
+            "as KL to old on average, with more noise: it may fall below 0",
             {
                 "verl": "actor/ppo_kl", "OpenRLHF": "ppo_kl", "slime": "train/ppo_kl",
                 "torchforge": "loss/kl_policy/mean",

@@ -52,9 +52,9 @@ class CollapseRule:
         return (
             f"Collapsed: the mean reward of {self.window} steps fell below {100 * self.share:g} % of the best before "
             "(such a mean, or the starting policy's own reward) and stayed there for "
-            f"{self.stays} such means in a row or until the run ended, its last step included; by more than the noise "
-            "of the run's own batches, in which completions of one prompt go together, explains. A number that is not "
-            "finite, or an entropy of nearly 0 with the reward down, counts too."
+            f"{self.stays} such means in a row, or until the run ended, its last step included. The drop must be more "
+            "than the noise of the run's own batches, in which completions of one prompt go together. A number that is "
+            "not finite, or an entropy of nearly 0 with the reward down, counts too."
         )
 
 

@@ -215,7 +215,7 @@ _ALL = (
         "and in 20 to a KL to the start of 2.2 nats a token, saying “Great amazing great great …”; GRPO came to 0.93 "
         "and GSPO to 0.94 in 20, both at a KL of about 1, GRPO still in sentences.",
         reason="The judge counts words and reads nothing (by its rules), so a policy can be paid without speaking. "
-        "How far each objective goes for that is what the runs say; which component decides has not been taken apart.",
+        "How far each objective goes for that is what the runs say; which component decides has not been isolated.",
         settings={
             "task": "mood", "policy": "SmolLM2-135M-Instruct", "chat": "off", "template": "To me, {question} is",
             "max_tokens": 16, "lora_rank": 16, "dtype": "bfloat16", "lr": 5e-4, "warmup": 4, "steps": 10, "prompts": 4,
@@ -223,7 +223,7 @@ _ALL = (
         },
         arms=_THREE,
         switches=(
-            Switch("calm", "2 updates a rollout", "One pass over 2 mini-batches, in place of two passes over 4.",
+            Switch("calm", "2 updates per rollout", "One pass over 2 mini-batches, in place of two passes over 4.",
                    {"minibatches": 2, "epochs": 1}),
         ),
         seeds=3,

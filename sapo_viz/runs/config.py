@@ -47,7 +47,7 @@ class RunConfig:
     policy: str = setting(
         "text", "auto", "Starting policy", "task",
         "auto: the task's own warm start. Or a bundled policy, run:<id> for what a run has trained, a folder in "
-        "Hugging Face format, or a model id of the Hugging Face Hub.", lo=1, hi=500,
+        "Hugging Face format, or a model id from the Hugging Face Hub.", lo=1, hi=500,
     )  # fmt: skip
     seed: int = setting(
         "int", 0, "Seed", "task",
@@ -89,28 +89,28 @@ class RunConfig:
     reward: str = setting(
         "text", "", "Reward", "data",
         "A sum of exact, numeric, regex(…), choice, math, gym, length(least, most), format(…), mood, each with a "
-        "weight if wanted, as numeric + 0.2*length(1, 30). Or a Python file of the owner's with def reward(prompt, "
-        "completion, row). Empty: exact; of the mood task mood, of reasoning-gym's questions gym.", lo=0, hi=500,
+        "weight if wanted: numeric + 0.2*length(1, 30). Or a Python file of the owner's with def reward(prompt, "
+        "completion, row). Empty: exact; for the task mood, mood; for reasoning-gym's questions, gym.", lo=0, hi=500,
     )  # fmt: skip
     max_tokens: int = setting(
         "int", 0, "Tokens, at most", "data",
-        "After which a completion is cut off. 0: as the task has it; 64 for questions of one's own, 24 for mood.",
+        "Where a completion is cut off. 0: the task's own limit; 64 for your own questions, 24 for mood.",
         lo=0, hi=8192, ui_lo=0, ui_hi=512,
     )  # fmt: skip
 
     validate_every: int = setting(
         "int", 10, "Validate every", "validation",
-        "Steps between two looks at the held-out prompts, and one at the end. 0: none, and nothing is held out.",
+        "Steps between evaluations of the held-out prompts; one more at the end. 0: none, and nothing is held out.",
         lo=0, hi=100_000, ui_lo=0, ui_hi=50, advanced=True,
     )  # fmt: skip
     held_out: int = setting(
         "int", 64, "Held-out prompts", "validation",
-        "Never trained on; of few questions a fifth at most.", lo=1, hi=4096, ui_lo=8, ui_hi=512, advanced=True,
+        "Never trained on; at most a fifth of all questions.", lo=1, hi=4096, ui_lo=8, ui_hi=512, advanced=True,
     )  # fmt: skip
     pass_at: int = setting(
         "int", 0, "pass@k", "validation",
-        "Besides the likeliest answer, this many samples of each held-out prompt: the share of prompts with at least "
-        "one right. 0: none.", symbol="k", lo=0, hi=256, ui_lo=0, ui_hi=16, advanced=True,
+        "Samples of each held-out prompt, besides the likeliest answer, for the share of prompts with at least one "
+        "right. 0: none.", symbol="k", lo=0, hi=256, ui_lo=0, ui_hi=16, advanced=True,
     )  # fmt: skip
     split_seed: int = setting(
         "int", 0, "Split seed", "validation",
@@ -134,13 +134,13 @@ class RunConfig:
     )  # fmt: skip
     micro_batch: int = setting(
         "int", 0, "Micro-batch", "model",
-        "Sequences whose activations are held at once. Every objective comes out the same; it takes a third more "
-        "arithmetic. 0: the whole mini-batch.", lo=0, hi=65_536, ui_lo=0, ui_hi=64,
+        "How many sequences have their activations in memory at once. Every objective comes out the same; it takes a "
+        "third more arithmetic. 0: the whole mini-batch.", lo=0, hi=65_536, ui_lo=0, ui_hi=64,
     )  # fmt: skip
     recompute: str = setting(
         "choice", "off", "Recompute layers", "model",
-        "Gradient checkpointing. on: a layer keeps what goes into it and is computed again for the gradient: a third "
-        "more arithmetic, a fraction of the memory.", choices=("off", "on"), advanced=True,
+        "Gradient checkpointing. on: a layer keeps only its input and is computed again for the gradient: a third more "
+        "arithmetic, a fraction of the memory.", choices=("off", "on"), advanced=True,
     )  # fmt: skip
 
     lr: float = setting(
@@ -163,7 +163,7 @@ class RunConfig:
     )  # fmt: skip
     aggregation: str = setting(
         "choice", "auto", "Aggregation", "update",
-        "How the tokens of a mini-batch become one loss, by verl's names. seq-mean-token-mean: each sequence counts "
+        "How the tokens of a mini-batch become one loss, under verl's names. seq-mean-token-mean: each sequence counts "
         "the same. token-mean: each token does, so long sequences count more. seq-mean-token-sum: the mean over "
         "sequences of sums, so steps grow with their length. seq-mean-token-sum-norm: the same divided by the longest "
         "completion that may be sampled. auto: as the objective's paper has it.",

@@ -90,7 +90,7 @@ RUN_METRICS: dict[str, Metric] = {
             },
         ),
         Metric(
-            "length", "Length", "mean tokens of a completion", "steady; 32 on addition, 135 on chain",
+            "length", "Length", "mean tokens per completion", "steady; 32 on addition, 135 on chain",
             {
                 "TRL": "completions/mean_length", "verl": "response_length/mean", "ms-swift": "completions/mean_length",
                 "OpenRLHF": "response_length", "SkyRL": "generate/avg_num_tokens", "slime": "rollout/response_len/mean",

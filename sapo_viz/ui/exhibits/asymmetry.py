@@ -69,7 +69,7 @@ def _labels() -> dict[str, Any]:
         alt=_(
             "Gradient on the logits of a vocabulary of {vocabulary} tokens; the sampled one has probability {p}, ratio "
             "{ratio}. A = +1: sampled {good}, all others together {goodOthers}. A = −1: sampled {bad}, all others "
-            "together {badOthers}, {mean} each on the mean. Having its own τ₋ changes the bad update by {change}."
+            "together {badOthers}, {mean} each on average. Having its own τ₋ changes the bad update by {change}."
         ),
     )
 

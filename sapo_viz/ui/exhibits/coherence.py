@@ -163,7 +163,7 @@ def _cases() -> dict[str, tuple[str, str]]:
         "heavy": (
             _("… with a heavy tail"),
             _(
-                "The same spread, with a few tokens far out, as real ratios have them. A few sequences carry most of "
+                "The same spread, with a few tokens far out, as in real ratios. A few sequences carry most of "
                 "the variance; for those the bound says little, and the typical sequence stays coherent."
             ),
         ),

@@ -168,7 +168,7 @@ def _follow(plan: ExperimentPlan, was_live: bool) -> None:
         _verdict(before, source)
         _numbers(before)
     elif own.live:
-        st.info(_("The answer appears here with the first runs that are done."), icon=":material/hourglass_empty:")
+        st.info(_("The answer appears here once the first runs are done."), icon=":material/hourglass_empty:")
     else:
         text = _("Not measured yet with these switches. Run it, and the curves and the answer appear here.")
         st.info(text, icon=":material/science:")
@@ -227,8 +227,8 @@ def _numbers(shown: Result) -> None:
     differences.markdown(table(head, difference_rows(shown)))
     differences.caption(
         _("Student's t on paired differences, wide enough to hold 95 % over all looks from 3 to 24 seeds, so that more "
-          "seeds may be asked for; each pair by itself. With so few seeds an interval is wide, and it takes "
-          "differences to be roughly normal, which collapses are not: look at the counts too.")
+          "seeds can be added later; each pair by itself. With so few seeds an interval is wide, and it assumes "
+          "that differences are roughly normal, which collapses are not: look at the counts too.")
     )  # fmt: skip
     _answers(shown)
 

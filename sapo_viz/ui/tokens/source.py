@@ -229,7 +229,7 @@ def _sample() -> Opening:
                 "from 0.29 to 0.58 under SAPO, 0.33 under GRPO, 0.63 under GSPO. Reward hacking is only beginning: "
                 "most answers are still sentences, and some praise without sense, as SAPO's of step 20, paid 0.88: “A "
                 "magnificent creature with a sweet, feathery appearance, grass is lush and vibrant, teeming …”. "
-                "*(measured here, one seed, 16 answers a step)*"
+                "*(measured here, one seed, 16 answers per step)*"
             )
         )
     return ("sample", name, path.name, path.stat().st_mtime_ns), lambda: at_once(lambda: read_rollouts(path))

@@ -79,7 +79,7 @@ def _ask(store: RunStore, run_id: str, config: RunConfig) -> None:
             height=100,
             max_chars=MOST_PROMPTS * MOST_SIGNS,
             help=_(
-                "They are put to both as the run's own were, in its chat template and with its system message if it "
+                "Both get them as they got the run's own prompts: with its chat template and system message, if it "
                 "has them. \\n stands for a new line."
             ),
         )
@@ -100,8 +100,8 @@ def _ask(store: RunStore, run_id: str, config: RunConfig) -> None:
             pressed = st.form_submit_button(_("Ask both"), icon=":material/forum:")
     st.caption(
         _(
-            "What is asked here is kept in the run's folder, its last {n} times, and can be read by everybody who may "
-            "open this page."
+            "The last {n} rounds of questions stay in the run's folder, with their answers, and everybody who can "
+            "open this page can read them."
         ).format(n=MOST)
     )
     if pressed:
@@ -174,7 +174,7 @@ def _take_home(store: RunStore, run_id: str, config: RunConfig) -> None:
                 list(WIDTH),
                 format_func=lambda each: f"{each}, {sizes[each]}",
                 width=220,
-                help=_("In bfloat16 it takes half the room, and a part of a small update is rounded away."),
+                help=_("In bfloat16 it takes half the space, and part of a small update is rounded away."),
             )
             if st.button(_("Merge with its start"), icon=":material/merge:"):
                 _begin(store, run_id, lambda: Merging(dtype))

@@ -226,7 +226,7 @@ def _labels() -> dict[str, Any]:
             kept=_("passes about"),
             alt=_("how many tokens have moved how far, and the gate over them"),
             heat=_("ratios of the snapshots; the same numbers follow for the chosen step"),
-            none=_("This snapshot has no sequence that could be shown."),
+            none=_("This snapshot has no sequence that can be shown."),
             sequence=_("Sequence"),
             reward=_("reward"),
             probe=_(

@@ -196,6 +196,15 @@ def listen(page: Page) -> list[str]:
         sent.clear()
 
 
+def save(page: Page, button: str, folder: Path) -> Path:
+    """Where the file lies that a click on `button` downloads."""
+    with page.expect_download() as info:
+        page.get_by_test_id(button).click()
+    path = folder / info.value.suggested_filename
+    info.value.save_as(path)
+    return path
+
+
 def hold(page: Page, thing: Locator) -> tuple[float, float, float, float]:
     """Bring something under the hand, once it stands still; its box. The pointer is in its middle."""
     thing.hover()

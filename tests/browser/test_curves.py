@@ -16,7 +16,7 @@ from playwright.sync_api import expect
 from sapo_viz import make_objective
 from sapo_viz.core.curves import curve
 from scripts.browser import settle
-from tests.browser.conftest import eventually, hold, listen
+from tests.browser.conftest import eventually, hold, listen, save
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -176,14 +176,6 @@ def test_the_matcher_finds_the_tau_that_keeps_what_the_band_keeps(visit: Any) ->
     expect(lab).not_to_have_attribute("data-repaints", drawn)
     eventually(page, lambda: knob_value(page, "GRPO eps_high"), pytest.approx(0.2, abs=2e-3))
     assert knob_value(page, "SAPO tau_pos") == tau
-
-
-def save(page: Page, button: str, folder: Path) -> Path:
-    with page.expect_download() as info:
-        page.get_by_test_id(button).click()
-    path = folder / info.value.suggested_filename
-    info.value.save_as(path)
-    return path
 
 
 def test_the_csv_holds_the_curves_that_python_computes_beside_the_ratios_of_a_sample(

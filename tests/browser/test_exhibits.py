@@ -14,7 +14,7 @@ from playwright.sync_api import expect
 
 from sapo_viz import make_objective
 from sapo_viz.core.curves import curve
-from tests.browser.conftest import eventually, hold, listen
+from tests.browser.conftest import eventually, hold, listen, save
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,14 +53,6 @@ def drag(page: Page, test_id: str, dx: float, dy: float, *, release: bool = True
     page.mouse.move(x + dx, y + dy, steps=10)
     if release:
         page.mouse.up()
-
-
-def save(page: Page, button: str, folder: Path) -> Path:
-    with page.expect_download() as info:
-        page.get_by_test_id(button).click()
-    path = folder / info.value.suggested_filename
-    info.value.save_as(path)
-    return path
 
 
 def rows_of(page: Page, folder: Path) -> list[dict[str, str]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pandas as pd
 import streamlit as st
 
 from sapo_viz.core.objective import CATALOG, Objective
@@ -13,7 +12,8 @@ from sapo_viz.rollouts.analysis.analyse import Analysis
 from sapo_viz.rollouts.analysis.disagree import comparing, sequences_apart
 from sapo_viz.ui.plot import plot
 from sapo_viz.ui.text import plain, visible
-from sapo_viz.ui.tokens.open import open_sequence, picked_row
+from sapo_viz.ui.tokens.open import open_sequence
+from sapo_viz.ui.tokens.rows import row_table
 from sapo_viz.ui.tokens.source import Source
 from sapo_viz.ui.tokens.weighed import analysis_of
 from sapo_viz.ui.words import _
@@ -66,12 +66,10 @@ def _sequences(source: Source, analysis: Analysis) -> None:
         "least": _("keeps least"),
     } | {f"kept_{key}": number(_("kept, {name}").format(name=name), format="%.3f") for key, name in names.items()}
 
-    def picked() -> None:
-        row = picked_row(_SEQUENCES)
-        if row is not None:
-            open_sequence(source, int(frame["sequence"].iloc[row]))
+    def choose(row: int) -> None:
+        open_sequence(source, int(frame["sequence"].iloc[row]))
 
-    _table(_SEQUENCES, frame.replace({"most": names, "least": names}), config, picked)
+    row_table(_SEQUENCES, frame.replace({"most": names, "least": names}), config, choose)
 
 
 def _tokens(source: Source, analysis: Analysis) -> None:
@@ -100,28 +98,13 @@ def _tokens(source: Source, analysis: Analysis) -> None:
         "least": _("least"),
     } | {f"c_{key}": number(f"c, {name}", format="%.3f") for key, name in names.items()}
 
-    def picked() -> None:
-        row = picked_row(_TOKENS)
-        if row is not None:
-            open_sequence(source, int(frame["sequence"].iloc[row]), int(frame["position"].iloc[row]))
+    def choose(row: int) -> None:
+        open_sequence(source, int(frame["sequence"].iloc[row]), int(frame["position"].iloc[row]))
 
     shown = frame.assign(
         sequence=frame["sequence"] + 1, position=frame["position"] + 1, token=frame["token"].map(visible)
     )
-    _table(_TOKENS, shown.replace({"most": names, "least": names}), config, picked)
-
-
-def _table(key: str, frame: pd.DataFrame, config: dict[str, Any], picked: Any) -> None:
-    st.dataframe(
-        frame,
-        hide_index=True,
-        placeholder="–",
-        height=min(36 * (len(frame) + 1) + 3, 320),
-        column_config=config,
-        key=key,
-        on_select=picked,
-        selection_mode="single-row",
-    )
+    row_table(_TOKENS, shown.replace({"most": names, "least": names}), config, choose)
 
 
 def _names(analysis: Analysis) -> dict[str, str]:

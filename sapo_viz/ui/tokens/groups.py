@@ -13,7 +13,8 @@ from sapo_viz.rollouts.analysis.groups import completion_table, group_table, nor
 from sapo_viz.ui import session
 from sapo_viz.ui.text import plain
 from sapo_viz.ui.tokens.batch import show
-from sapo_viz.ui.tokens.open import open_sequence, picked_row
+from sapo_viz.ui.tokens.open import open_sequence
+from sapo_viz.ui.tokens.rows import row_table
 from sapo_viz.ui.tokens.source import Source
 from sapo_viz.ui.tokens.weighed import analysis_of
 from sapo_viz.ui.words import _
@@ -69,21 +70,11 @@ def _table(source: Source, analysis: Analysis, table: Any) -> None:
         "tokens": number(_("tokens"), format="localized"),
     } | _kept(analysis)
 
-    def picked() -> None:
-        row = picked_row(_GROUPS)
-        if row is not None:
-            session.put(_CHOSEN, (source.origin, row))
+    def choose(row: int) -> None:
+        session.put(_CHOSEN, (source.origin, row))
 
-    st.dataframe(
-        table.drop(columns=["reward_min", "reward_max", "advantage_min", "advantage_max"]),
-        hide_index=True,
-        placeholder="–",
-        height=min(36 * (len(table) + 1) + 3, 420),
-        column_config=config,
-        key=_GROUPS,
-        on_select=picked,
-        selection_mode="single-row",
-    )
+    shown = table.drop(columns=["reward_min", "reward_max", "advantage_min", "advantage_max"])
+    row_table(_GROUPS, shown, config, choose, tallest=420)
 
 
 def _completions(source: Source, analysis: Analysis, completions: Any) -> None:
@@ -99,22 +90,11 @@ def _completions(source: Source, analysis: Analysis, completions: Any) -> None:
         "log_s": number("log s", format="%.4f"),
     } | _kept(analysis)
 
-    def picked() -> None:
-        row = picked_row(_COMPLETIONS)
-        if row is not None:
-            open_sequence(source, int(completions["sequence"].iloc[row]))
+    def choose(row: int) -> None:
+        open_sequence(source, int(completions["sequence"].iloc[row]))
 
     st.caption(_("The completions of this prompt. Choose a row to open its tokens."))
-    st.dataframe(
-        completions.assign(sequence=completions["sequence"] + 1),
-        hide_index=True,
-        placeholder="–",
-        height=min(36 * (len(completions) + 1) + 3, 320),
-        column_config=config,
-        key=_COMPLETIONS,
-        on_select=picked,
-        selection_mode="single-row",
-    )
+    row_table(_COMPLETIONS, completions.assign(sequence=completions["sequence"] + 1), config, choose)
 
 
 def _kept(analysis: Analysis) -> dict[str, Any]:

@@ -16,9 +16,3 @@ def open_sequence(source: Source, index: int, token: int | None = None) -> None:
     session.put(LOOK, "sequence")
     hold_token(source.rollouts.name, index, token)
     lead_to_strip()
-
-
-def picked_row(key: str) -> int | None:
-    """The row that was chosen in the dataframe `key`, if one was."""
-    rows = session.sent(key, "selection")["rows"]
-    return int(rows[0]) if rows else None

@@ -12,6 +12,7 @@ from sapo_viz.rollouts.analysis.analyse import Analysis
 from sapo_viz.ui import session
 from sapo_viz.ui.csv_button import csv_button
 from sapo_viz.ui.text import visible
+from sapo_viz.ui.tokens.rows import row_table
 from sapo_viz.ui.tokens.which import show_sequence
 from sapo_viz.ui.tools import lead_to_strip
 from sapo_viz.ui.words import _
@@ -30,11 +31,9 @@ def sequence_table(analysis: Analysis, index: int) -> None:
         frame["spread"] = frame[kept].max(axis=1) - frame[kept].min(axis=1)
     session.put(_TABLE, {"selection": {"rows": [index], "columns": [], "cells": []}})
 
-    def picked() -> None:
-        rows = session.sent(_TABLE, "selection")["rows"]
-        if rows:
-            show_sequence(rows[0] + 1, len(frame))
-            lead_to_strip()
+    def choose(row: int) -> None:
+        show_sequence(row + 1, len(frame))
+        lead_to_strip()
 
     number = st.column_config.NumberColumn
     config: dict[str, Any] = {
@@ -52,16 +51,7 @@ def sequence_table(analysis: Analysis, index: int) -> None:
         key = name.removeprefix("kept_")
         label = CATALOG[analysis.objectives[key].name].label
         config[name] = number(_("kept, {name}").format(name=label), format="%.3f")
-    st.dataframe(
-        frame,
-        hide_index=True,
-        placeholder="–",
-        height=min(36 * (len(frame) + 1) + 3, 320),
-        column_config=config,
-        key=_TABLE,
-        on_select=picked,
-        selection_mode="single-row",
-    )
+    row_table(_TABLE, frame, config, choose)
     csv_button(_("Sequence table, CSV"), analysis.sequences, "sequences.csv", "tokens: sequences csv")
 
 

@@ -152,11 +152,7 @@ def _one(name: str, data: bytes, limits: Limits) -> Steps[FileContents]:
         raise RolloutError(f"{name}: the file is empty; give at least one sequence.")
     notes = Notes()
     if after_failed or (head == b"{" and _one_object_a_line(data)):
-        from sapo_viz.rollouts.readers.files import jsonl_file
-
-        records = jsonl_file.records(name, data, lambda error: _skip_what_is_no_json(notes, error))
-        rows = _ours(put_together(_inside(_left(records, notes))), notes)
-        return (yield from _with_notes(building(name, rows, limits, data.count(b"\n")), notes))
+        return (yield from _with_notes(_jsonl(name, data, limits, notes), notes))
     _check_utf8(name, data)
     if head in b"[{":
         from sapo_viz.rollouts.readers.files import json_file
@@ -273,6 +269,18 @@ def _csv(name: str, data: bytes, limits: Limits, notes: Notes) -> Steps[Rollouts
     )
 
 
+def _jsonl(name: str, data: bytes, limits: Limits, notes: Notes) -> Steps[Rollouts]:
+    from sapo_viz.rollouts.readers.files import jsonl_blocks, jsonl_file
+
+    def records() -> Iterator[Record]:
+        found = jsonl_file.records(name, data, lambda error: _skip_what_is_no_json(notes, error))
+        return _ours(put_together(_inside(_left(found, notes))), notes)
+
+    yield None
+    lines = data.count(b"\n")
+    return (yield from _in_blocks(name, limits, lambda columns: jsonl_blocks.blocks(data, columns), records, lines))
+
+
 def _parquet(name: str, data: bytes, limits: Limits) -> Steps[Rollouts]:
     from sapo_viz.rollouts.readers.files import parquet_file, parquet_tokens
 
@@ -304,16 +312,23 @@ def _in_blocks(
     expected: int | None = None,
 ) -> Steps[Rollouts]:
     """Whole columns where all is as usual; else record by record, which accepts the unusual and explains the wrong."""
-    columns = Columns(name, limits)
     try:
-        done = 0
-        for block in blocks(columns):
-            columns.add_block(block)
-            done += len(block.lengths)
-            yield min(done / expected, 1.0) if expected else None
-        return columns.finish()
+        return (yield from _columnwise(name, limits, blocks, expected))
     except NotPlain:
-        return (yield from building(name, records(), limits, expected))
+        pass  # only from here on is the memory free that the columns took
+    return (yield from building(name, records(), limits, expected))
+
+
+def _columnwise(
+    name: str, limits: Limits, blocks: Callable[[Columns], Iterator[Block]], expected: int | None
+) -> Steps[Rollouts]:
+    columns = Columns(name, limits)
+    done = 0
+    for block in blocks(columns):
+        columns.add_block(block)
+        done += len(block.lengths)
+        yield min(done / expected, 1.0) if expected else None
+    return columns.finish()
 
 
 def _check_bytes(name: str, size: int, limits: Limits) -> None:

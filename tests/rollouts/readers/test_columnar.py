@@ -24,7 +24,7 @@ from sapo_viz.rollouts.analysis import passes
 from sapo_viz.rollouts.analysis.analyse import analyse
 from sapo_viz.rollouts.build import build
 from sapo_viz.rollouts.columns import Columns, NotPlain
-from sapo_viz.rollouts.readers.files import csv_blocks, csv_file, json_file, jsonl_file, parquet_file
+from sapo_viz.rollouts.readers.files import csv_blocks, csv_file, json_file, jsonl_blocks, jsonl_file, parquet_file
 from sapo_viz.rollouts.readers.read import parse_rollouts
 from sapo_viz.rollouts.schema import DISK, UPLOAD, Limits, Rollouts
 from sapo_viz.rollouts.vocabulary import Tokens
@@ -97,6 +97,8 @@ def by_columns(data: bytes, format: str) -> Rollouts:
     columns = Columns("x")
     if format == "csv":
         found = csv_blocks.blocks("x", data, columns)
+    elif format == "jsonl":
+        found = jsonl_blocks.blocks(data, columns)
     else:
         found = parquet_file.blocks("x", io.BytesIO(data), UPLOAD, columns)
     for block in found:
@@ -107,10 +109,12 @@ def by_columns(data: bytes, format: str) -> Rollouts:
 def by_records(data: bytes, format: str) -> Rollouts:
     if format == "csv":
         return build("x", csv_file.records("x", data))
+    if format == "jsonl":
+        return build("x", jsonl_file.records("x", data))
     return build("x", parquet_file.records("x", io.BytesIO(data), UPLOAD))
 
 
-@pytest.mark.parametrize("format", ["csv", "parquet"])
+@pytest.mark.parametrize("format", ["csv", "jsonl", "parquet"])
 @settings(max_examples=60, deadline=None)
 @given(items=sequences())
 def test_whole_columns_give_what_single_records_give(format: str, items: list[dict[str, Any]]) -> None:
@@ -143,6 +147,27 @@ def test_rows_of_a_csv_file_may_be_interleaved() -> None:
     same(fast, slow)
     assert fast.ids == ("b", "a") and list(fast.tokens) == ["1", 'x,\n"', "2", "NA"]
     assert fast.logprobs.tolist() == [-1, -5, -3, -7]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"tokens": ["a"], "logprobs": [-1], "old_logprobs": [-1], "advantage": 1, "advantage": 2}',
+        '{"tokens": ["\\ud83d"], "logprobs": [-1], "old_logprobs": [-1], "advantage": 1}',
+        '{"tokens": ["a"], "logprobs": ["-1"], "old_logprobs": [-1], "advantage": 1}',
+        '{"tokens": ["a"], "logprobs": [NaN], "old_logprobs": [-1], "advantage": 1}',
+        '{"tokens": ["a"], "logprobs": [-1], "old_logprobs": [-1]}',
+        '[{"tokens": ["a"], "logprobs": [-1], "old_logprobs": [-1], "advantage": 1}]',
+        '{"tokens": ["a"], "logprobs": [-1], "old_log',
+        '{"error": "timeout"}',
+        "null",
+    ],
+)
+def test_an_unusual_line_of_jsonl_goes_to_the_reader_of_records(line: str) -> None:
+    usual = jsonl(sequence())
+    assert len(by_columns(usual, "jsonl")) == 1
+    with pytest.raises(NotPlain):
+        by_columns(usual + line.encode(), "jsonl")
 
 
 @pytest.mark.parametrize("row", [b'a,b"c,-1,-1\n', b'a,"b"c,-1,-1\n', b'a,"b,-1,-1\n', b"a,b,1_0,-1\n"])

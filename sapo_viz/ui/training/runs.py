@@ -10,6 +10,7 @@ from typing import Any
 from sapo_viz.errors import RunError
 from sapo_viz.experiments.presets import preset_asking_for
 from sapo_viz.figures.live.figure import recorded_line, run_line, unknown_line
+from sapo_viz.models.source import BUNDLED
 from sapo_viz.runs.config import RunConfig
 from sapo_viz.runs.exports.export import frameworks_for
 from sapo_viz.runs.folder.labels import read_label, read_note
@@ -104,27 +105,34 @@ def shown_ids(summaries: Sequence[RunSummary]) -> tuple[list[str], list[str]]:
 
 
 def estimate(configs: Sequence[RunConfig], summaries: Sequence[RunSummary]) -> str:
-    """How many runs, and roughly how long: from the last run of the same work here, else from a usual machine."""
+    """How many runs, and roughly how long: from the last run of the same work here, else, for the bundled policies,
+    from a usual machine."""
+    runs = _("1 run") if len(configs) == 1 else _("{n} runs").format(n=len(configs))
     seconds = [_seconds(config, summaries) for config in configs]
+    told = [each for each in seconds if each is not None]
+    if len(told) < len(seconds):
+        return _("{runs}; the time left shows with the first steps").format(runs=runs)
     try:
         slots = slot_count()
     except RunError:
         slots = 1
     waves = -(-len(configs) // slots)
-    total = _START + waves * statistics.fmean(seconds)
+    total = _START + waves * statistics.fmean(told)
     span = (
         _("{n} s").format(n=max(5, round(total / 5) * 5)) if total < 100 else _("{n} min").format(n=round(total / 60))
     )
-    runs = _("1 run") if len(configs) == 1 else _("{n} runs").format(n=len(configs))
     text = _("{runs}, roughly {span}").format(runs=runs, span=span)
     return text if len(configs) <= slots else text + _(", {n} at a time").format(n=slots)
 
 
-def _seconds(config: RunConfig, summaries: Sequence[RunSummary]) -> float:
+def _seconds(config: RunConfig, summaries: Sequence[RunSummary]) -> float | None:
+    """Of a model of one's own, which can be of any size, None until a run here has told."""
     same = ("engine", "task", "policy", "prompts", "completions", "minibatches", "epochs", "device", "kl_coef")
     for summary in summaries:
         there, seconds = summary.config, summary.metrics.get("seconds")
         if there and seconds and summary.step >= 10 and all(getattr(there, n) == getattr(config, n) for n in same):
             return config.steps * seconds / summary.step
+    if config.policy != "auto" and config.policy not in BUNDLED:
+        return None
     size = config.prompts * config.completions / 256
     return config.steps * _SECONDS_A_STEP * size * (0.28 + 0.72 * config.epochs)  # sampling and update, as measured

@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,11 +19,12 @@ from sapo_viz.errors import ModelError, RunError
 from sapo_viz.models.policy import load_policy
 from sapo_viz.models.source import POLICIES
 from sapo_viz.runs.config import SETTINGS, RunConfig
-from sapo_viz.runs.folder.store import RunStore
+from sapo_viz.runs.folder.store import RunStore, RunSummary
 from sapo_viz.runs.settings import Setting
 from sapo_viz.runs.workers import launcher
 from sapo_viz.ui.text import plain
 from sapo_viz.ui.training import form as train_form
+from sapo_viz.ui.training.runs import estimate
 from tests.ui.tokens.test_tokens_page import open_tokens
 
 ROOT = Path(__file__).parents[3]
@@ -65,6 +67,13 @@ def test_one_press_on_a_first_visit_starts_sapo_and_grpo_with_the_defaults(launc
     start(app)
     assert launched == [RunConfig("sapo"), RunConfig("grpo")]
     assert set(app.query_params["runs"].split(",")) == {run.id for run in RunStore().list()}
+
+
+def test_how_long_a_model_of_ones_own_takes_is_told_by_a_run_here_alone() -> None:
+    config = RunConfig(task="mood", policy="someone/language-model")
+    assert estimate([config], []) == "1 run; the time left shows with the first steps"
+    ran = RunSummary("ran", config, "finished", 0.0, 20, {"seconds": 3000.0}, "", "", stopping=False)
+    assert estimate([replace(config, steps=40)], [ran]) == "1 run, roughly 100 min"
 
 
 def test_each_objective_runs_with_each_seed_and_the_page_says_how_many_that_is(launched: list[RunConfig]) -> None:

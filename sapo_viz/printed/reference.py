@@ -6,6 +6,7 @@ on its class. Texts are Markdown.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 from sapo_viz.core.metrics import Metric
@@ -95,7 +96,7 @@ def overview(catalog: Mapping[str, type[Objective]]) -> str:
 
 def anchor(cls: type[Objective]) -> str:
     """Where a heading of its label can be reached, as code hosts make it: `Dr. GRPO` is at #dr-grpo."""
-    return cls.label.lower().replace(".", "").replace(" ", "-")
+    return re.sub(r"[^\w -]", "", cls.label.lower()).replace(" ", "-")
 
 
 def paper_link(cls: type[Objective]) -> str:

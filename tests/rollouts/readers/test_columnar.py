@@ -160,6 +160,7 @@ def test_rows_of_a_csv_file_may_be_interleaved() -> None:
         '[{"tokens": ["a"], "logprobs": [-1], "old_logprobs": [-1], "advantage": 1}]',
         '{"tokens": ["a"], "logprobs": [-1], "old_log',
         '{"error": "timeout"}',
+        '{"tokens": ["a"], "logprobs": [-1], "old_logprobs": [-1], "advantage": 1, "x": ' + '{"a": ' * 300_000,
         "null",
     ],
 )

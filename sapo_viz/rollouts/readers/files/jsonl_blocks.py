@@ -15,6 +15,7 @@ from sapo_viz.rollouts.readers.files.whole import plain
 from sapo_viz.rollouts.schema import FIELDS
 
 _BYTES = 1 << 22  # of text at a time; a longer line is no less quick as a record
+_FIELDS = 100  # each is a column, filled or not
 
 
 def blocks(data: bytes, columns: Columns) -> Iterator[Block]:
@@ -31,7 +32,7 @@ def blocks(data: bytes, columns: Columns) -> Iterator[Block]:
         batches = pyarrow.json.open_json(
             pa.BufferReader(pa.py_buffer(data)),
             read_options=pyarrow.json.ReadOptions(use_threads=False, block_size=_BYTES),
-            parse_options=pyarrow.json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="infer"),
+            parse_options=pyarrow.json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="error"),
         )
         for batch in batches:
             batch.validate(full=True)  # the texts are UTF-8
@@ -45,15 +46,22 @@ def blocks(data: bytes, columns: Columns) -> Iterator[Block]:
 
 
 def _schema(data: bytes) -> Any:
-    """The types of our fields, going by the first line, where one name may have two."""
+    """The fields and their types by the first line: ours, and what else is there for each sequence."""
     import pyarrow as pa
 
+    end = data.find(b"\n")
+    plain(0 < end <= _BYTES)
     try:
-        first = json.loads(data[: max(data.find(b"\n"), 0)])
+        first = json.loads(data[:end])
     except (ValueError, RecursionError):
         raise NotPlain from None
-    plain(isinstance(first, dict) and bool(first.keys() & {"tokens", "token_ids"}))
+    plain(isinstance(first, dict) and bool(first.keys() & {"tokens", "token_ids"}) and len(first) <= _FIELDS)
+    scalars = {str: pa.string(), bool: pa.bool_(), int: pa.float64(), float: pa.float64()}
     types: dict[str, Any] = {}
+    for name, value in first.items():
+        if name not in FIELDS:
+            plain(type(value) in scalars)  # objects and lists may be nested deeper than pyarrow survives
+            types[name] = scalars[type(value)]
     for name, field in FIELDS.items():
         value = first.get(name)
         match field.kind:

@@ -149,6 +149,13 @@ def test_rows_of_a_csv_file_may_be_interleaved() -> None:
     assert fast.logprobs.tolist() == [-1, -5, -3, -7]
 
 
+def test_a_first_line_with_half_a_character_for_a_name_goes_to_the_reader_of_records() -> None:
+    line = jsonl(sequence() | {"\ud83d": 1})
+    with pytest.raises(NotPlain):
+        by_columns(line, "jsonl")
+    assert len(parse_rollouts(line, "x")) == 1
+
+
 @pytest.mark.parametrize(
     "line",
     [

@@ -27,12 +27,11 @@ def blocks(data: bytes, columns: Columns) -> Iterator[Block]:
     import pyarrow as pa
     import pyarrow.json
 
-    schema = _schema(data)
     try:
         batches = pyarrow.json.open_json(
             pa.BufferReader(pa.py_buffer(data)),
             read_options=pyarrow.json.ReadOptions(use_threads=False, block_size=_BYTES),
-            parse_options=pyarrow.json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="error"),
+            parse_options=pyarrow.json.ParseOptions(explicit_schema=_schema(data), unexpected_field_behavior="error"),
         )
         for batch in batches:
             batch.validate(full=True)  # the texts are UTF-8
@@ -41,7 +40,7 @@ def blocks(data: bytes, columns: Columns) -> Iterator[Block]:
             block = block_of(batch, columns)
             plain(len(block.lengths) == batch.num_rows)  # no sequence is empty
             yield block
-    except (pa.ArrowException, OSError, UnicodeError):
+    except (pa.ArrowException, OSError, UnicodeError):  # half a character in a field's name too
         raise NotPlain from None
 
 

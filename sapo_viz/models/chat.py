@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sapo_viz.errors import ModelError
+from sapo_viz.models.source import small_json
 
 if TYPE_CHECKING:
     from sapo_viz.models.policy import Policy
@@ -12,6 +14,23 @@ if TYPE_CHECKING:
 
 def has_template(policy: Policy) -> bool:
     return bool(policy.tokenizer.chat_template)
+
+
+def lacks_template(folder: Path) -> bool:
+    """Whether the tokenizer beside a model's weights has none, seen without loading it; False if that is unknown."""
+    if any(folder.glob("chat_template.*")):
+        return False
+    try:
+        return not small_json(folder / "tokenizer_config.json").get("chat_template")
+    except ModelError:
+        return False
+
+
+def no_template(name: str) -> ModelError:
+    return ModelError(
+        f"policy {name!r} has no chat template in its tokenizer; set the chat template to off or auto, or take an "
+        "instruct model."
+    )
 
 
 def chat_prompt(policy: Policy, question: str, system: str = "") -> str:
@@ -23,10 +42,7 @@ def chat_prompt(policy: Policy, question: str, system: str = "") -> str:
     from sapo_viz.models.policy import reading
 
     if not has_template(policy):
-        raise ModelError(
-            f"policy {policy.name!r} has no chat template in its tokenizer; set the chat template to off or auto, or "
-            "take an instruct model."
-        )
+        raise no_template(policy.name)
     messages = [{"role": "system", "content": system}] if system else []
     messages.append({"role": "user", "content": question})
     with reading("chat template"):

@@ -114,8 +114,8 @@ def changed(before: RunConfig, after: RunConfig) -> str:
     )
 
 
-def memory_sentence(shape: ModelShape, config: RunConfig, longest: int, room: float | None) -> str:
-    """What the run will need, of what, against what is free, and what to change where that is too little."""
+def memory_sentence(shape: ModelShape, config: RunConfig, longest: int, room: float | None, at_once: int = 1) -> str:
+    """What `at_once` such runs will need, against what is free, and what to change where that is too little."""
     prompt, completion = lengths_of(config, longest)
     need = need_of(shape, config, prompt, completion)
     parts = {
@@ -126,16 +126,20 @@ def memory_sentence(shape: ModelShape, config: RunConfig, longest: int, room: fl
     }
     told = ", ".join(f"{name} {size_text(part)}" for name, part in parts.items())
     text = f"About {size_text(need.total)} of memory at its peak ({told})"
+    if at_once > 1:
+        text = f"{text}, and {size_text(at_once * need.total)} for {at_once} runs at a time"
     if room is None:
         return text + "."
     text += f"; {size_text(room)} are free."
-    if need.total <= room:
+    if at_once * need.total <= room:
         return text
-    fitting = smallest_change(shape, config, prompt, completion, room)
-    if fitting is None:
-        return text + " It will not fit: take a smaller model or shorter texts."
-    after = need_of(shape, fitting, prompt, completion).total
-    return text + f" It will not fit; with {changed(config, fitting)} it takes about {size_text(after)}."
+    text += " It will not fit" if at_once == 1 else " They will not fit together"
+    fitting = smallest_change(shape, config, prompt, completion, room / at_once)
+    if fitting is not None:
+        after = need_of(shape, fitting, prompt, completion).total
+        return f"{text}; with {changed(config, fitting)} each takes about {size_text(after)}."
+    remedy = "take a smaller model or shorter texts" if need.total > room else "start them one after the other"
+    return f"{text}: {remedy}."
 
 
 def size_text(count: float) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from sapo_viz.errors import ModelError, RunError
+from sapo_viz.models.chat import lacks_template, no_template
 from sapo_viz.models.shape import shape_of
 from sapo_viz.models.source import BUNDLED, admit, check_reads_text, local_folder, looks_at_grids
 from sapo_viz.models.tasks import ADDITION, TASKS, Task
@@ -22,7 +23,8 @@ def check_start(config: RunConfig, root: Path | None) -> str:
         root: whose folders may be read, as in `models.source.locate`. The Hub is not asked.
 
     Raises:
-        ModelError: the policy is not here and has not the form of a Hub id, may not be read, or looks at images.
+        ModelError: the policy is not here and has not the form of a Hub id, may not be read, looks at images, or lacks
+            the chat template that is asked for.
         RunError: the task is one of texts, and the policy reads none; or one of pictures, and it looks at none.
     """
     name, task = config.policy, TASKS.get(config.task)
@@ -44,6 +46,8 @@ def check_start(config: RunConfig, root: Path | None) -> str:
                 f"policy is {name!r}, which knows {words} symbols and no words; the task {config.task} takes a "
                 "language model: a folder in Hugging Face format or a Hub id."
             )
+        if config.chat == "on" and folder and lacks_template(folder):
+            raise no_template(name)
         return ""
     if name in BUNDLED:
         return "" if _made_for(name, task) else _other_task(name, task)

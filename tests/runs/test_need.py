@@ -16,7 +16,7 @@ from sapo_viz.models.shape import ModelShape, shape_of
 from sapo_viz.models.source import POLICIES
 from sapo_viz.models.trained import add_lora, trained_parameters
 from sapo_viz.runs.config import RunConfig
-from sapo_viz.runs.need import changed, memory_sentence, need_of, smallest_change
+from sapo_viz.runs.need import changed, lengths_of, memory_sentence, need_of, size_text, smallest_change
 from sapo_viz.runs.workers.failure import explain
 
 # SmolLM2-135M: its config.json
@@ -107,6 +107,14 @@ def test_the_sentence_names_what_is_needed_what_is_there_and_what_to_change() ->
     told = memory_sentence(LARGE, config(), 40, 4e9)
     assert "4.0 GB are free" in told and "It will not fit; with micro_batch" in told
     assert "will not fit" not in memory_sentence(LARGE, config(), 40, 1e12)
+
+
+def test_runs_that_start_together_are_counted_together() -> None:
+    need = need_of(LARGE, config(), *lengths_of(config(), 40)).total
+    told = memory_sentence(LARGE, config(), 40, 1.5 * need, at_once=2)
+    assert f"and {size_text(2 * need)} for 2 runs at a time" in told
+    assert "They will not fit together; with micro_batch" in told
+    assert "will not fit" not in memory_sentence(LARGE, config(), 40, 2 * need, at_once=2)
 
 
 def test_out_of_memory_names_the_change_that_would_have_fitted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,6 +37,15 @@ def test_a_toy_task_is_no_task_for_a_language_model(tmp_path: Path) -> None:
     assert said("mood", "lm", tmp_path) == said("questions", "someone/large") == ""
 
 
+def test_a_chat_template_that_is_asked_for_has_to_be_there(tmp_path: Path) -> None:
+    save_model(tmp_path / "lm", byte_level())
+    asked = RunConfig(task="mood", policy="lm", chat="on")
+    with pytest.raises(ModelError, match="'lm' has no chat template in its tokenizer; set the chat template to off"):
+        check_start(asked, tmp_path)
+    (tmp_path / "lm" / "chat_template.jinja").write_text("{{ messages }}")
+    assert check_start(asked, tmp_path) == ""
+
+
 def test_texts_are_no_task_for_a_policy_of_digits() -> None:
     for task in ("mood", "questions"):
         with pytest.raises(RunError, match="name a language model"):

@@ -18,6 +18,7 @@ from sapo_viz.models.source import visitors_root
 from sapo_viz.models.tasks import TASKS, TEXT_TASKS
 from sapo_viz.rollouts.table import TextTable
 from sapo_viz.runs.config import SETTINGS, RunConfig
+from sapo_viz.runs.folder.slots import slot_count
 from sapo_viz.runs.settings import Setting, Value
 from sapo_viz.runs.starting import check_start
 from sapo_viz.ui import address
@@ -58,7 +59,9 @@ def choose_settings(names: Sequence[str]) -> RunPlan:
                 if table is None:
                     return RunPlan(error=_("Give a file of questions."))
                 values["data"] = table.name
-            show_examples(RunConfig(**values), table)
+            asked = max(1, len(names) * seeds)
+            at_once = min(asked, max(1, slot_count() // int(values["threads"])))
+            show_examples(RunConfig(**values), table, at_once)
         except SapoVizError as error:
             return RunPlan(error=str(error))
     elif TASKS[values["task"]].pictured:

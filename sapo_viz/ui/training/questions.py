@@ -88,8 +88,9 @@ def _generators() -> str:
     return PREFIX + named if named else ""
 
 
-def show_examples(config: RunConfig, table: TextTable | None) -> None:
-    """Five questions as they will be asked, with what their own answers earn: a reward that is always 0 shows here.
+def show_examples(config: RunConfig, table: TextTable | None, at_once: int) -> None:
+    """Five questions as they will be asked, with what their own answers earn: a reward that is always 0 shows here; and
+    the memory that `at_once` runs take.
 
     Raises:
         RunError: the questions or the reward cannot be used.
@@ -107,7 +108,7 @@ def show_examples(config: RunConfig, table: TextTable | None) -> None:
     folder = local_folder(config.policy, visitors_root())
     if folder is not None:
         longest = max((len(question.text) for question in told.questions), default=0) + len(config.system)
-        st.caption(plain(memory_sentence(shape_of(folder), config, longest, free_bytes("cpu"))))
+        st.caption(plain(memory_sentence(shape_of(folder), config, longest, free_bytes("cpu"), at_once)))
     asked, answers, earned = _("Question"), _("Answer"), _("The answer itself earns")
     rows = [
         {asked: question.text[:_SHOWN], answers: question.answer[:_SHOWN], earned: score}

@@ -15,7 +15,7 @@ import numpy as np
 from sapo_viz.errors import RolloutError
 from sapo_viz.rollouts.columns import NO_ADVANTAGE, Columns, Row
 from sapo_viz.rollouts.record import Record, Skip, shown
-from sapo_viz.rollouts.schema import ALSO, FIELDS, ROUNDING, UPLOAD, Limits, Rollouts
+from sapo_viz.rollouts.schema import ALSO, FIELDS, LIKELY, ROUNDING, UPLOAD, Limits, Rollouts
 from sapo_viz.rollouts.steps import Steps, finish
 from sapo_viz.rollouts.vocabulary import placeholders, whole_text
 
@@ -92,6 +92,9 @@ class _Checker:
             if key not in values:
                 has = ", ".join(shown(k, 24).strip("'\"") for k in list(values)[:12]) or "none"
                 remedy = f"a sequence needs tokens, logprobs and old_logprobs (fields found: {has})"
+                own = "token_ids" if key == "tokens" else key
+                likely = next((name for name in LIKELY[own] if name in values), None)
+                remedy += f"; if {likely} holds it, name it {own}" if likely else ""
                 record.fail(key, "is missing", remedy)
         codes = self._texts(record, values["tokens"])
         length = len(codes)

@@ -90,6 +90,12 @@ FIELDS: dict[str, Field] = {
 
 # Names that frameworks use for one of our fields; read as ours where ours is not there.
 ALSO = {"rollout_logprobs": "sampler_logprobs", "rollout_log_probs": "sampler_logprobs"}
+# Names that often hold a needed field, and in some framework another policy's or the prompt's too: asked, not read.
+LIKELY = {
+    "token_ids": ("completion_ids", "response_ids", "output_ids", "input_ids"),
+    "logprobs": ("log_probs", "logprob", "new_logprobs", "per_token_logps"),
+    "old_logprobs": ("old_log_probs", "old_logprob", "old_per_token_logps", "prev_logprobs", "generation_logprobs"),
+}
 # What a recorder of real runs writes beside the fields: not read, and no surprise. Its ids say the same.
 ASIDE = ("minibatch", "rank")
 

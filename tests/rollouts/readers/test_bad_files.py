@@ -40,6 +40,8 @@ def parquet(**columns: Any) -> bytes:
 FIELD_FAULTS = [
     ({"tokens": None}, ("line 1", "tokens", "missing")),
     ({"logprobs": None}, ("logprobs", "missing")),
+    ({"old_logprobs": None, "old_log_probs": [-1.0] * 4}, ("old_logprobs is missing", "name it old_logprobs")),
+    ({"tokens": None, "completion_ids": [1, 2, 3, 4]}, ("if completion_ids holds it, name it token_ids",)),
     ({"logprobs": [-1.0, -1.0]}, ("logprobs", "2 entries", "4")),
     ({"old_logprobs": [-1.0] * 5}, ("old_logprobs", "5 entries", "4")),
     ({"logprobs": [-1.0, math.nan, -1.0, -1.0]}, ("logprobs[1]", "nan", "finite")),

@@ -32,7 +32,7 @@ with controls:
     with st.container(key="train-settings"):
         plan = choose_settings(names)
     if plan.warning:
-        notice.warning(plain(plan.warning), icon=":material/trending_flat:")
+        notice.warning(plain(plan.warning), icon=":material/warning:")
     button.button(
         _("Start training"),
         type="primary",

@@ -144,7 +144,8 @@ def questions_from(config: RunConfig, args: argparse.Namespace) -> tuple[RunConf
     folder = local_folder(config.policy, None)
     if folder is not None:
         longest = max(len(question.text) for question in told.questions) + len(config.system)
-        print(memory_sentence(shape_of(folder), config, longest, free_bytes("cpu")), flush=True)
+        said, _fits = memory_sentence(shape_of(folder), config, longest, free_bytes("cpu"))
+        print(said, flush=True)
     return config, table
 
 

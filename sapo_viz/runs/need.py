@@ -114,8 +114,12 @@ def changed(before: RunConfig, after: RunConfig) -> str:
     )
 
 
-def memory_sentence(shape: ModelShape, config: RunConfig, longest: int, room: float | None, at_once: int = 1) -> str:
-    """What `at_once` such runs will need, against what is free, and what to change where that is too little."""
+def memory_sentence(
+    shape: ModelShape, config: RunConfig, longest: int, room: float | None, at_once: int = 1
+) -> tuple[str, bool]:
+    """What `at_once` such runs will need, against what is free, and what to change where that is too little; and
+    whether it is enough, as far as is known.
+    """
     prompt, completion = lengths_of(config, longest)
     need = need_of(shape, config, prompt, completion)
     parts = {
@@ -129,17 +133,17 @@ def memory_sentence(shape: ModelShape, config: RunConfig, longest: int, room: fl
     if at_once > 1:
         text = f"{text}, and {size_text(at_once * need.total)} for {at_once} runs at a time"
     if room is None:
-        return text + "."
+        return f"{text}.", True
     text += f"; {size_text(room)} are free."
     if at_once * need.total <= room:
-        return text
+        return text, True
     text += " It will not fit" if at_once == 1 else " They will not fit together"
     fitting = smallest_change(shape, config, prompt, completion, room / at_once)
     if fitting is not None:
         after = need_of(shape, fitting, prompt, completion).total
-        return f"{text}; with {changed(config, fitting)} each takes about {size_text(after)}."
+        return f"{text}; with {changed(config, fitting)} each takes about {size_text(after)}.", False
     remedy = "take a smaller model or shorter texts" if need.total > room else "start them one after the other"
-    return f"{text}: {remedy}."
+    return f"{text}: {remedy}.", False
 
 
 def size_text(count: float) -> str:

@@ -104,17 +104,18 @@ def test_the_smallest_change_fits_and_changes_no_more_than_it_must() -> None:
 
 
 def test_the_sentence_names_what_is_needed_what_is_there_and_what_to_change() -> None:
-    told = memory_sentence(LARGE, config(), 40, 4e9)
-    assert "4.0 GB are free" in told and "It will not fit; with micro_batch" in told
-    assert "will not fit" not in memory_sentence(LARGE, config(), 40, 1e12)
+    told, fits = memory_sentence(LARGE, config(), 40, 4e9)
+    assert not fits and "4.0 GB are free" in told and "It will not fit; with micro_batch" in told
+    told, fits = memory_sentence(LARGE, config(), 40, 1e12)
+    assert fits and "will not fit" not in told
 
 
 def test_runs_that_start_together_are_counted_together() -> None:
     need = need_of(LARGE, config(), *lengths_of(config(), 40)).total
-    told = memory_sentence(LARGE, config(), 40, 1.5 * need, at_once=2)
-    assert f"and {size_text(2 * need)} for 2 runs at a time" in told
+    told, fits = memory_sentence(LARGE, config(), 40, 1.5 * need, at_once=2)
+    assert not fits and f"and {size_text(2 * need)} for 2 runs at a time" in told
     assert "They will not fit together; with micro_batch" in told
-    assert "will not fit" not in memory_sentence(LARGE, config(), 40, 2 * need, at_once=2)
+    assert memory_sentence(LARGE, config(), 40, 2 * need, at_once=2)[1]
 
 
 def test_out_of_memory_names_the_change_that_would_have_fitted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

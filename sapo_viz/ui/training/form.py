@@ -41,7 +41,7 @@ class RunPlan:
     configs: tuple[RunConfig, ...] = ()
     error: str = ""  # why there are none: one sentence
     table: TextTable | None = None  # the questions that they are trained on
-    warning: str = ""  # what would keep their reward at 0: one sentence
+    warning: str = ""  # what would keep their reward at 0, or the memory that they lack: a sentence or two
 
 
 def choose_settings(names: Sequence[str]) -> RunPlan:
@@ -51,7 +51,7 @@ def choose_settings(names: Sequence[str]) -> RunPlan:
         seeds = _number_of_seeds()
         values |= {name: _input(SETTINGS[name], width=130) for name in _FIRST}
     objectives = knob_inputs(list(names), narrow=True)
-    table = None
+    table, memory = None, ""
     if values["task"] in TEXT_TASKS:
         try:
             if values["task"] == "questions":
@@ -61,7 +61,7 @@ def choose_settings(names: Sequence[str]) -> RunPlan:
                 values["data"] = table.name
             asked = max(1, len(names) * seeds)
             at_once = min(asked, max(1, slot_count() // int(values["threads"])))
-            show_examples(RunConfig(**values), table, at_once)
+            memory = show_examples(RunConfig(**values), table, at_once)
         except SapoVizError as error:
             return RunPlan(error=str(error))
     elif TASKS[values["task"]].pictured:
@@ -73,7 +73,7 @@ def choose_settings(names: Sequence[str]) -> RunPlan:
         return RunPlan(error=sentence.format(n=len(names) * seeds, most=MOST_RUNS))
     first = int(values.pop("seed"))
     try:
-        warning = check_start(RunConfig(**values), visitors_root())
+        warning = check_start(RunConfig(**values), visitors_root()) or memory
         return RunPlan(
             tuple(
                 RunConfig(name, {k: getattr(objectives[name], k) for k in CATALOG[name].knobs()}, seed=seed, **values)

@@ -88,9 +88,9 @@ def _generators() -> str:
     return PREFIX + named if named else ""
 
 
-def show_examples(config: RunConfig, table: TextTable | None, at_once: int) -> None:
+def show_examples(config: RunConfig, table: TextTable | None, at_once: int) -> str:
     """Five questions as they will be asked, with what their own answers earn: a reward that is always 0 shows here; and
-    the memory that `at_once` runs take.
+    the memory that `at_once` runs take. Returns that sentence if they take more than is there.
 
     Raises:
         RunError: the questions or the reward cannot be used.
@@ -105,10 +105,13 @@ def show_examples(config: RunConfig, table: TextTable | None, at_once: int) -> N
             )
         )
     )
+    memory, fits = "", True
     folder = local_folder(config.policy, visitors_root())
     if folder is not None:
         longest = max((len(question.text) for question in told.questions), default=0) + len(config.system)
-        st.caption(plain(memory_sentence(shape_of(folder), config, longest, free_bytes("cpu"), at_once)))
+        memory, fits = memory_sentence(shape_of(folder), config, longest, free_bytes("cpu"), at_once)
+        if fits:
+            st.caption(plain(memory))
     asked, answers, earned = _("Question"), _("Answer"), _("The answer itself earns")
     rows = [
         {asked: question.text[:_SHOWN], answers: question.answer[:_SHOWN], earned: score}
@@ -117,3 +120,4 @@ def show_examples(config: RunConfig, table: TextTable | None, at_once: int) -> N
     st.dataframe(
         rows if any(q.answer for q in told.questions) else [{asked: row[asked]} for row in rows], hide_index=True
     )
+    return "" if fits else memory

@@ -13,13 +13,18 @@ from typing import Any
 import numpy as np
 
 from sapo_viz.errors import RolloutError
-from sapo_viz.rollouts.columns import NO_ADVANTAGE, Columns, Row
+from sapo_viz.rollouts.columns import Columns, Row
 from sapo_viz.rollouts.record import Record, Skip, shown
 from sapo_viz.rollouts.schema import ALSO, FIELDS, LIKELY, ROUNDING, UPLOAD, Limits, Rollouts
 from sapo_viz.rollouts.steps import Steps, finish
 from sapo_viz.rollouts.vocabulary import placeholders, whole_text
 
 _NEEDED = ("tokens", "logprobs", "old_logprobs")
+# What is said of a sequence with neither advantage nor reward and group.
+_NO_ADVANTAGE = (
+    "is missing and there is no advantage",
+    "give advantage (or advantages), or reward together with group",
+)
 _STEP = 64  # sequences between two looks at how far it is
 
 
@@ -50,8 +55,7 @@ def building(
     for number, record in enumerate(records):
         try:
             row = checker.row(record)
-            if skip is not None:
-                _check_advantage(row)
+            _check_advantage(row)
         except RolloutError as error:
             if skip is None:
                 raise
@@ -67,8 +71,8 @@ def building(
 
 
 def _check_advantage(row: Row) -> None:
-    if row.advantages is None and (row.reward is None or row.group is None):
-        row.record.fail("reward" if row.reward is None else "group", *NO_ADVANTAGE)
+    if len(row.codes) and row.advantages is None and (row.reward is None or row.group is None):
+        row.record.fail("reward" if row.reward is None else "group", *_NO_ADVANTAGE)
 
 
 class _Checker:

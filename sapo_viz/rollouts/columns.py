@@ -53,10 +53,6 @@ class Growing:
         return self._room
 
 
-# What is said of a sequence with neither advantage nor reward and group.
-NO_ADVANTAGE = ("is missing and there is no advantage", "give advantage (or advantages), or reward together with group")
-
-
 @dataclass(frozen=True)
 class Row:
     """One checked sequence. Arrays are [T]; None where the file has nothing."""
@@ -171,6 +167,9 @@ class Columns:
         size = len(block.codes)
         if not size:
             return
+        for given, reward, group in zip(block.has_advantage.tolist(), block.rewards, block.groups, strict=True):
+            if not given and (reward is None or group is None):
+                raise NotPlain  # at once: a whole file would be read twice before it is refused
         self._check_room(int(block.lengths.max()), size, len(block.lengths))
         self._lengths.extend(block.lengths)
         self._codes.extend(block.codes)
@@ -192,7 +191,7 @@ class Columns:
         """All of it as Rollouts; advantages that were not given are computed.
 
         Raises:
-            RolloutError: no sequence, or one without advantage, reward and group.
+            RolloutError: no sequence, or rewards whose spread is not finite.
         """
         ids, prompts, rewards, groups, steps, microbatches, losses = self._labels
         if not ids:
@@ -255,10 +254,6 @@ class Columns:
         missing = np.flatnonzero(~has).tolist()
         if not missing:
             return 0
-        for i in missing:
-            for key, there in (("reward", rewards[i]), ("group", groups[i])):
-                if there is None:
-                    self._fail(i, key, *NO_ADVANTAGE)
         wanted = {groups[i] for i in missing}
         members = [i for i, reward in enumerate(rewards) if reward is not None and groups[i] in wanted]
         values = np.zeros(len(has))

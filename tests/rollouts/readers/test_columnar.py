@@ -178,6 +178,17 @@ def test_an_unusual_line_of_jsonl_goes_to_the_reader_of_records(line: str) -> No
         by_columns(usual + line.encode(), "jsonl")
 
 
+def test_a_reward_without_a_group_is_said_before_the_rest_is_read() -> None:
+    """A file of a million sequences would be read twice before it is refused."""
+    seen = []
+    lines = jsonl(*[sequence(advantage=None, reward=1.0)] * 3)
+    with pytest.raises(NotPlain):
+        by_columns(lines, "jsonl")
+    with pytest.raises(RolloutError, match="x, line 1: group is missing and there is no advantage"):
+        build("x", (seen.append(record) or record for record in jsonl_file.records("x", lines)))
+    assert len(seen) == 1
+
+
 @pytest.mark.parametrize("row", [b'a,b"c,-1,-1\n', b'a,"b"c,-1,-1\n', b'a,"b,-1,-1\n', b"a,b,1_0,-1\n"])
 def test_what_pyarrow_would_forgive_goes_to_the_strict_reader(row: bytes) -> None:
     with pytest.raises(NotPlain):

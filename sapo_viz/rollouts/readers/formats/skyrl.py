@@ -142,7 +142,7 @@ def _array(file: str, name: str, blob: Any) -> np.ndarray | None:
     try:
         if not isinstance(blob, Mapping) or not isinstance(blob.get("data"), bytes):
             raise PickleError("is not bytes with a shape")
-        if blob.get("format", "numpy") == "torch":
+        if "dtype" not in blob:  # `format` says so too, as text or, from 0.4 on, as a member of an enum
             value = torch_file.read(f"{file}, {name}", blob["data"])
         else:
             value = from_bytes(blob["data"], blob.get("dtype", ""), blob.get("shape"))

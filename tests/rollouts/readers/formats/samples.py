@@ -5,6 +5,7 @@ Each says in numbers what its reader has to find, so that a test compares with w
 
 from __future__ import annotations
 
+import enum
 import io
 import json
 import pickle
@@ -235,6 +236,9 @@ def skyrl(layout: str = "newer", uids: list[str] | None = None, **changes: Any) 
     home = modules[name]
     home.TrainingInputBatch = type("TrainingInputBatch", (dict,), {"__module__": name})  # type: ignore[attr-defined]
     home._rebuild_tensor_batch = _rebuild_tensor_batch  # type: ignore[attr-defined]
+    TensorFormat = enum.StrEnum("TensorFormat", {"TORCH": "torch", "NUMPY": "numpy"}, module=name)
+    home.TensorFormat = TensorFormat  # type: ignore[attr-defined]
+    called = str if layout == "older" else TensorFormat  # from 0.4 on a member of an enum
 
     def blob(value: torch.Tensor | None) -> dict[str, Any] | None:
         if value is None:
@@ -242,8 +246,8 @@ def skyrl(layout: str = "newer", uids: list[str] | None = None, **changes: Any) 
         try:
             array = value.numpy()
         except TypeError:
-            return {"format": "torch", "data": saved(value)}
-        return {"format": "numpy", "data": array.tobytes(), "shape": array.shape, "dtype": str(array.dtype)}
+            return {"format": called("torch"), "data": saved(value)}
+        return {"format": called("numpy"), "data": array.tobytes(), "shape": array.shape, "dtype": str(array.dtype)}
 
     state = {
         "batch_dict": {key: blob(value) for key, value in fields.items()},
